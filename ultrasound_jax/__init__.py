@@ -1,0 +1,1 @@
+"""Clinical ultrasound, from DICOM files to published numbers, in JAX."""
