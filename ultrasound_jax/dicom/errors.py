@@ -1,0 +1,7 @@
+"""The one error type of this room."""
+
+from ultrasound_jax.types import UltrasoundError
+
+
+class CineError(UltrasoundError):
+    """A clinical file or a cutting rule cannot be used; names it and what was allowed."""
