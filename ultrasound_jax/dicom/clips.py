@@ -1,4 +1,4 @@
-"""Cutting a video into overlapping clips (LUV-Net, section 1.5 of the specification)."""
+"""Cutting a video into overlapping clips (LUV-Net; specification, section 1.5)."""
 
 import numpy as np
 from jaxtyping import UInt8

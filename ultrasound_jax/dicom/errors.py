@@ -4,4 +4,4 @@ from ultrasound_jax.types import UltrasoundError
 
 
 class CineError(UltrasoundError):
-    """A clinical file or a cutting rule cannot be used; names it and what was allowed."""
+    """A clinical file or a cutting rule is unusable; names it and what was allowed."""
