@@ -5,7 +5,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 ArrayTree = Any  # a nest of arrays as jax.tree sees it
-UNKNOWN = -1  # the label of a class that nobody annotated; ignored by losses and metrics
+UNKNOWN = -1  # a label that nobody annotated; losses and metrics ignore it
 
 
 class UltrasoundError(Exception):

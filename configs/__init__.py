@@ -1,0 +1,1 @@
+"""One file an experiment; each returns its settings from `get_config(arg)`."""

@@ -1,0 +1,80 @@
+"""Every setting there is, with what it means; experiments change values, never keys.
+
+Sizes are in examples, frames or pixels, times in seconds, unless a comment says so.
+"""
+
+from ml_collections import ConfigDict
+
+
+def base() -> ConfigDict:
+    """Returns the defaults, locked: an experiment that misspells a key fails."""
+    config = ConfigDict()
+    config.seed = 0  # of initialisation, batch order, dropout and augmentation
+    config.dtype = "float32"  # of computation: float32 | bfloat16; weights stay float32
+    config.init_from = ""  # .safetensors with PyTorch names to start from
+    config.init_part = "all"  # what to take from it: all | encoder
+    config.compilation_cache = "~/.cache/ultrasound_jax/xla"  # "" compiles anew
+    config.memory_limit_gb = 0.0  # a step over this is refused; 0 asks the device
+
+    data = config.data = ConfigDict()
+    data.name = "lus_phantom"  # folder in ultrasound_jax/datasets
+    data.options = ConfigDict()  # the builder's own: experiments name them all
+    data.data_dir = ""  # where built datasets lie; "" is TFDS's own default
+    data.manual_dir = ""  # where the original files lie, if the builder needs them
+    data.manifest = ""  # splits to use; "" computes them from the seed below
+    data.split_seed = 0  # of the computed splits
+    data.test_fraction = 0.2  # of the patients, held out
+    data.folds = 5  # of the rest
+    data.fold = 0  # the one to validate on
+    data.batch_size = 8  # examples a step, over all devices
+    data.eval_batch_size = 16
+    data.sampling = (
+        "uniform"  # uniform | balanced (rare classes) | patient (each alike)
+    )
+    data.threads = 2  # that read records
+    data.prefetch = 4  # batches ready before they are asked for
+
+    model = config.model = ConfigDict()
+    model.name = "luvnet"  # luvnet | luvnet_no_temporal | frame_vote
+    model.encoder = "resnet18"  # resnet18 | resnet50 | densenet121 | densenet161
+    model.width = 0  # channels of the encoder's stem; 0 is the published width
+    model.channels = 3  # of the stem's kernel; 3 lets ImageNet weights in
+    model.heads = 8  # of the pattern-specific attention
+    model.kernel_size = 13  # of the temporal convolution, frames
+    model.dropout = 0.5  # in LUV-Net's classifier
+    model.pooling = "mean"  # of frame_vote over frames: mean | max
+    model.remat = False  # recompute activations in the backward pass to save memory
+
+    task = config.task = ConfigDict()
+    task.class_weights = "none"  # none | balanced (negatives over positives)
+
+    augment = config.augment = ConfigDict()
+    augment.flip = 0.5  # probability of a left-right mirror
+    augment.rotate = 0.5  # probability of a rotation
+    augment.degrees = 10.0  # the rotation is uniform in [-degrees, degrees]
+
+    optim = config.optim = ConfigDict()
+    optim.name = "adam"  # adam | adamw | sgd
+    optim.lr = 1e-3
+    optim.momentum = 0.9  # of sgd
+    optim.weight_decay = 0.0  # of adamw, decoupled; not on norms and biases
+    optim.schedule = (
+        "constant"  # constant | cosine (to 0) | plateau (on validation loss)
+    )
+    optim.warmup_epochs = 0.0  # linear, before the schedule
+    optim.plateau_factor = 0.1
+    optim.plateau_patience = 3  # evaluations without a lower validation loss
+    optim.clip_norm = 0.0  # of the whole gradient; 0 is off
+    optim.accumulate = 1  # micro-batches a step; batch_size is their sum
+    optim.ema = 0.0  # decay of the averaged weights that are evaluated; 0 is off
+
+    train = config.train = ConfigDict()
+    train.epochs = 10
+    train.patience = 0  # epochs without a better validation before stopping; 0 is off
+    train.select = "macro_auroc"  # what "better" means: macro_auroc | loss
+    train.log_every = 10  # steps between fetched training scalars
+    train.save_every = 200  # steps between saves within an epoch; epochs always save
+
+    evaluation = config.evaluation = ConfigDict()
+    evaluation.replicates = 2000  # of the bootstrap over patients
+    return config.lock()

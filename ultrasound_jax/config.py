@@ -1,0 +1,241 @@
+"""Settings: which values are allowed, and how a run's folder remembers them."""
+
+import difflib
+import importlib.util
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from ultrasound_jax.types import UltrasoundError
+
+CHOICES = {
+    "dtype": ("float32", "bfloat16"),
+    "init_part": ("all", "encoder"),
+    "data.sampling": ("uniform", "balanced", "patient"),
+    "model.pooling": ("mean", "max"),
+    "task.class_weights": ("none", "balanced"),
+    "optim.name": ("adam", "adamw", "sgd"),
+    "optim.schedule": ("constant", "cosine", "plateau"),
+    "train.select": ("macro_auroc", "loss"),
+}
+AT_LEAST_ONE = (
+    "data.batch_size",
+    "data.eval_batch_size",
+    "data.threads",
+    "data.prefetch",
+    "optim.accumulate",
+    "train.epochs",
+    "train.log_every",
+    "train.save_every",
+)
+NOT_NEGATIVE = (
+    "seed",
+    "memory_limit_gb",
+    "data.split_seed",
+    "data.fold",
+    "model.width",
+    "augment.degrees",
+    "optim.weight_decay",
+    "optim.warmup_epochs",
+    "optim.plateau_patience",
+    "optim.clip_norm",
+    "train.patience",
+    "evaluation.replicates",
+)
+PROBABILITIES = ("augment.flip", "augment.rotate")
+FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum", "model.dropout")
+# What may differ when a run continues: where things lie and how they are read.
+FREE = (
+    "compilation_cache",
+    "memory_limit_gb",
+    "data.data_dir",
+    "data.manual_dir",
+    "data.threads",
+    "data.prefetch",
+    "data.eval_batch_size",
+    "train.log_every",
+    "train.save_every",
+    "evaluation.replicates",
+)
+
+
+class ConfigError(UltrasoundError):
+    """A setting, a configuration file or a run's folder that cannot be used."""
+
+
+def load(config_file: str) -> ConfigDict:
+    """Reads `path[:arg]`, where the file's `get_config(arg)` makes the settings."""
+    path, _, arg = config_file.partition(":")
+    if not Path(path).is_file():
+        known = ", ".join(str(p) for p in sorted(Path("configs").glob("[!_]*.py")))
+        raise ConfigError(f"no configuration file '{path}'; here is: {known or 'none'}")
+    spec = importlib.util.spec_from_file_location("experiment_config", path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"'{path}' is not a Python file with get_config(arg)")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    try:
+        return module.get_config(arg)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def check_overrides(argv: Sequence[str]) -> None:
+    """Refuses `--config.a.b=v` on the command line whose `a.b` is not a setting."""
+    given = [arg.lstrip("-") for arg in argv if arg.startswith("-")]
+    files = [arg.removeprefix("config=") for arg in given if arg.startswith("config=")]
+    following = [b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"]
+    if not files + following:
+        return
+    config = load((files + following)[-1])
+    for arg in given:
+        name = arg.partition("=")[0]
+        if name.startswith("config."):
+            _check_key(config, name.removeprefix("config."))
+
+
+def _check_key(config: ConfigDict, key: str) -> None:
+    node: Any = config
+    walked: list[str] = []
+    for part in key.split("."):
+        if not isinstance(node, ConfigDict) or part not in node:
+            allowed = sorted(node) if isinstance(node, ConfigDict) else []
+            near = difflib.get_close_matches(part, allowed, n=1)
+            hint = f" (did you mean '{near[0]}'?)" if near else ""
+            where = f"'{'.'.join(walked)}' has" if walked else "there are"
+            raise ConfigError(
+                f"unknown setting 'config.{key}'{hint}; {where}: "
+                f"{', '.join(allowed) or 'no settings below it'}"
+            )
+        node = node[part]
+        walked.append(part)
+
+
+def check(config: ConfigDict) -> None:
+    """Refuses a value that no part of the program could use."""
+    values = dict(flatten(config))
+    for key, allowed in CHOICES.items():
+        _require(values[key] in allowed, key, values[key], f"one of {allowed}")
+    for key in AT_LEAST_ONE:
+        _require(values[key] >= 1, key, values[key], "1 or more")
+    for key in NOT_NEGATIVE:
+        _require(values[key] >= 0, key, values[key], "0 or more")
+    for key in PROBABILITIES:
+        _require(0 <= values[key] <= 1, key, values[key], "from 0 to 1")
+    for key in FRACTIONS:
+        _require(0 <= values[key] < 1, key, values[key], "from 0 to below 1")
+    _require(values["optim.lr"] > 0, "optim.lr", values["optim.lr"], "above 0")
+    factor = values["optim.plateau_factor"]
+    _require(0 < factor < 1, "optim.plateau_factor", factor, "between 0 and 1")
+    _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")
+    fold, folds = values["data.fold"], values["data.folds"]
+    _require(fold < folds, "data.fold", fold, f"below data.folds={folds}")
+    batch, parts = values["data.batch_size"], values["optim.accumulate"]
+    _require(
+        batch % parts == 0,
+        "optim.accumulate",
+        parts,
+        f"a divisor of batch_size={batch}",
+    )
+
+
+def _require(holds: bool, key: str, value: Any, allowed: str) -> None:
+    if not holds:
+        raise ConfigError(
+            f"config.{key}={value!r} is not allowed: it must be {allowed}"
+        )
+
+
+def flatten(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields `("optim.lr", 0.001)` and so on, sorted by name."""
+    for key in sorted(config):
+        value = config[key]
+        if isinstance(value, ConfigDict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def workdir_name(config_file: str) -> str:
+    """Returns `runs/<config>[-<arg>]`."""
+    path, _, arg = config_file.partition(":")
+    return str(Path("runs") / (Path(path).stem + (f"-{arg}" if arg else "")))
+
+
+def write(config: ConfigDict, folder: Path) -> None:
+    """Writes the resolved settings as `config.json`, atomically."""
+    temporary = folder / ".config.json.tmp"
+    text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
+    temporary.write_text(text + "\n")
+    temporary.replace(folder / "config.json")
+
+
+def read(folder: Path) -> ConfigDict:
+    """Reads the settings that a run was made with."""
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ConfigError(f"'{folder}' holds no run: there is no config.json in it")
+    try:
+        return ConfigDict(json.loads(path.read_text())).lock()
+    except ValueError as error:
+        raise ConfigError(f"'{path}' cannot be read: {error}") from error
+
+
+def resolve(
+    given: ConfigDict | None, config_file: str, workdir: str, rest: Sequence[str]
+) -> tuple[ConfigDict, Path]:
+    """Returns the settings and the folder that a command line means.
+
+    Without `--config` both are those of an existing run.
+    """
+    if rest:
+        raise ConfigError(f"unexpected argument '{rest[0]}'; settings are --config.x=y")
+    if given is None and not workdir:
+        raise ConfigError("give --config=configs/luvnet.py, or --workdir of a run")
+    folder = Path(workdir or workdir_name(config_file)).absolute()
+    config = read(folder) if given is None else given
+    check(config)
+    check_workdir(config, folder)
+    return config, folder
+
+
+def check_workdir(config: ConfigDict, folder: Path) -> None:
+    """Refuses a folder that holds something else, or a run with other settings.
+
+    The settings in FREE may differ, since they do not change what is computed.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--workdir '{folder}' is a file; it must be a folder")
+    if not (folder / "config.json").exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigError(
+                f"--workdir '{folder}' holds other files and no run (no config.json); "
+                "give an empty or a new folder"
+            )
+        return
+    old, new = dict(flatten(read(folder))), dict(flatten(config))
+    names = sorted(name for name in old.keys() | new.keys() if name not in FREE)
+    changed = [
+        f"{name}={new.get(name)!r} (there {old.get(name)!r})"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+    if changed:
+        raise ConfigError(
+            f"--workdir '{folder}' holds a run with other settings: "
+            f"{'; '.join(changed[:3])}{'; …' if changed[3:] else ''}. "
+            "Give the same settings to continue it, or another --workdir"
+        )
+
+
+def claim_workdir(config: ConfigDict, folder: Path) -> None:
+    """Makes `folder` this run's own, or continues the run that is in it."""
+    check_workdir(config, folder)
+    if jax.process_index() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "config.json").exists():
+            write(config, folder)

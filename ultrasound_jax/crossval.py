@@ -1,0 +1,71 @@
+"""Cross-validation: each patient is judged by a network that never saw them.
+
+Fold `f` is held out as the test set, the next fold is the validation set that stops
+training and sets thresholds, the rest is trained on. The original stops on the very
+fold that it reports; here nothing of a fold reaches the network that predicts it.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from ultrasound_jax import evaluate
+from ultrasound_jax import experiment as experiments
+from ultrasound_jax.analysis.predictions import Predictions, concatenate
+from ultrasound_jax.data.sources import ClipSource
+from ultrasound_jax.data.splits import Manifest, make_manifest
+from ultrasound_jax.report import Console, Stopwatch
+from ultrasound_jax.train import train_and_evaluate
+
+
+def cross_validate(config: ConfigDict, workdir: Path) -> dict:
+    """Trains and judges every fold in `workdir/fold_<k>`, then pools the predictions.
+
+    A fold that is finished is not trained again, so that an interrupted study goes on
+    with the same command. Returns the metrics of the pooled predictions, which it
+    writes beside the folds in the form of a single run.
+    """
+    console, clock = Console(), Stopwatch()
+    for fold in range(config.data.folds):
+        folder = workdir / f"fold_{fold}"
+        folder.mkdir(exist_ok=True)
+        console.say(f"fold {fold + 1} of {config.data.folds}: {folder}")
+        with clock.of(f"fold_{fold}"):
+            if not (folder / "metrics.json").exists():
+                train_and_evaluate(
+                    config, folder, split=partial(rotated_split, config, fold)
+                )
+    whole = experiments.open_experiment(
+        config, console.say, split=partial(rotated_split, config, 0)
+    )
+    evaluate.write_manifest(whole, workdir)
+    if jax.process_index():
+        return {}
+    pooled = concatenate(
+        [
+            Predictions.read(workdir / f"fold_{fold}" / "predictions.csv")
+            for fold in range(config.data.folds)
+        ]
+    )
+    return evaluate.write_report(pooled, whole, workdir, console.say, clock)
+
+
+def rotated_split(
+    config: ConfigDict, fold: int, source: ClipSource
+) -> tuple[Manifest, dict[str, np.ndarray]]:
+    """Returns fold `fold` as test, the next as validation, the others to train on."""
+    data = config.data
+    if data.manifest:
+        manifest = Manifest.read(Path(data.manifest))
+    else:
+        manifest = make_manifest(
+            source.table, test_fraction=0.0, folds=data.folds, seed=data.split_seed
+        )
+    manifest.check(source.table)
+    held_out = manifest.indices(source.table, fold)["validation"]
+    validation = manifest.indices(source.table, (fold + 1) % data.folds)["validation"]
+    others = np.setdiff1d(np.arange(len(source)), np.union1d(held_out, validation))
+    return manifest, {"train": others, "validation": validation, "test": held_out}

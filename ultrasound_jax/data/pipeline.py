@@ -1,0 +1,122 @@
+"""From a source to batches on the host, in an order that depends on the seed alone.
+
+The order is made of indices; pixels are read once a batch is known. Step `s` gets the
+same examples however many processes or threads read them, and after any restart.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import grain
+import numpy as np
+
+from ultrasound_jax.data.examples import ExampleTable
+from ultrasound_jax.types import UNKNOWN, ClipBatch
+
+
+class Source(Protocol):
+    """What batches are read from."""
+
+    def load(self, indices: np.ndarray) -> ClipBatch:
+        """Reads examples by their place."""
+        ...
+
+
+def train_batches(
+    source: Source,
+    indices: np.ndarray,
+    *,
+    batch_size: int,
+    seed: int,
+    weights: np.ndarray | None = None,
+    process: tuple[int, int] = (0, 1),
+    threads: int = 2,
+    prefetch: int = 4,
+) -> grain.DatasetIterator[ClipBatch]:
+    """Returns an endless iterator whose `get_state` and `set_state` continue it.
+
+    Args:
+      source: where pixels come from.
+      indices: the examples to draw from, as places in the source.
+      batch_size: examples over all processes.
+      seed: of the order.
+      weights: probability of each of `indices`, with replacement; None shuffles anew
+        each epoch, without replacement.
+      process: this process's number and how many there are; each reads its rows only.
+      threads: that read batches side by side.
+      prefetch: batches kept ready.
+    """
+    rank, processes = process
+    if batch_size % processes:
+        raise ValueError(f"batch size {batch_size} is not divisible by {processes}")
+    rows = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
+    indices = np.asarray(indices, np.int32)
+    if weights is None:
+        order = grain.MapDataset.source(indices).seed(seed).shuffle().repeat()  # type: ignore[arg-type]
+    else:
+        cumulative = np.cumsum(weights / np.sum(weights))
+
+        def draw(_: Any, rng: np.random.Generator) -> np.int32:
+            place = np.searchsorted(cumulative, rng.random(), side="right")
+            return indices[min(int(place), len(indices) - 1)]
+
+        order = grain.MapDataset.range(1).seed(seed).repeat().random_map(draw)
+    batches = order.batch(batch_size).map(lambda drawn: source.load(drawn[rows]))
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch)
+    return iter(batches.to_iter_dataset(options))
+
+
+def eval_batches(
+    source: Source,
+    indices: np.ndarray,
+    *,
+    batch_size: int,
+    process: tuple[int, int] = (0, 1),
+    threads: int = 2,
+    prefetch: int = 4,
+) -> Iterator[ClipBatch]:
+    """Reads each example once, in the given order; the last batch is filled up.
+
+    Filling rows have index -1, length 0 and unknown labels.
+    """
+    rank, processes = process
+    count = -(-len(indices) // batch_size)
+    padded = np.full(count * batch_size, -1, np.int32)
+    padded[: len(indices)] = indices
+    mine = padded.reshape(count, processes, batch_size // processes)[:, rank]
+    batches = grain.MapDataset.range(count).map(lambda i: source.load(mine[i]))
+    options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch)
+    return iter(batches.to_iter_dataset(options))
+
+
+def sampling_weights(
+    table: ExampleTable, indices: np.ndarray, rule: str
+) -> np.ndarray | None:
+    """Returns how often each example is drawn, or None for each once an epoch.
+
+    `balanced`: in proportion to the rarest pattern an example shows, so that a pattern
+    with half the positives is drawn twice as often; examples without any count as one
+    more pattern. `patient`: every patient alike, whatever the number of clips.
+    """
+    if rule == "uniform":
+        return None
+    if rule == "patient":
+        patients = np.array([table.patient_id[i] for i in indices])
+        _, inverse, counts = np.unique(
+            patients, return_inverse=True, return_counts=True
+        )
+        return 1.0 / counts[inverse]
+    positive = table.labels[indices] == 1
+    shown = np.concatenate([positive, ~positive.any(axis=1, keepdims=True)], axis=1)
+    return (shown / np.maximum(shown.sum(axis=0), 1)).max(axis=1)
+
+
+def class_balance(table: ExampleTable, indices: np.ndarray) -> Mapping[str, float]:
+    """Returns negatives over positives for each class; 1 where either is missing."""
+    labels = table.labels[indices]
+    positives = (labels == 1).sum(axis=0)
+    negatives = ((labels != 1) & (labels != UNKNOWN)).sum(axis=0)
+    return {
+        name: float(n / p) if p and n else 1.0
+        for name, p, n in zip(table.classes, positives, negatives, strict=True)
+    }

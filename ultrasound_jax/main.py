@@ -1,0 +1,66 @@
+"""Trains, evaluates or cross-validates: `python -m ultrasound_jax.main --help`."""
+
+import sys
+from collections.abc import Sequence
+
+import jax
+from absl import app, flags
+from ml_collections import config_flags
+
+from ultrasound_jax import config as settings
+from ultrasound_jax import crossval, evaluate, steps, train
+from ultrasound_jax.types import UltrasoundError
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "path[:variant]")
+MODE = flags.DEFINE_enum(
+    "mode", "train", ("train", "evaluate", "crossval"), "what to do"
+)
+WORKDIR = flags.DEFINE_string("workdir", "", "the run's folder; runs/<config>[-<arg>]")
+DISTRIBUTED = flags.DEFINE_bool("distributed", False, "join as Slurm or the cloud says")
+COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "or say it: host:port of process 0"
+)
+PROCESSES = flags.DEFINE_integer(
+    "processes", None, "and how many processes share the run"
+)
+PROCESS = flags.DEFINE_integer("process", None, "and this one's number, from 0")
+
+
+def parse(argv: Sequence[str]) -> list[str]:
+    """Parses the command line; a mistake in it ends the program with one line."""
+    try:
+        settings.check_overrides(argv)
+        return flags.FLAGS(list(argv))
+    except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
+        sys.exit(refuse(error))
+
+
+def refuse(error: Exception) -> int:
+    """Prints the error as one line and returns the exit code."""
+    print(f"ultrasound_jax: {' '.join(str(error).split())}", file=sys.stderr)
+    return 2
+
+
+def main(argv: Sequence[str]) -> int | None:
+    """Runs the mode; an error of ours is one line and exit code 2."""
+    try:
+        if COORDINATOR.value or DISTRIBUTED.value:
+            jax.distributed.initialize(
+                COORDINATOR.value, PROCESSES.value, PROCESS.value
+            )
+        file = config_flags.get_config_filename(flags.FLAGS["config"])
+        config, workdir = settings.resolve(CONFIG.value, file, WORKDIR.value, argv[1:])
+        steps.use_compilation_cache(config.compilation_cache)
+        if MODE.value == "evaluate":
+            evaluate.evaluate_run(config, workdir)
+        elif MODE.value == "crossval":
+            crossval.cross_validate(config, workdir)
+        else:
+            train.train_and_evaluate(config, workdir)
+    except UltrasoundError as error:
+        return refuse(error)
+    return None
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse)

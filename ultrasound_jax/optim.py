@@ -1,0 +1,91 @@
+"""Optimisers and learning rates, from the settings in `config.optim`."""
+
+from dataclasses import dataclass
+
+import jax
+import optax
+from ml_collections import ConfigDict
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many steps, at what rate, by which rule."""
+
+    steps_per_epoch: int
+    total: int
+    schedule: optax.Schedule
+    optimizer: optax.GradientTransformation
+
+
+def make_plan(config: ConfigDict, examples: int) -> Plan:
+    """Plans a training on so many examples; an epoch drops what fills no batch."""
+    steps_per_epoch = max(examples // config.data.batch_size, 1)
+    total = steps_per_epoch * config.train.epochs
+    schedule = learning_rate(
+        config.optim, steps_per_epoch=steps_per_epoch, total_steps=total
+    )
+    optimizer = make_optimizer(config.optim, schedule)
+    return Plan(steps_per_epoch, total, schedule, optimizer)
+
+
+def learning_rate(
+    settings: ConfigDict, *, steps_per_epoch: int, total_steps: int
+) -> optax.Schedule:
+    """Returns the rate at a step; a plateau's drops come on top (see Plateau)."""
+    warmup = round(settings.warmup_epochs * steps_per_epoch)
+    rest = max(total_steps - warmup, 1)
+    if settings.schedule == "cosine":
+        main = optax.cosine_decay_schedule(settings.lr, rest)
+    else:
+        main = optax.constant_schedule(settings.lr)
+    if not warmup:
+        return main
+    ramp = optax.linear_schedule(settings.lr / (warmup + 1), settings.lr, warmup)
+    return optax.join_schedules([ramp, main], [warmup])
+
+
+def make_optimizer(
+    settings: ConfigDict, schedule: optax.Schedule
+) -> optax.GradientTransformation:
+    """Returns clipping followed by Adam, AdamW or SGD.
+
+    AdamW's decay is decoupled and spares vectors (biases and norms).
+    """
+    if settings.name == "adam":
+        main = optax.adam(schedule)
+    elif settings.name == "adamw":
+        main = optax.adamw(
+            schedule,
+            weight_decay=settings.weight_decay,
+            mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+        )
+    else:
+        main = optax.sgd(schedule, momentum=settings.momentum or None)
+    if settings.clip_norm:
+        return optax.chain(optax.clip_by_global_norm(settings.clip_norm), main)
+    return main
+
+
+@dataclass
+class Plateau:
+    """Lowers the rate by `factor` after `patience` evaluations without a lower loss.
+
+    The rule of PyTorch's ReduceLROnPlateau with its relative threshold of 1e-4, which
+    the original's baselines train with. `scale` multiplies the schedule's rate.
+    """
+
+    factor: float
+    patience: int
+    scale: float = 1.0
+    best: float = float("inf")
+    waited: int = 0
+
+    def update(self, loss: float) -> None:
+        """Takes the loss of one more evaluation into account."""
+        if loss < self.best * (1 - 1e-4):
+            self.best, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.scale *= self.factor
+            self.waited = 0

@@ -1,0 +1,151 @@
+"""What a run tells while it trains: lines, a progress bar, scalars, lost time."""
+
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+import numpy as np
+from tensorboardX import SummaryWriter
+from tqdm import tqdm
+
+from ultrasound_jax.types import ArrayTree
+
+
+class Console:
+    """Lines, and a progress bar when standard error is a terminal.
+
+    Only process 0 speaks.
+    """
+
+    def __init__(self) -> None:
+        self._speaks = jax.process_index() == 0
+        self._bar: tqdm | None = None
+        self._started = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Prints a line above the progress bar."""
+        if self._speaks:
+            tqdm.write(line, file=sys.stdout)
+            sys.stdout.flush()
+
+    def start(self, total: int, *, done: int, examples_a_step: int) -> None:
+        """Begins counting steps; `done` of `total` were made before."""
+        self._total, self._first, self._examples = total, done, examples_a_step
+        self._started = time.monotonic()
+        if self._speaks and sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=done, unit="step", smoothing=0.1)
+
+    def step(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Shows fetched scalars with examples a second and the time left."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        rate = (step - self._first) / seconds
+        shown = {name: f"{value:.4g}" for name, value in scalars.items()}
+        shown["examples/s"] = f"{rate * self._examples:.1f}"
+        if self._bar is not None:
+            self._bar.n = step
+            self._bar.set_postfix(shown)
+            return
+        left = (self._total - step) / rate if rate else float("inf")
+        words = "  ".join(f"{name} {value}" for name, value in shown.items())
+        self.say(f"step {step}/{self._total}  {words}  left {left:.0f} s")
+
+    def close(self) -> None:
+        """Ends the progress bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class Scalars:
+    """Scalars over steps, as `scalars.csv` and TensorBoard events.
+
+    A run that continues at `step` drops what it had written for later steps, so that
+    an interrupted run leaves the same rows as an unbroken one.
+    """
+
+    FIELDS = ("step", "name", "value")
+
+    def __init__(self, folder: Path, *, step: int) -> None:
+        self._file = self._board = None
+        if jax.process_index():
+            return
+        path = folder / "scalars.csv"
+        kept: list[list[str]] = []
+        if path.exists():
+            rows = list(csv.reader(path.read_text().splitlines()))[1:]
+            kept = [r for r in rows if len(r) == 3 and int(r[0]) <= step]
+        temporary = folder / ".scalars.csv.tmp"
+        with temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([self.FIELDS, *kept])
+        temporary.replace(path)
+        self._file = path.open("a", newline="")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, step: int, scalars: Mapping[str, float]) -> None:
+        """Adds scalars of one step."""
+        if self._file is None or self._board is None:
+            return
+        rows = csv.writer(self._file)
+        for name, value in scalars.items():
+            rows.writerow([step, name, f"{value:.9g}"])
+            self._board.add_scalar(name, value, step)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Writes what is left."""
+        if self._file is not None and self._board is not None:
+            self._file.close()
+            self._board.close()
+
+
+class Stopwatch:
+    """Seconds by what they went to: data, compile, training, evaluation, saving."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def of(self, purpose: str) -> Iterator[None]:
+        """Adds the time of the block to `purpose`."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = time.monotonic() - start
+            self.seconds[purpose] = self.seconds.get(purpose, 0.0) + spent
+
+    def rounded(self) -> dict[str, float]:
+        """Returns the seconds to a tenth."""
+        return {name: round(s, 1) for name, s in sorted(self.seconds.items())}
+
+    def line(self) -> str:
+        """Returns all of it in one line."""
+        total = sum(self.seconds.values())
+        parts = (f"{name} {s:.1f} s" for name, s in sorted(self.seconds.items()))
+        return f"time: {', '.join(parts)}; together {total:.1f} s"
+
+
+def parameter_table(params: ArrayTree, *, depth: int = 2) -> str:
+    """Returns parameters by module, `depth` names deep, with their count and sum."""
+    counts: dict[str, int] = {}
+    leaves, _ = jax.tree_util.tree_flatten_with_path(params)
+    for path, leaf in leaves:
+        names = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
+        module = "/".join(names[:-1][:depth]) or names[0]
+        counts[module] = counts.get(module, 0) + int(np.prod(leaf.shape))
+    counts["all"] = sum(counts.values())
+    width = max(len(name) for name in counts)
+    return "\n".join(f"{name:<{width}}  {n:>13,}" for name, n in counts.items())
+
+
+def write_json(path: Path, tree: Mapping) -> None:
+    """Writes a JSON file atomically; only process 0 does."""
+    if jax.process_index() == 0:
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
+        temporary.replace(path)

@@ -1,0 +1,74 @@
+"""Where arrays live: one mesh axis `data`, state everywhere, a batch split by rows."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ultrasound_jax.types import ArrayTree, UltrasoundError
+
+
+class ShardingError(UltrasoundError):
+    """A batch that cannot be split over the devices."""
+
+
+def data_mesh() -> Mesh:
+    """Returns all devices of all processes as one axis."""
+    return Mesh(np.array(jax.devices()), ("data",))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def by_rows(mesh: Mesh) -> NamedSharding:
+    """Each device holds its share of the first axis."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def check_batch(name: str, size: int, mesh: Mesh, *, parts: int = 1) -> None:
+    """Refuses a batch of `size` rows whose micro-batches do not fill all devices."""
+    devices = mesh.devices.size
+    if size % (devices * parts):
+        raise ShardingError(
+            f"{name}={size} cannot be split over {devices} devices"
+            + (f" in {parts} micro-batches" if parts > 1 else "")
+            + f": it must be a multiple of {devices * parts}"
+        )
+
+
+def to_device(rows: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Puts this process's rows of a batch on its devices, without waiting."""
+    sharding = by_rows(mesh)
+    return {
+        name: jax.make_array_from_process_local_data(sharding, array)
+        for name, array in rows.items()
+    }
+
+
+def replicate(tree: ArrayTree, mesh: Mesh) -> ArrayTree:
+    """Puts a copy of each array on every device, in buffers of its own."""
+    sharding = replicated(mesh)
+
+    def put(array: jax.Array | np.ndarray) -> jax.Array:
+        host = np.asarray(array)
+        return jax.make_array_from_callback(
+            host.shape, sharding, lambda index: host[index].copy()
+        )
+
+    return jax.tree.map(put, tree)
+
+
+def ahead(
+    batches: Iterable[tuple[Any, Any]], mesh: Mesh, size: int = 2
+) -> Iterator[tuple[dict[str, jax.Array], tuple[Any, Any]]]:
+    """Yields each `(rows, note)` with the rows on the device, `size` under way."""
+    waiting: list[Any] = []
+    for rows, note in batches:
+        waiting.append((to_device(dict(rows), mesh), (rows, note)))
+        if len(waiting) >= size:
+            yield waiting.pop(0)
+    yield from waiting
