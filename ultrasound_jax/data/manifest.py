@@ -1,0 +1,258 @@
+"""The manifest: which patient and which example is in which part of a split."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ultrasound_jax.data.examples import ExampleTable, SplitError, some
+from ultrasound_jax.types import UNKNOWN
+
+VERSION = 1
+TEST = "test"
+_KEYS = ("version", "dataset", "data_hash", "seed", "classes", "parts", "counts")
+
+
+def fold_name(fold: int) -> str:
+    """Returns the name of a fold's part."""
+    return f"fold_{fold}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """The patients and examples of one part, both sorted."""
+
+    patients: tuple[str, ...]
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A split that can be read, checked and used again.
+
+    Parts are `fold_0`, `fold_1`, … (at least two) and, unless the split is pure
+    cross-validation, `test`. `seed` is None where the split was not computed. `counts`
+    may be left out of a written one.
+    """
+
+    dataset: str
+    data_hash: str
+    seed: int | None
+    classes: tuple[str, ...]
+    parts: dict[str, Part]
+    counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are."""
+        return len(self.parts) - (TEST in self.parts)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "Manifest":
+        """Reads a manifest; raises SplitError that names the file and what is wrong."""
+        path = Path(path)
+        try:
+            return _from_json(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SplitError(f"{path}: cannot be read: {error}") from error
+        except json.JSONDecodeError as error:
+            where = f"{path}:{error.lineno}:{error.colno}"
+            raise SplitError(f"{where}: not JSON: {error.msg}") from error
+        except SplitError as error:
+            raise SplitError(f"{path}: {error}") from error
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes the manifest as JSON, whole or not at all."""
+        path = Path(path)
+        content = {
+            "version": VERSION,
+            "dataset": self.dataset,
+            "data_hash": self.data_hash,
+            "seed": self.seed,
+            "classes": list(self.classes),
+            "counts": self.counts,
+            "parts": {
+                name: {"patients": list(p.patients), "examples": list(p.examples)}
+                for name, p in self.parts.items()
+            },
+        }
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise SplitError(f"{path}: cannot be written: {error}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def check(self, table: ExampleTable) -> None:
+        """Refuses a manifest that does not split exactly these examples by patient.
+
+        Raises:
+          SplitError: made for other data or classes, an unknown, repeated or missing
+            id, a patient on two sides, an empty part, or counts that do not hold.
+        """
+        if self.data_hash != table.data_hash:
+            raise SplitError(
+                f"manifest was made for data {self.data_hash or '(no hash)'}, "
+                f"this is {table.data_hash or '(no hash)'}"
+            )
+        if self.classes != table.classes:
+            raise SplitError(
+                f"manifest has classes {', '.join(self.classes)}; "
+                f"the data has {', '.join(table.classes)}"
+            )
+        self._check_examples(table)
+        self._check_patients(table)
+        for name, rows in self._rows(table).items():
+            if name in self.counts and self.counts[name] != count_part(table, rows):
+                raise SplitError(f"manifest's counts of part {name} are not the data's")
+
+    def indices(self, table: ExampleTable, fold: int) -> dict[str, np.ndarray]:
+        """Returns the rows to train, validate and test on, each in the table's order.
+
+        `validation` is the fold, `train` all other folds; `test` is empty in pure
+        cross-validation. The manifest is checked first.
+
+        Raises:
+          SplitError: as `check`, or no such fold.
+        """
+        if not 0 <= fold < self.folds:
+            raise SplitError(f"fold {fold} is not one of 0 to {self.folds - 1}")
+        self.check(table)
+        rows = self._rows(table)
+        others = [rows[fold_name(k)] for k in range(self.folds) if k != fold]
+        return {
+            "train": np.sort(np.concatenate(others)),
+            "validation": rows[fold_name(fold)],
+            "test": rows.get(TEST, np.empty(0, np.intp)),
+        }
+
+    def _rows(self, table: ExampleTable) -> dict[str, np.ndarray]:
+        place = {e: i for i, e in enumerate(table.example_id)}
+        return {
+            name: np.array(sorted(place[e] for e in part.examples), np.intp)
+            for name, part in self.parts.items()
+        }
+
+    def _check_examples(self, table: ExampleTable) -> None:
+        for name, part in self.parts.items():
+            if not part.examples or not part.patients:
+                raise SplitError(f"part {name} of the manifest is empty")
+        listed = [e for part in self.parts.values() for e in part.examples]
+        _refuse(
+            "unknown example ids in the manifest", set(listed) - {*table.example_id}
+        )
+        _refuse("examples listed twice in the manifest", _repeated(listed))
+        _refuse("examples in no part of the manifest", {*table.example_id} - {*listed})
+
+    def _check_patients(self, table: ExampleTable) -> None:
+        listed = [p for part in self.parts.values() for p in part.patients]
+        _refuse(
+            "unknown patient ids in the manifest", set(listed) - {*table.patient_id}
+        )
+        _refuse("patients on two sides of the manifest", _repeated(listed))
+        owner = dict(zip(table.example_id, table.patient_id, strict=True))
+        sides: dict[str, set[str]] = {}
+        for name, part in self.parts.items():
+            for example in part.examples:
+                sides.setdefault(owner[example], set()).add(name)
+        torn = {p for p, names in sides.items() if len(names) > 1}
+        _refuse("patients on two sides of the manifest", torn)
+        for name, part in self.parts.items():
+            astray = {p for p, names in sides.items() if name in names}
+            _refuse(
+                f"patients listed wrongly in part {name}", astray ^ {*part.patients}
+            )
+
+
+def count_part(table: ExampleTable, rows: np.ndarray) -> dict[str, Any]:
+    """Counts examples, videos, patients and each class's labels in some rows."""
+    labels = table.labels[rows]
+    patients = np.array([table.patient_id[i] for i in rows])
+    return {
+        "examples": len(rows),
+        "videos": len({table.video_id[i] for i in rows}),
+        "patients": len(set(patients)),
+        "classes": {
+            name: {
+                "positive_examples": int((labels[:, k] == 1).sum()),
+                "positive_patients": len(set(patients[labels[:, k] == 1])),
+                "unknown_examples": int((labels[:, k] == UNKNOWN).sum()),
+            }
+            for k, name in enumerate(table.classes)
+        },
+    }
+
+
+def _repeated(names: Iterable[str]) -> set[str]:
+    return {name for name, count in Counter(names).items() if count > 1}
+
+
+def _refuse(what: str, names: set[str]) -> None:
+    if names:
+        raise SplitError(f"{what}: {some(names)}")
+
+
+def _from_json(content: Any) -> Manifest:
+    if not isinstance(content, dict):
+        raise SplitError("the top level must be an object")
+    version = content.get("version")
+    if version != VERSION:
+        raise SplitError(f"version is {version!r}, only {VERSION} is known")
+    unknown = set(content) - set(_KEYS)
+    if unknown:
+        raise SplitError(f"unknown keys {some(unknown)}; known: {', '.join(_KEYS)}")
+    seed = content.get("seed")
+    if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool)):
+        raise SplitError(f"seed is {seed!r}, not a whole number or null")
+    parts = _object(content, "parts")
+    folds = [fold_name(k) for k in range(len(parts) - (TEST in parts))]
+    if len(folds) < 2 or set(parts) - {TEST} != set(folds):
+        raise SplitError(
+            f"parts are {', '.join(parts) or 'none'}; allowed: {TEST}, fold_0, fold_1 "
+            "and so on without gaps, at least two folds"
+        )
+    order = [name for name in (TEST, *folds) if name in parts]
+    return Manifest(
+        dataset=_text(content, "dataset"),
+        data_hash=_text(content, "data_hash"),
+        seed=seed,
+        classes=_names(content, "classes"),
+        parts={name: _part(parts, name) for name in order},
+        counts=dict(_object(content, "counts")) if "counts" in content else {},
+    )
+
+
+def _part(parts: Mapping[str, Any], name: str) -> Part:
+    content = _object(parts, name)
+    return Part(
+        patients=_names(content, "patients", f" of part {name}"),
+        examples=_names(content, "examples", f" of part {name}"),
+    )
+
+
+def _object(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = content.get(key)
+    if not isinstance(value, dict):
+        raise SplitError(f"'{key}' is missing or not an object")
+    return value
+
+
+def _text(content: Mapping[str, Any], key: str) -> str:
+    value = content.get(key)
+    if not isinstance(value, str):
+        raise SplitError(f"'{key}' is missing or not a text")
+    return value
+
+
+def _names(content: Mapping[str, Any], key: str, where: str = "") -> tuple[str, ...]:
+    value = content.get(key)
+    if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+        raise SplitError(f"'{key}'{where} is missing or not a list of texts")
+    return tuple(value)
