@@ -1,0 +1,39 @@
+"""Flax NNX networks, by name. They know nothing of configs, data or tasks.
+
+A clip network is called as `model(clip, lengths, rngs=rngs)` with `clip` `b t h w c`,
+already normalised, and returns a dict with `logits` and what its class lists.
+"""
+
+import inspect
+from typing import Any
+
+from flax import nnx
+
+from ultrasound_jax.models.frame_vote import FrameVote
+from ultrasound_jax.models.layers import ModelError
+from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
+
+MODELS: dict[str, type[LuvNet | LuvNetNoTemporal | FrameVote]] = {
+    "luvnet": LuvNet,
+    "luvnet_no_temporal": LuvNetNoTemporal,
+    "frame_vote": FrameVote,
+}
+
+__all__ = ["MODELS", "ModelError", "build"]
+
+
+def build(name: str, *, rngs: nnx.Rngs, **kwargs: Any) -> nnx.Module:
+    """The network of that name; `kwargs` are its constructor's options.
+
+    Raises `ModelError`, naming what is allowed, for a wrong name, option or value.
+    """
+    if name not in MODELS:
+        raise ModelError(f"model {name!r}: allowed are {', '.join(sorted(MODELS))}")
+    parameters = inspect.signature(MODELS[name].__init__).parameters
+    options = sorted(set(parameters) - {"self", "rngs"})
+    for option in kwargs:
+        if option not in options:
+            raise ModelError(
+                f"option {option!r} of model {name!r}: allowed are {', '.join(options)}"
+            )
+    return MODELS[name](rngs=rngs, **kwargs)

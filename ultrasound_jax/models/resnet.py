@@ -1,0 +1,171 @@
+"""ResNet: residual learning (He et al., CVPR 2016), as torchvision and timm publish it.
+
+The bottleneck strides in its 3x3 convolution ("v1.5"), not in the first 1x1 as in the
+paper. Starting values are timm's: the last norm of each block starts at zero.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float
+
+from ultrasound_jax.models.initial import kaiming_fan_out
+from ultrasound_jax.models.layers import (
+    BatchNorm,
+    Conv,
+    PointwiseConv,
+    StemConv,
+    call,
+    global_average,
+    max_pool,
+)
+
+
+class Shortcut(nnx.Module):
+    """The projection beside a block that changes the width or the size."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        *,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        self.conv = PointwiseConv(
+            inputs,
+            outputs,
+            stride=stride,
+            kernel_init=kaiming_fan_out,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.norm = BatchNorm(outputs, dtype=dtype, rngs=rngs)
+
+    def __call__(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None
+    ) -> Float[Array, "n i j k"]:
+        """The image at the block's own width and size."""
+        return self.norm(self.conv(image), mask)
+
+
+class BasicBlock(nnx.Module):
+    """Two 3x3 convolutions and a shortcut."""
+
+    expansion = 1
+
+    def __init__(
+        self, inputs: int, width: int, stride: int, *, dtype: DTypeLike, rngs: nnx.Rngs
+    ):
+        options = {"kernel_init": kaiming_fan_out, "dtype": dtype, "rngs": rngs}
+        self.conv1 = Conv(inputs, width, (3, 3), stride=stride, **options)
+        self.norm1 = BatchNorm(width, dtype=dtype, rngs=rngs)
+        self.conv2 = Conv(width, width, (3, 3), **options)
+        self.norm2 = BatchNorm(
+            width, scale_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs
+        )
+        self.shortcut = (
+            Shortcut(inputs, width, stride, dtype=dtype, rngs=rngs)
+            if stride > 1 or inputs != width
+            else None
+        )
+
+    def __call__(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None
+    ) -> Float[Array, "n i j k"]:
+        """The block's change of its input, added to it."""
+        x = nnx.relu(self.norm1(self.conv1(image), mask))
+        x = self.norm2(self.conv2(x), mask)
+        return nnx.relu(x + (self.shortcut(image, mask) if self.shortcut else image))
+
+
+class Bottleneck(nnx.Module):
+    """1x1, 3x3 and 1x1 convolutions, the last four times wider, and a shortcut."""
+
+    expansion = 4
+
+    def __init__(
+        self, inputs: int, width: int, stride: int, *, dtype: DTypeLike, rngs: nnx.Rngs
+    ):
+        options = {"kernel_init": kaiming_fan_out, "dtype": dtype, "rngs": rngs}
+        outputs = width * self.expansion
+        self.conv1 = PointwiseConv(inputs, width, **options)
+        self.norm1 = BatchNorm(width, dtype=dtype, rngs=rngs)
+        self.conv2 = Conv(width, width, (3, 3), stride=stride, **options)
+        self.norm2 = BatchNorm(width, dtype=dtype, rngs=rngs)
+        self.conv3 = PointwiseConv(width, outputs, **options)
+        self.norm3 = BatchNorm(
+            outputs, scale_init=nnx.initializers.zeros, dtype=dtype, rngs=rngs
+        )
+        self.shortcut = (
+            Shortcut(inputs, outputs, stride, dtype=dtype, rngs=rngs)
+            if stride > 1 or inputs != outputs
+            else None
+        )
+
+    def __call__(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None
+    ) -> Float[Array, "n i j k"]:
+        """The block's change of its input, added to it."""
+        x = nnx.relu(self.norm1(self.conv1(image), mask))
+        x = nnx.relu(self.norm2(self.conv2(x), mask))
+        x = self.norm3(self.conv3(x), mask)
+        return nnx.relu(x + (self.shortcut(image, mask) if self.shortcut else image))
+
+
+class ResNet(nnx.Module):
+    """An image to one vector: stem, four stages of blocks, global average.
+
+    `features` is the vector's length; `blocks` are the blocks of each stage, `width`
+    the channels of the stem and of the first stage.
+    """
+
+    def __init__(
+        self,
+        block: type[BasicBlock] | type[Bottleneck],
+        blocks: Sequence[int],
+        *,
+        width: int = 64,
+        channels: int = 3,
+        grey_scale: Sequence[float] | None = None,
+        grey_offset: Sequence[float] | None = None,
+        dtype: DTypeLike = jnp.float32,
+        remat: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        self.remat = remat
+        self.conv = StemConv(
+            channels,
+            width,
+            grey_scale=grey_scale,
+            grey_offset=grey_offset,
+            kernel_init=kaiming_fan_out,
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.norm = BatchNorm(width, dtype=dtype, rngs=rngs)
+        inputs, stages = width, []
+        for i, count in enumerate(blocks):
+            stage = []
+            for j in range(count):
+                stride = 2 if i > 0 and j == 0 else 1
+                stage.append(
+                    block(inputs, width * 2**i, stride, dtype=dtype, rngs=rngs)
+                )
+                inputs = width * 2**i * block.expansion
+            stages.append(nnx.List(stage))
+        self.stages = nnx.List(stages)
+        self.features = inputs
+
+    def __call__(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> Float[Array, "n d"]:
+        """Pooled features; where `mask` is false, an image is in no batch statistic."""
+        x = max_pool(nnx.relu(self.norm(self.conv(image), mask)))
+        for stage in self.stages:
+            for block in stage:
+                x = call(block, x, mask, remat=self.remat)
+        return global_average(x)
