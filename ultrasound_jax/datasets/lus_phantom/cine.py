@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float, Int8, UInt8
 
 from ultrasound_jax.datasets.lus_phantom import anatomy, patterns
-from ultrasound_jax.datasets.lus_phantom.patients import Findings, Patient
+from ultrasound_jax.datasets.lus_phantom.patients import Patient
 from ultrasound_jax.datasets.lus_phantom.probe import ScanConverter
+from ultrasound_jax.datasets.lus_phantom.scene import Scene
 from ultrasound_jax.datasets.lus_phantom.speckle import (
     PointSpread,
     evolve,
@@ -32,101 +33,11 @@ B_LINE_PEAK = 0.5
 PLEURA_DB = 24.0
 WHITE_DB = 24.0  # the level that is shown white at 0 dB gain
 TISSUE_REPLACEMENT_HZ = 0.03
-LUNG_REPLACEMENT_HZ = 0.12
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Everything a probe position consists of; absent findings are None."""
-
-    motion: anatomy.Motion
-    pleura: anatomy.Pleura
-    ribs: anatomy.Ribs
-    a_lines: patterns.ALines | None
-    b_lines: patterns.BLines | None
-    consolidation: patterns.Consolidation | None
-    effusion: patterns.Effusion | None
-    haze_db: float
-    haze_loss_db_per_cm: float
-    roughness_mm: float
-    contact: Float[np.ndarray, " beam"]
-
-
-def draw_scene(rng: np.random.Generator, patient: Patient, findings: Findings) -> Scene:
-    """A probe position of this patient with exactly these findings."""
-    probe, pleura_mm = patient.probe, patient.pleura_mm * rng.uniform(0.9, 1.1)
-    motion = anatomy.Motion(
-        breath_hz=patient.breath_hz,
-        phase=float(rng.random()),
-        slide_mm=patient.slide_mm * rng.uniform(0.7, 1.2) * rng.choice([-1, 1]),
-        lift_mm=float(rng.uniform(0.5, 2.0)),
-        heart_hz=patient.heart_hz,
-        pulse_mm=float(rng.uniform(0.1, 0.5)),
-    )
-    pleura = anatomy.Pleura(
-        pleura_mm, rng.uniform(0.3, 1.0), np.deg2rad(rng.normal(0, 4))
-    )
-    # The quad sign is sought between two ribs.
-    seen = rng.random() < (0.8 if findings.pleural_effusion else 0.55)
-    ribs = anatomy.Ribs.draw(rng, probe, pleura_mm) if seen else anatomy.Ribs.none()
-    haze_db = float(rng.uniform(-17, -9))
-    alone = not (findings.a_line or findings.consolidation or findings.pleural_effusion)
-    return Scene(
-        motion=motion,
-        pleura=pleura,
-        ribs=ribs,
-        a_lines=_a_lines(rng) if findings.a_line else None,
-        b_lines=_b_lines(rng, patient, findings, alone) if findings.b_line else None,
-        consolidation=(
-            patterns.Consolidation.draw(
-                rng, probe, pleura_mm, haze_db, rng.random() < 0.5
-            )
-            if findings.consolidation
-            else None
-        ),
-        effusion=(
-            patterns.Effusion.draw(rng, probe, pleura_mm)
-            if findings.pleural_effusion
-            else None
-        ),
-        haze_db=haze_db,
-        haze_loss_db_per_cm=float(rng.uniform(0.8, 2.2)),
-        # Inflamed or congested lung has an uneven surface.
-        roughness_mm=float(rng.uniform(0.05, 0.15 if findings.a_line else 0.6)),
-        contact=_contact(rng, probe.beams),
-    )
-
-
-def _a_lines(rng: np.random.Generator) -> patterns.ALines:
-    return patterns.ALines(
-        level_db=float(rng.uniform(9, 17)),
-        loss_db=float(rng.uniform(2.5, 5.0)),
-        spread_rad=float(rng.uniform(0.1, 0.24)),
-    )
-
-
-def _b_lines(
-    rng: np.random.Generator, patient: Patient, findings: Findings, alone: bool
-) -> patterns.BLines:
-    confluent = not findings.a_line and rng.random() < 0.5
-    if confluent:
-        lines = int(rng.integers(14, 28))
-    elif findings.a_line:
-        lines = int(rng.integers(1, 4))
-    else:
-        lines = int(rng.integers(3, 7))
-    respiratory = not alone and rng.random() < 0.3
-    return patterns.BLines.draw(rng, patient.probe, lines, confluent, respiratory)
-
-
-def _contact(rng: np.random.Generator, beams: int) -> np.ndarray:
-    """Gain of each beam: poor contact often darkens one edge of the fan."""
-    contact = 10 ** (0.8 * smooth_noise(rng, (beams,), (12.0,)) / 20)
-    if rng.random() < 0.35:
-        edge = rng.uniform(4, 16)
-        ramp = 1 / (1 + np.exp(-(np.arange(beams) - edge) / 2.5))
-        contact *= ramp if rng.random() < 0.5 else ramp[::-1]
-    return contact.astype(np.float32)
+# The echo of air-filled lung is scattered many times, so that a little sliding changes
+# its phases: grain that moves below a still wall is the seashore sign's sand.
+SAND_MM = 0.3  # sliding that decorrelates it
+SAND_HZ = 0.8  # turns a second without any sliding
+SOLID_SHARE = 0.01  # of that in consolidated lung, which scatters once
 
 
 @dataclass(frozen=True)
@@ -134,7 +45,6 @@ class Geometry:
     """Where things are at one moment; depths in mm on each beam."""
 
     shift_rad: float
-    inflation: float
     pleura: Float[np.ndarray, " beam"]
     lung: Float[np.ndarray, " beam"]
     fluid: Float[np.ndarray, " beam"]
@@ -191,13 +101,20 @@ class Cine:
         level = np.broadcast_to(level, (probe.samples, columns))
         haze = anatomy.amplitude(level.astype(np.float32))
         self._solid_mm = np.zeros(columns, np.float32)
+        inside = np.zeros(haze.shape, bool)
         if scene.consolidation is not None:
-            solid, inside = scene.consolidation.material(rng, probe)
-            haze = np.where(inside, 0, haze) + solid
+            echo, inside = scene.consolidation.material(rng, probe)
+            haze = np.where(inside, 0, haze) + echo
             self._solid_mm = scene.consolidation.thickness_mm
-        haze = haze[..., None].astype(np.float32)
-        self._lung = haze * scatterers(rng, probe.samples, columns)
-        self._lung_next = haze * scatterers(rng, probe.samples, columns)
+        haze = haze[..., None].astype(np.float32) * self.spot.diffuse_gain
+        solid = scatterers(rng, probe.samples, columns)
+        # Phases that drift apart leave no grain, so air starts without one.
+        air = rng.standard_normal(solid.shape, np.float32)
+        air *= self.spot.white_gain / self.spot.diffuse_gain
+        lung = haze * np.where(inside[..., None], solid, air)
+        self._lung, self._lung_phase = cv2.cartToPolar(*cv2.split(lung))
+        drift = rng.standard_normal(inside.shape, np.float32)
+        self._lung_drift = np.where(inside, SOLID_SHARE * drift, drift)
         shimmer = smooth_noise(rng, (columns,), (1.2,))
         self._shimmer = (1 + 0.35 * shimmer).clip(0.15, None).astype(np.float32)
         rough = scene.roughness_mm * smooth_noise(rng, (columns,), (2.5,))
@@ -223,11 +140,10 @@ class Cine:
         strength = np.zeros_like(pleura)
         if scene.a_lines is not None:
             air = np.clip(1.5 - solid / 2, 0, 1) * np.clip(1.5 - fluid / 2, 0, 1)
-            free = np.prod(1 - np.minimum(1.3 * columns, 1), axis=0)
+            free = np.prod(1 - np.minimum(1.3 * columns**0.5, 1), axis=0)
             strength = scene.a_lines.strength(self._incidence) * air * free
         return Geometry(
             shift,
-            inflation,
             pleura,
             pleura + fluid,
             fluid,
@@ -289,8 +205,9 @@ class Cine:
     def _lung_echo(self, at: Geometry, seconds: float) -> np.ndarray:
         probe, scene = self.probe, self.scene
         depths, step = probe.depths[:, None], np.float32(probe.sample_mm)
-        turn = 2 * np.pi * LUNG_REPLACEMENT_HZ * seconds
-        lung = evolve(self._lung, self._lung_next, turn)
+        drift = scene.motion.slide(seconds) / SAND_MM + 2 * np.pi * SAND_HZ * seconds
+        phase = cv2.scaleAdd(self._lung_drift, drift, self._lung_phase)
+        lung = cv2.merge(cv2.polarToCart(self._lung, phase))
         rows = (depths - at.lung) / step
         columns = self._beams + np.float32(
             patterns.MARGIN - at.shift_rad / probe.beam_rad
@@ -299,7 +216,7 @@ class Cine:
         field = anatomy.shift_rows(lung, rows.astype(np.float32), columns)
         # Fluid does not attenuate: what lies behind it is enhanced.
         behind = 1 + 0.4 * np.clip(at.fluid / 20, 0, 1)
-        field *= self.spot.diffuse_gain * behind[:, None]
+        field *= behind[:, None]
         if scene.a_lines is not None:
             strength = at.a_strength * self._uneven
             lines = scene.a_lines.field(probe.depths, at.pleura, strength)

@@ -5,19 +5,20 @@ A phantom checks software. It says nothing about patients.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.lus_phantom.cine import Cine, draw_scene, film
+from ultrasound_jax.datasets.lus_phantom.cine import Cine, film
 from ultrasound_jax.datasets.lus_phantom.patients import (
     CLASSES,
     draw_findings,
     draw_patient,
 )
 from ultrasound_jax.datasets.lus_phantom.probe import ScanConverter
+from ultrasound_jax.datasets.lus_phantom.scene import draw_scene
 from ultrasound_jax.dicom.clips import clip_step, clip_windows
 
 # Option: type, smallest and largest allowed value.
@@ -110,7 +111,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
-    BUILDER_CONFIGS = [_config(), _config(size=256, frame_rate=30)]
+    BUILDER_CONFIGS: ClassVar = [_config(), _config(size=256, frame_rate=30)]
 
     def __init__(self, *, file_format: Any = None, **kwargs: Any):
         super().__init__(file_format=file_format or "array_record", **kwargs)
@@ -124,7 +125,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         config = _config(**options)
         # TFDS wants its own object where a config is one of the listed.
-        return cls.builder_configs.get(config.name, config)
+        listed = {known.name: known for known in cls.BUILDER_CONFIGS}
+        return listed.get(config.name, config)
 
     def _info(self) -> tfds.core.DatasetInfo:
         config = self._phantom

@@ -63,7 +63,8 @@ class PointSpread:
     because two separable filters are far cheaper than one kernel a depth.
 
     `diffuse_gain` `z 1 1` is what scatterers must be multiplied by so that after the
-    blur they have an envelope of mean square 1 at each depth.
+    blur they have an envelope of mean square 1 at each depth; `white_gain` is the same
+    for scatterers whose neighbours have unrelated phases.
     """
 
     def __init__(self, probe: Probe):
@@ -76,11 +77,14 @@ class PointSpread:
         self._share = share.astype(np.float32)[:, None, None]
         reach = len(self._wide) // 2
         narrow = np.pad(self._narrow, reach - len(self._narrow) // 2)
-        grain = _gaussian(GRAIN)
         kernels = [(1 - w) * narrow + w * self._wide for w in share]
+        self.diffuse_gain = self._gain(kernels, _gaussian(GRAIN))
+        self.white_gain = self._gain(kernels, np.ones(1, np.float32))
+
+    def _gain(self, kernels: list[np.ndarray], grain: np.ndarray) -> np.ndarray:
         lateral = np.array([_energy(grain, kernel) for kernel in kernels])
         power = 2 * lateral * _energy(grain, self._axial)
-        self.diffuse_gain = (power**-0.5).astype(np.float32)[:, None, None]
+        return (power**-0.5).astype(np.float32)[:, None, None]
 
     @staticmethod
     def _lateral_sigma(probe: Probe) -> np.ndarray:
