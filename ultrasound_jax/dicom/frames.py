@@ -87,11 +87,10 @@ def resample_times(
             raise CineError("one frame has no rate of its own; give frame_seconds")
         frame_seconds = float(np.median(np.diff(timestamps)))
     times = timestamps - timestamps[0]
-    # Container times are rounded (to 1 ms in Matroska, 10 ms in GIF): a recording of
-    # 2.0000001 s has no tick at 2 s, and a tick half-way keeps to the earlier frame.
-    tolerance = 1e-6
-    ticks = np.arange(np.ceil((times[-1] + frame_seconds) * rate - 1e-3)) / rate
-    if len(ticks) == 0:
-        ticks = np.zeros(1)
+    # Containers round times (Matroska to 1 ms): a recording of 2.0003 s has no tick at
+    # 2 s, and a tick that is half-way but for an error keeps to the earlier frame.
+    spare = min(0.1, 1e-3 * rate)
+    lasts = (times[-1] + frame_seconds) * rate
+    ticks = np.arange(max(1, np.ceil(lasts - spare))) / rate
     middles = (times[1:] + times[:-1]) / 2
-    return np.searchsorted(middles, ticks - tolerance, side="left")
+    return np.searchsorted(middles, ticks - 1e-6, side="left")

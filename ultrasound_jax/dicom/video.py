@@ -99,9 +99,12 @@ def read_video(
         reason = error.strerror
     if not frames:
         decoder = "opencv"
-        frames, seconds, stated_rate = _collect(
-            path, _opencv_frames(path), size, interpolation
-        )
+        try:
+            frames, seconds, stated_rate = _collect(
+                path, _opencv_frames(path), size, interpolation
+            )
+        except cv2.error as error:
+            reason = f"{reason}; {error.err}"
         if len(frames) < 2:  # OpenCV also opens pictures and pieces of text
             raise CineError(
                 f"{path}: not a video that PyAV or OpenCV can read ({reason})"

@@ -5,7 +5,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -47,7 +47,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         "the folder that holds it, or give the clone itself: "
         "--manual_dir=DIR with DIR/pocus/data/pocus_videos/{convex,linear}."
     )
-    BUILDER_CONFIGS = [
+    BUILDER_CONFIGS: ClassVar[list[PocusConfig]] = [
         checked_config(),
         checked_config(size=256, frame_rate=30),
     ]
@@ -64,7 +64,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """
         config = checked_config(**options)
         # TFDS takes a shipped config only as the very object that it ships.
-        return cls.builder_configs.get(config.name, config)
+        shipped = {known.name: known for known in cls.BUILDER_CONFIGS}
+        return shipped.get(config.name, config)
 
     @property
     def _config(self) -> PocusConfig:
