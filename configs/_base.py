@@ -3,12 +3,14 @@
 Sizes are in examples, frames or pixels, times in seconds, unless a comment says so.
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 
-def base() -> ConfigDict:
+def base() -> Any:
     """Returns the defaults, locked: an experiment that misspells a key fails."""
-    config = ConfigDict()
+    config: Any = ConfigDict()
     config.seed = 0  # of initialisation, batch order, dropout and augmentation
     config.dtype = "float32"  # of computation: float32 | bfloat16; weights stay float32
     config.init_from = ""  # .safetensors with PyTorch names to start from
@@ -16,7 +18,8 @@ def base() -> ConfigDict:
     config.compilation_cache = "~/.cache/ultrasound_jax/xla"  # "" compiles anew
     config.memory_limit_gb = 0.0  # a step over this is refused; 0 asks the device
 
-    data = config.data = ConfigDict()
+    data: Any = ConfigDict()
+    config.data = data
     data.name = "lus_phantom"  # folder in ultrasound_jax/datasets
     data.options = ConfigDict()  # the builder's own: experiments name them all
     data.data_dir = ""  # where built datasets lie; "" is TFDS's own default
@@ -34,7 +37,8 @@ def base() -> ConfigDict:
     data.threads = 2  # that read records
     data.prefetch = 4  # batches ready before they are asked for
 
-    model = config.model = ConfigDict()
+    model: Any = ConfigDict()
+    config.model = model
     model.name = "luvnet"  # luvnet | luvnet_no_temporal | frame_vote
     model.encoder = "resnet18"  # resnet18 | resnet50 | densenet121 | densenet161
     model.width = 0  # channels of the encoder's stem; 0 is the published width
@@ -45,15 +49,18 @@ def base() -> ConfigDict:
     model.pooling = "mean"  # of frame_vote over frames: mean | max
     model.remat = False  # recompute activations in the backward pass to save memory
 
-    task = config.task = ConfigDict()
+    task: Any = ConfigDict()
+    config.task = task
     task.class_weights = "none"  # none | balanced (negatives over positives)
 
-    augment = config.augment = ConfigDict()
+    augment: Any = ConfigDict()
+    config.augment = augment
     augment.flip = 0.5  # probability of a left-right mirror
     augment.rotate = 0.5  # probability of a rotation
     augment.degrees = 10.0  # the rotation is uniform in [-degrees, degrees]
 
-    optim = config.optim = ConfigDict()
+    optim: Any = ConfigDict()
+    config.optim = optim
     optim.name = "adam"  # adam | adamw | sgd
     optim.lr = 1e-3
     optim.momentum = 0.9  # of sgd
@@ -68,13 +75,15 @@ def base() -> ConfigDict:
     optim.accumulate = 1  # micro-batches a step; batch_size is their sum
     optim.ema = 0.0  # decay of the averaged weights that are evaluated; 0 is off
 
-    train = config.train = ConfigDict()
+    train: Any = ConfigDict()
+    config.train = train
     train.epochs = 10
     train.patience = 0  # epochs without a better validation before stopping; 0 is off
     train.select = "macro_auroc"  # what "better" means: macro_auroc | loss
     train.log_every = 10  # steps between fetched training scalars
     train.save_every = 200  # steps between saves within an epoch; epochs always save
 
-    evaluation = config.evaluation = ConfigDict()
+    evaluation: Any = ConfigDict()
+    config.evaluation = evaluation
     evaluation.replicates = 2000  # of the bootstrap over patients
     return config.lock()

@@ -3,6 +3,8 @@
 python -m ultrasound_jax.main --config configs/luvnet.py[:VARIANT]
 """
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 from configs._base import base
@@ -11,7 +13,7 @@ CLIPS = {"clip_seconds": 1.0, "overlap": 0.2}
 PHANTOM = {"size": 64, "frame_rate": 10.0, "patients": 48, "videos": 3, "seed": 0}
 
 
-def get_config(arg: str = "") -> ConfigDict:
+def get_config(arg: str = "") -> Any:
     """Returns the settings of the variant, which VARIANTS names."""
     if arg not in VARIANTS:
         known = ", ".join(f"'{name}'" for name in VARIANTS)
@@ -22,7 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return config
 
 
-def phantom(config: ConfigDict) -> None:
+def phantom(config: Any) -> None:
     """The embedded phantom, sized for two CPU cores."""
     config.data.options = ConfigDict(PHANTOM | CLIPS)
     config.model.width = 16
@@ -33,19 +35,19 @@ def phantom(config: ConfigDict) -> None:
     config.train.epochs = 12
 
 
-def no_temporal(config: ConfigDict) -> None:
+def no_temporal(config: Any) -> None:
     """The phantom without the temporal branch (the paper's TFWO)."""
     phantom(config)
     config.model.name = "luvnet_no_temporal"
 
 
-def frame_vote(config: ConfigDict) -> None:
+def frame_vote(config: Any) -> None:
     """The phantom with the mean of per-frame logits, the plainest baseline."""
     phantom(config)
     config.model.name = "frame_vote"
 
 
-def pocus(config: ConfigDict) -> None:
+def pocus(config: Any) -> None:
     """The real POCUS videos, sized for two CPU cores."""
     config.data.name = "pocus"
     config.data.options = ConfigDict(
@@ -62,13 +64,13 @@ def pocus(config: ConfigDict) -> None:
     config.train.epochs = 8
 
 
-def pocus_frame_vote(config: ConfigDict) -> None:
+def pocus_frame_vote(config: Any) -> None:
     """The POCUS recipe with the frame-vote baseline."""
     pocus(config)
     config.model.name = "frame_vote"
 
 
-def paper(config: ConfigDict) -> None:
+def paper(config: Any) -> None:
     """The original recipe, on the open POCUS videos: the hospital's are not public."""
     config.data.name = "pocus"
     config.data.options = ConfigDict(
@@ -87,7 +89,7 @@ def paper(config: ConfigDict) -> None:
     config.seed = 234
 
 
-def tuned(config: ConfigDict) -> None:
+def tuned(config: Any) -> None:
     """The paper's network with a recipe that trains it: 1e-6 is far too low."""
     paper(config)
     config.data.options.tail = "length"

@@ -190,6 +190,8 @@ def _owned(array: jax.Array) -> jax.Array:
 def _checksums(arrays: Mapping[str, jax.Array]) -> dict[str, int]:
     """CRC-32 of each array's bytes; every process holds all of them."""
     return {
-        name: zlib.crc32(np.ascontiguousarray(a.addressable_data(0)).view(np.uint8))
+        name: zlib.crc32(
+            np.ascontiguousarray(a.addressable_data(0)).reshape(-1).view(np.uint8).data
+        )
         for name, a in arrays.items()
     }

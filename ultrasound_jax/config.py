@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ultrasound_jax.types import UltrasoundError
+from ultrasound_jax.types import Settings, UltrasoundError
 
 CHOICES = {
     "dtype": ("float32", "bfloat16"),
@@ -67,7 +67,7 @@ class ConfigError(UltrasoundError):
     """A setting, a configuration file or a run's folder that cannot be used."""
 
 
-def load(config_file: str) -> ConfigDict:
+def load(config_file: str) -> Settings:
     """Reads `path[:arg]`, where the file's `get_config(arg)` makes the settings."""
     path, _, arg = config_file.partition(":")
     if not Path(path).is_file():
@@ -98,7 +98,7 @@ def check_overrides(argv: Sequence[str]) -> None:
             _check_key(config, name.removeprefix("config."))
 
 
-def _check_key(config: ConfigDict, key: str) -> None:
+def _check_key(config: Settings, key: str) -> None:
     node: Any = config
     walked: list[str] = []
     for part in key.split("."):
@@ -115,7 +115,7 @@ def _check_key(config: ConfigDict, key: str) -> None:
         walked.append(part)
 
 
-def check(config: ConfigDict) -> None:
+def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
     for key, allowed in CHOICES.items():
@@ -150,7 +150,7 @@ def _require(holds: bool, key: str, value: Any, allowed: str) -> None:
         )
 
 
-def flatten(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yields `("optim.lr", 0.001)` and so on, sorted by name."""
     for key in sorted(config):
         value = config[key]
@@ -166,7 +166,7 @@ def workdir_name(config_file: str) -> str:
     return str(Path("runs") / (Path(path).stem + (f"-{arg}" if arg else "")))
 
 
-def write(config: ConfigDict, folder: Path) -> None:
+def write(config: Settings, folder: Path) -> None:
     """Writes the resolved settings as `config.json`, atomically."""
     temporary = folder / ".config.json.tmp"
     text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
@@ -174,7 +174,7 @@ def write(config: ConfigDict, folder: Path) -> None:
     temporary.replace(folder / "config.json")
 
 
-def read(folder: Path) -> ConfigDict:
+def read(folder: Path) -> Settings:
     """Reads the settings that a run was made with."""
     path = folder / "config.json"
     if not path.is_file():
@@ -186,8 +186,8 @@ def read(folder: Path) -> ConfigDict:
 
 
 def resolve(
-    given: ConfigDict | None, config_file: str, workdir: str, rest: Sequence[str]
-) -> tuple[ConfigDict, Path]:
+    given: Settings | None, config_file: str, workdir: str, rest: Sequence[str]
+) -> tuple[Settings, Path]:
     """Returns the settings and the folder that a command line means.
 
     Without `--config` both are those of an existing run.
@@ -203,7 +203,7 @@ def resolve(
     return config, folder
 
 
-def check_workdir(config: ConfigDict, folder: Path) -> None:
+def check_workdir(config: Settings, folder: Path) -> None:
     """Refuses a folder that holds something else, or a run with other settings.
 
     The settings in FREE may differ, since they do not change what is computed.
@@ -232,7 +232,7 @@ def check_workdir(config: ConfigDict, folder: Path) -> None:
         )
 
 
-def claim_workdir(config: ConfigDict, folder: Path) -> None:
+def claim_workdir(config: Settings, folder: Path) -> None:
     """Makes `folder` this run's own, or continues the run that is in it."""
     check_workdir(config, folder)
     if jax.process_index() == 0:

@@ -5,23 +5,25 @@ training and sets thresholds, the rest is trained on. The original stops on the 
 fold that it reports; here nothing of a fold reaches the network that predicts it.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from ultrasound_jax import evaluate
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax.analysis.predictions import Predictions, concatenate
+from ultrasound_jax.analysis.evaluation import OUT_OF_FOLD
+from ultrasound_jax.analysis.predictions import Predictions
 from ultrasound_jax.data.sources import ClipSource
 from ultrasound_jax.data.splits import Manifest, make_manifest
 from ultrasound_jax.report import Console, Stopwatch
 from ultrasound_jax.train import train_and_evaluate
+from ultrasound_jax.types import Settings
 
 
-def cross_validate(config: ConfigDict, workdir: Path) -> dict:
+def cross_validate(config: Settings, workdir: Path) -> dict:
     """Trains and judges every fold in `workdir/fold_<k>`, then pools the predictions.
 
     A fold that is finished is not trained again, so that an interrupted study goes on
@@ -44,17 +46,31 @@ def cross_validate(config: ConfigDict, workdir: Path) -> dict:
     evaluate.write_manifest(whole, workdir)
     if jax.process_index():
         return {}
-    pooled = concatenate(
-        [
-            Predictions.read(workdir / f"fold_{fold}" / "predictions.csv")
-            for fold in range(config.data.folds)
-        ]
-    )
+    folds = [
+        Predictions.read(workdir / f"fold_{fold}" / "predictions.csv")
+        for fold in range(config.data.folds)
+    ]
+    pooled = pool(folds)
     return evaluate.write_report(pooled, whole, workdir, console.say, clock)
 
 
+def pool(folds: Sequence[Predictions]) -> Predictions:
+    """Joins the held-out rows of each fold's table into one, as split `out_of_fold`."""
+    tables = [table.of_split("test") for table in folds]
+    return Predictions(
+        example_id=tuple(i for t in tables for i in t.example_id),
+        video_id=tuple(i for t in tables for i in t.video_id),
+        patient_id=tuple(i for t in tables for i in t.patient_id),
+        fold=np.repeat(np.arange(len(tables)), [len(t) for t in tables]),
+        split=(OUT_OF_FOLD,) * sum(len(t) for t in tables),
+        classes=tables[0].classes,
+        labels=np.concatenate([t.labels for t in tables]),
+        scores=np.concatenate([t.scores for t in tables]),
+    )
+
+
 def rotated_split(
-    config: ConfigDict, fold: int, source: ClipSource
+    config: Settings, fold: int, source: ClipSource
 ) -> tuple[Manifest, dict[str, np.ndarray]]:
     """Returns fold `fold` as test, the next as validation, the others to train on."""
     data = config.data

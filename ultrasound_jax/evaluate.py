@@ -1,21 +1,18 @@
 """From weights and a split to the predictions table, its metrics and the report."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from ultrasound_jax import provenance, sharding
 from ultrasound_jax.analysis import evaluation, report
 from ultrasound_jax.analysis.predictions import Predictions
 from ultrasound_jax.checkpoint import CheckpointError, Checkpoints
 from ultrasound_jax.experiment import Experiment, open_experiment
-from ultrasound_jax.report import Console, Stopwatch, write_json
-from ultrasound_jax.types import ArrayTree
+from ultrasound_jax.report import Console, Stopwatch
+from ultrasound_jax.types import ArrayTree, Settings
 
 
 def predict(
@@ -60,7 +57,7 @@ def predictions(
         example_id=tuple(table.example_id[i] for i in places),
         video_id=tuple(table.video_id[i] for i in places),
         patient_id=tuple(table.patient_id[i] for i in places),
-        fold=tuple(fold for _ in places),
+        fold=np.full(len(places), fold),
         split=tuple(s for s in used for _ in experiment.indices[s]),
         classes=table.classes,
         labels=labels,
@@ -95,38 +92,49 @@ def write_report(
     if jax.process_index():
         return {}
     config = experiment.config
+    pooled = evaluation.OUT_OF_FOLD in table.split
+    judge = evaluation.evaluate_out_of_fold if pooled else evaluation.evaluate
     with clock.of("evaluation"):
         table.write(workdir / "predictions.csv")
-        metrics = evaluation.evaluate(
+        metrics = judge(
             table, replicates=config.evaluation.replicates, seed=config.seed
         )
-    count = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(experiment.params))
-    run = provenance.facts() | {
-        "dataset": experiment.source.name,
-        "data_hash": experiment.source.table.data_hash,
-        "network": f"{config.model.name} with {config.model.encoder}",
-        "parameters": f"{count:,}",
-        "minutes": f"{sum(clock.seconds.values()) / 60:.1f}",
-    }
-    metrics = metrics | {"run": run | {"seconds": clock.rounded()}}
-    write_json(workdir / "metrics.json", metrics)
-    title = f"{run['network']} on {run['dataset']}"
-    report.write_report(workdir, metrics, table, title=title, facts=run)
+    facts = run_facts(experiment, clock)
+    title = f"{facts['network']} on {facts['dataset']}"
+    report.write_report(workdir, metrics, table, title=title, facts=facts)
+    metrics = metrics | {"run": facts | {"seconds": clock.rounded()}}
+    evaluation.write_metrics(workdir / "metrics.json", metrics)
     say(summary(metrics, workdir))
     return metrics
 
 
+def run_facts(experiment: Experiment, clock: Stopwatch) -> dict[str, str]:
+    """Returns what stands at the top of a report."""
+    config = experiment.config
+    count = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(experiment.params))
+    return provenance.facts() | {
+        "dataset": experiment.source.name,
+        "data_hash": experiment.source.table.data_hash,
+        "network": f"{config.model.name} with {config.model.encoder}",
+        "parameters": f"{count:,}",
+        "precision": config.dtype,
+        "minutes": f"{sum(clock.seconds.values()) / 60:.1f}",
+    }
+
+
 def summary(metrics: dict, workdir: Path) -> str:
     """Returns the headline and where the rest is."""
-    clip = metrics["test"]["clip"]
-    value, interval = clip["macro_auroc"], clip["macro_auroc_ci"]
-    words = "not defined" if value is None else f"{value:.3f}"
-    if interval and interval[0] is not None:
-        words += f" [{interval[0]:.3f}, {interval[1]:.3f}]"
-    return (
-        f"test macro AUROC, clips: {words}\n"
-        f"written: {workdir}/report.md, metrics.json, predictions.csv"
-    )
+    split = "test" if "test" in metrics else evaluation.OUT_OF_FOLD
+    lines = []
+    for level, level_name in (("clip", "clips"), ("video_mean", "videos")):
+        value = metrics[split][level]["macro_auroc"]
+        interval = metrics[split][level]["macro_auroc_ci"]
+        words = "not defined" if value is None else f"{value:.3f}"
+        if interval:
+            words += f" [{interval[0]:.3f}, {interval[1]:.3f}]"
+        lines.append(f"{split} macro AUROC of {level_name}: {words}")
+    written = "report.md, metrics.json, predictions.csv"
+    return "\n".join([*lines, f"written to {workdir}: {written}"])
 
 
 def write_manifest(experiment: Experiment, workdir: Path) -> None:
@@ -135,7 +143,7 @@ def write_manifest(experiment: Experiment, workdir: Path) -> None:
         experiment.manifest.write(workdir / "splits.json")
 
 
-def evaluate_run(config: ConfigDict, workdir: Path) -> dict:
+def evaluate_run(config: Settings, workdir: Path) -> dict:
     """Judges the best weights of a finished or interrupted run once more.
 
     The run's own `splits.json` is used, so that nothing depends on how splits are
@@ -156,8 +164,3 @@ def evaluate_run(config: ConfigDict, workdir: Path) -> dict:
     with Checkpoints(workdir / "checkpoints", say=console.say) as checkpoints:
         weights = checkpoints.restore_best(template)
     return report_run(experiment, weights, workdir, console.say, clock)
-
-
-def read_metrics(workdir: Path) -> dict[str, Any]:
-    """Reads what a run wrote."""
-    return json.loads((workdir / "metrics.json").read_text())

@@ -17,7 +17,6 @@ import optax
 from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
 from ultrasound_jax import models, sharding, steps
 from ultrasound_jax.augment.clips import flip_and_rotate
@@ -25,7 +24,7 @@ from ultrasound_jax.data import pipeline, sources
 from ultrasound_jax.data.splits import Manifest, make_manifest
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.tasks import MultiLabelClips, Task
-from ultrasound_jax.types import ArrayTree
+from ultrasound_jax.types import ArrayTree, Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -44,7 +43,7 @@ class Experiment:
     `indices` has the places of the `train`, `validation` and `test` examples.
     """
 
-    config: ConfigDict
+    config: Settings
     mesh: Mesh
     source: sources.ClipSource
     manifest: Manifest
@@ -82,6 +81,11 @@ class Experiment:
             prefetch=data.prefetch,
         )
 
+    @property
+    def augment(self) -> Callable:
+        """The configured `(clip, key=…) -> clip` of training."""
+        return partial(flip_and_rotate, **self.config.augment.to_dict())
+
     def initial_state(
         self, optimizer: optax.GradientTransformation
     ) -> steps.TrainState:
@@ -102,7 +106,7 @@ class Experiment:
             self.network,
             self.task,
             optimizer,
-            augment=partial(flip_and_rotate, **config.augment.to_dict()),
+            augment=self.augment,
             seed=config.seed,
             accumulate=config.optim.accumulate,
             ema=config.optim.ema,
@@ -135,7 +139,7 @@ class Experiment:
 
 
 def open_experiment(
-    config: ConfigDict,
+    config: Settings,
     say: Callable[[str], None],
     *,
     split: Callable[[sources.ClipSource], tuple[Manifest, dict[str, np.ndarray]]]
@@ -169,7 +173,7 @@ def open_experiment(
     )
 
 
-def open_source(config: ConfigDict, say: Callable[[str], None]) -> sources.ClipSource:
+def open_source(config: Settings, say: Callable[[str], None]) -> sources.ClipSource:
     """Opens the configured dataset; process 0 builds it first where it is missing."""
     data = config.data
     where: dict[str, Any] = {"options": data.options, "data_dir": data.data_dir}
@@ -182,7 +186,7 @@ def open_source(config: ConfigDict, say: Callable[[str], None]) -> sources.ClipS
 
 
 def fixed_split(
-    config: ConfigDict, source: sources.ClipSource
+    config: Settings, source: sources.ClipSource
 ) -> tuple[Manifest, dict[str, np.ndarray]]:
     """Returns the given or the computed splits, checked against the dataset."""
     data = config.data
@@ -200,7 +204,7 @@ def fixed_split(
 
 
 def make_task(
-    config: ConfigDict, source: sources.ClipSource, train: np.ndarray
+    config: Settings, source: sources.ClipSource, train: np.ndarray
 ) -> MultiLabelClips:
     """Returns the task with class weights counted on the training examples."""
     weight = None
@@ -210,7 +214,7 @@ def make_task(
 
 
 def build_model(
-    config: ConfigDict, *, patterns: int, say: Callable[[str], None]
+    config: Settings, *, patterns: int, say: Callable[[str], None]
 ) -> nnx.Module:
     """Makes the configured network, from PyTorch weights where some are given.
 

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 import jax
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ultrasound_jax import config as settings
@@ -43,6 +43,7 @@ def refuse(error: Exception) -> int:
 
 def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
+    logging.set_verbosity(logging.WARNING)  # Orbax tells of every file at INFO
     try:
         if COORDINATOR.value or DISTRIBUTED.value:
             jax.distributed.initialize(

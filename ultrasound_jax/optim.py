@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import jax
+import numpy as np
 import optax
-from ml_collections import ConfigDict
+
+from ultrasound_jax.types import Settings
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,12 @@ class Plan:
     schedule: optax.Schedule
     optimizer: optax.GradientTransformation
 
+    def rate(self, step: int) -> float:
+        """Returns the schedule's learning rate at a step."""
+        return float(np.asarray(self.schedule(step)))
 
-def make_plan(config: ConfigDict, examples: int) -> Plan:
+
+def make_plan(config: Settings, examples: int) -> Plan:
     """Plans a training on so many examples; an epoch drops what fills no batch."""
     steps_per_epoch = max(examples // config.data.batch_size, 1)
     total = steps_per_epoch * config.train.epochs
@@ -29,7 +35,7 @@ def make_plan(config: ConfigDict, examples: int) -> Plan:
 
 
 def learning_rate(
-    settings: ConfigDict, *, steps_per_epoch: int, total_steps: int
+    settings: Settings, *, steps_per_epoch: int, total_steps: int
 ) -> optax.Schedule:
     """Returns the rate at a step; a plateau's drops come on top (see Plateau)."""
     warmup = round(settings.warmup_epochs * steps_per_epoch)
@@ -45,7 +51,7 @@ def learning_rate(
 
 
 def make_optimizer(
-    settings: ConfigDict, schedule: optax.Schedule
+    settings: Settings, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
     """Returns clipping followed by Adam, AdamW or SGD.
 

@@ -2,9 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
-from ml_collections import ConfigDict
-
 from ultrasound_jax.optim import Plateau
+from ultrasound_jax.types import Settings
 
 
 @dataclass
@@ -21,7 +20,7 @@ class Progress:
     stopped: bool = False
 
     @classmethod
-    def begin(cls, config: ConfigDict) -> "Progress":
+    def begin(cls, config: Settings) -> "Progress":
         """Returns the state before the first epoch."""
         settings = config.optim
         plateau = None
@@ -30,7 +29,7 @@ class Progress:
         return cls(config.train.select, config.train.patience, plateau)
 
     @classmethod
-    def from_json(cls, tree: dict, config: ConfigDict) -> "Progress":
+    def from_json(cls, tree: dict, config: Settings) -> "Progress":
         """Returns the state that `to_json` gave."""
         plateau = tree["plateau"]
         begun = cls.begin(config)

@@ -1,7 +1,6 @@
 """What a run tells while it trains: lines, a progress bar, scalars, lost time."""
 
 import csv
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -141,11 +140,3 @@ def parameter_table(params: ArrayTree, *, depth: int = 2) -> str:
     counts["all"] = sum(counts.values())
     width = max(len(name) for name in counts)
     return "\n".join(f"{name:<{width}}  {n:>13,}" for name, n in counts.items())
-
-
-def write_json(path: Path, tree: Mapping) -> None:
-    """Writes a JSON file atomically; only process 0 does."""
-    if jax.process_index() == 0:
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(json.dumps(tree, indent=2, allow_nan=False) + "\n")
-        temporary.replace(path)

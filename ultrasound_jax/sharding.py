@@ -1,6 +1,6 @@
 """Where arrays live: one mesh axis `data`, state everywhere, a batch split by rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -40,7 +40,7 @@ def check_batch(name: str, size: int, mesh: Mesh, *, parts: int = 1) -> None:
         )
 
 
-def to_device(rows: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+def to_device(rows: Mapping[str, Any], mesh: Mesh) -> dict[str, jax.Array]:
     """Puts this process's rows of a batch on its devices, without waiting."""
     sharding = by_rows(mesh)
     return {

@@ -102,7 +102,8 @@ def make_train_step(
         model = nnx.merge(network.train, params, stats, copy=True)
         augment_key, dropout_key = jax.random.split(key)
         pixels, *others = task.inputs(batch)
-        pixels = augment(pixels, key=augment_key)
+        # Without the barrier XLA on CPU recomputes the resampling inside the stem.
+        pixels = jax.lax.optimization_barrier(augment(pixels, key=augment_key))
         outputs = model(pixels, *others, rngs=nnx.Rngs(dropout=dropout_key))
         terms = task.loss(outputs, batch)
         new_stats = nnx.state(model, nnx.Not(nnx.Param))
@@ -185,7 +186,9 @@ def make_eval_step(
     return step
 
 
-def compile_train_step(step: Callable, state: TrainState, batch: Batch, mesh: Mesh):
+def compile_train_step(
+    step: Callable, state: TrainState, batch: ArrayTree, mesh: Mesh
+) -> Any:
     """Compiles for these shapes; the old state's memory becomes the new state's."""
     everywhere, rows = sharding.replicated(mesh), sharding.by_rows(mesh)
     jitted = jax.jit(
@@ -198,7 +201,9 @@ def compile_train_step(step: Callable, state: TrainState, batch: Batch, mesh: Me
     return jitted.lower(state, batch, scale).compile()
 
 
-def compile_eval_step(step: Callable, weights: ArrayTree, batch: Batch, mesh: Mesh):
+def compile_eval_step(
+    step: Callable, weights: ArrayTree, batch: ArrayTree, mesh: Mesh
+) -> Any:
     """Compiles for these shapes; every process gets all scores."""
     everywhere, rows = sharding.replicated(mesh), sharding.by_rows(mesh)
     jitted = jax.jit(

@@ -83,8 +83,9 @@ class MultiLabelClips:
 
     def quality(self, scores: np.ndarray, labels: np.ndarray) -> float | None:
         """Returns the mean AUROC over the patterns that have both kinds of clips."""
+        known = np.where(labels < 0, np.nan, labels.astype(float))
         values = [
-            metrics.auroc(labels[:, k], scores[:, k]) for k in range(len(self.classes))
+            metrics.auroc(known[:, k], scores[:, k]) for k in range(labels.shape[1])
         ]
         defined = [v for v in values if v is not None]
         return float(np.mean(defined)) if defined else None

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from ultrasound_jax import evaluate, optim, sharding, steps
 from ultrasound_jax.checkpoint import Checkpoints
@@ -21,14 +20,14 @@ from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.interrupts import Interrupts
 from ultrasound_jax.progress import Progress
 from ultrasound_jax.report import Console, Scalars, Stopwatch, parameter_table
-from ultrasound_jax.types import ArrayTree, UltrasoundError
+from ultrasound_jax.types import ArrayTree, Settings, UltrasoundError
 
 
 class TrainError(UltrasoundError):
     """Training that cannot go on."""
 
 
-def train_and_evaluate(config: ConfigDict, workdir: Path, **options: Any) -> dict:
+def train_and_evaluate(config: Settings, workdir: Path, **options: Any) -> dict:
     """Trains (or continues) in `workdir`, then judges the best state on unseen data.
 
     Returns the tree that it writes to `metrics.json`. `options` go to
@@ -94,7 +93,8 @@ def train(
 
             number = interrupts.received()
             finished = step >= plan.total or progress.stopped
-            if number or finished or epoch_ends or step % config.train.save_every == 0:
+            due = step > 0 and step % config.train.save_every == 0
+            if number or finished or epoch_ends or due:
                 read_scalars(unread, experiment, scalars, console)
                 with clock.of("saving"):
                     host = {"progress": progress.to_json(), "batches": host_batches}
@@ -116,7 +116,7 @@ def train(
                 step += 1
                 unread.append((step, rows["index"], terms))
                 if step % config.train.log_every == 0:
-                    rate = float(plan.schedule(step - 1)) * progress.rate_scale
+                    rate = plan.rate(step - 1) * progress.rate_scale
                     shown = read_scalars(unread, experiment, scalars, console)
                     scalars.write(step, {"train/learning_rate": rate})
                     console.step(step, shown)
@@ -139,7 +139,7 @@ def read_scalars(
             ids = [experiment.source.table.example_id[i] for i in index]
             bad = [i for i, x in zip(ids, each, strict=False) if not np.isfinite(x)]
             raise TrainError(
-                f"the loss is {terms['loss']} at step {step}; examples with a loss that "
+                f"the loss is {terms['loss']} at step {step}; examples whose own loss "
                 f"is not finite: {', '.join(bad or ids)}; saved are the steps before"
             )
     step = unread[-1][0]

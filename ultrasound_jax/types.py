@@ -5,6 +5,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 ArrayTree = Any  # a nest of arrays as jax.tree sees it
+Settings = Any  # a ConfigDict with the keys of configs/_base.py, or a part of it
 UNKNOWN = -1  # a label that nobody annotated; losses and metrics ignore it
 
 

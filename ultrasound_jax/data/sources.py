@@ -4,10 +4,12 @@ Pixels are copied once on their way to a batch: an ArrayRecord is read as bytes,
 clip is a view of them, and `ClipSource.load` writes it into the batch's own array.
 """
 
+import contextlib
 import csv
 import hashlib
 import importlib
 import io
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +83,8 @@ class ClipSource:
     """The clips of one built dataset, read by their place.
 
     `table` has ids and labels of all clips without their pixels; `clip_shape` is
-    `(frames, height, width, 1)` with the nominal length that batches are padded to.
+    `(frames, height, width, 1)` with the nominal length that batches are padded to;
+    `records` is TFDS's own random access to whole records.
     """
 
     def __init__(self, builder: Any) -> None:
@@ -90,10 +93,9 @@ class ClipSource:
         self.classes = tuple(str(c) for c in metadata["classes"])
         size = int(metadata["size"])
         self.clip_shape = (int(metadata["clip_frames"]), size, size, 1)
-        self._records = builder.as_data_source(split=SPLIT)
-        self.table = _example_table(
-            self._records, self.classes, Path(builder.data_dir) / TABLE_FILE
-        )
+        self.records = builder.as_data_source(split=SPLIT)
+        text = _read_or_scan(self.records, Path(builder.data_dir) / TABLE_FILE)
+        self.table = _parse_table(text, self.classes, self.name)
 
     def __len__(self) -> int:
         return len(self.table.example_id)
@@ -105,7 +107,7 @@ class ClipSource:
         length = np.zeros(len(indices), np.int32)
         labels = np.full((len(indices), len(self.classes)), -1, np.int8)
         rows = np.flatnonzero(indices >= 0)
-        records = self._records.__getitems__([int(i) for i in indices[rows]])
+        records = self.records.__getitems__([int(i) for i in indices[rows]])
         for row, record in zip(rows, records, strict=True):
             frames = record["clip"]
             if frames.shape[0] > clip.shape[1]:
@@ -119,17 +121,17 @@ class ClipSource:
         return ClipBatch(clip=clip, length=length, labels=labels, index=indices)
 
 
-def _example_table(records: Any, classes: tuple[str, ...], cache: Path) -> ExampleTable:
-    """Reads ids, labels and the content's hash from the cache, or from all records."""
-    if not cache.is_file():
-        text = _scan(records)
-        try:
-            temporary = cache.with_name(f".{cache.name}.tmp")
-            temporary.write_text(text)
-            temporary.replace(cache)
-        except OSError:  # a read-only dataset is scanned at every start
-            return _parse_table(text, classes)
-    return _parse_table(cache.read_text(), classes)
+def _read_or_scan(records: Any, cache: Path) -> str:
+    """Returns ids, labels and the content's hash, from the cache or from all records."""
+    if cache.is_file():
+        return cache.read_text()
+    text = _scan(records)
+    temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
+    # A read-only dataset is scanned at every start.
+    with contextlib.suppress(OSError):
+        temporary.write_text(text)
+        temporary.replace(cache)
+    return text
 
 
 def _scan(records: Any) -> str:
@@ -146,7 +148,7 @@ def _scan(records: Any) -> str:
     return f"{content.hexdigest()}\n{out.getvalue()}"
 
 
-def _parse_table(text: str, classes: tuple[str, ...]) -> ExampleTable:
+def _parse_table(text: str, classes: tuple[str, ...], name: str) -> ExampleTable:
     data_hash, _, body = text.partition("\n")
     rows = list(csv.reader(io.StringIO(body)))
     labels = np.array([[int(x) for x in row[3:]] for row in rows], np.int8)
@@ -157,6 +159,7 @@ def _parse_table(text: str, classes: tuple[str, ...]) -> ExampleTable:
         labels=labels.reshape(len(rows), len(classes)),
         classes=classes,
         data_hash=data_hash,
+        dataset=name,
     )
 
 

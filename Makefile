@@ -1,0 +1,32 @@
+# Everything happens in .venv; PYTHON is only used to make it.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: install luvnet test lint lock clean
+
+install: .venv/installed
+
+.venv/installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %d.%d; give PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+luvnet: install
+	$(BIN)/python -m ultrasound_jax.main --config configs/luvnet.py
+
+test: install
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+lock: install
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra build --extra demo --extra dev --no-header --no-annotate --output-file requirements.txt pyproject.toml
+
+clean:
+	rm -rf .venv runs build *.egg-info

@@ -1,0 +1,85 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from ultrasound_jax.augment import clips
+
+ALWAYS = {"flip": 0.0, "rotate": 1.0, "degrees": 10.0}
+
+
+@pytest.fixture
+def clip():
+    frames = np.random.default_rng(0).uniform(size=(2, 3, 17, 24, 1))
+    return jnp.asarray(frames, jnp.float32)
+
+
+def test_without_any_probability_nothing_changes(clip):
+    out = clips.flip_and_rotate(
+        clip, key=jax.random.key(0), flip=0.0, rotate=0.0, degrees=10.0
+    )
+    assert out is clip
+
+
+def test_an_unturned_clip_is_copied_or_mirrored_exactly(clip):
+    out = clips.flip_and_rotate(
+        clip, key=jax.random.key(0), flip=1.0, rotate=0.0, degrees=10.0
+    )
+    np.testing.assert_array_equal(out, clip[:, :, :, ::-1])
+
+
+def test_a_turn_equals_scipy(clip):
+    angle = 7.0
+    y, x = np.mgrid[:17, :24].astype(float)
+    radians = np.deg2rad(angle)
+    dy, dx = y - 8.0, x - 11.5
+    places = (
+        np.cos(radians) * dy - np.sin(radians) * dx + 8.0,
+        np.sin(radians) * dy + np.cos(radians) * dx + 11.5,
+    )
+    ours = clips._bilinear(clip[0], *(jnp.asarray(p, jnp.float32) for p in places))
+    for frame, turned in zip(clip[0], ours, strict=True):
+        padded = np.pad(frame[..., 0], 1)
+        theirs = ndimage.map_coordinates(padded, [p + 1 for p in places], order=1)
+        # float32 coordinates up to 24 carry errors of 2e-6, times a slope below 1.
+        np.testing.assert_allclose(turned[..., 0], theirs, atol=2e-5)
+
+
+def test_all_frames_of_a_clip_get_the_same_draw_and_clips_get_their_own(clip):
+    still = jnp.broadcast_to(clip[:1, :1], (4, 3, 17, 24, 1))
+    out = clips.flip_and_rotate(still, key=jax.random.key(1), **ALWAYS)
+    np.testing.assert_array_equal(out[:, 0], out[:, 1])
+    np.testing.assert_array_equal(out[:, 0], out[:, 2])
+    assert len({np.asarray(c).tobytes() for c in out}) == 4
+
+
+def test_a_turned_clip_keeps_its_contrast():
+    """The original's turned clips had a contrast of one part in 255."""
+    smooth = ndimage.gaussian_filter(np.random.default_rng(1).uniform(size=(64, 64)), 3)
+    clip = jnp.asarray(smooth, jnp.float32)[None, None, :, :, None]
+    out = clips.flip_and_rotate(clip, key=jax.random.key(0), **ALWAYS)
+    middle = (slice(None), slice(None), slice(16, 48), slice(16, 48))
+    assert float(out[middle].std()) > 0.8 * float(clip[middle].std())
+
+
+def test_outside_the_frame_is_black():
+    white = jnp.ones((1, 1, 32, 32, 1))
+    out = clips._bilinear(white[0], *jnp.full((2, 32, 32), -5.0))
+    assert float(jnp.abs(out).max()) == 0.0
+
+
+def test_draws_follow_their_probabilities():
+    ramp = jnp.broadcast_to(jnp.arange(8.0)[:, None], (400, 1, 8, 8, 1))
+    out = clips.flip_and_rotate(
+        ramp, key=jax.random.key(2), flip=0.5, rotate=0.0, degrees=10.0
+    )
+    mirrored = np.asarray(out[:, 0, 0, 0, 0] > out[:, 0, 0, -1, 0])
+    column = jnp.broadcast_to(jnp.arange(8.0)[None, :, None], (400, 1, 8, 8, 1))
+    out = clips.flip_and_rotate(
+        column, key=jax.random.key(2), flip=0.5, rotate=0.5, degrees=10.0
+    )
+    turned = np.asarray((out - column)[:, 0, :, :, 0]).std(axis=(1, 2))
+    assert not mirrored.any()  # rows do not change under a left-right mirror
+    assert 0.4 < np.mean(out[:, 0, 4, 0, 0] > out[:, 0, 4, -1, 0]) < 0.6
+    assert turned.max() > 0

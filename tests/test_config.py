@@ -1,0 +1,81 @@
+import json
+
+import pytest
+
+from tests.conftest import ROOT
+from ultrasound_jax import config as settings
+
+LUVNET = str(ROOT / "configs/luvnet.py")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("optim.name", "lamb", "'adam', 'adamw', 'sgd'"),
+        ("optim.lr", 0.0, "above 0"),
+        ("data.fold", 5, "below data.folds=5"),
+        ("data.test_fraction", 1.0, "from 0 to below 1"),
+        ("optim.accumulate", 3, "a divisor of batch_size=8"),
+        ("train.epochs", 0, "1 or more"),
+        ("augment.flip", 1.5, "from 0 to 1"),
+        ("dtype", "float16", "'float32', 'bfloat16'"),
+    ],
+)
+def test_a_bad_value_is_refused_with_what_is_allowed(key, value, allowed):
+    config = settings.load(LUVNET)
+    config.update_from_flattened_dict({key: value})
+    with pytest.raises(settings.ConfigError) as refused:
+        settings.check(config)
+    assert f"config.{key}={value!r}" in str(refused.value)
+    assert allowed in str(refused.value)
+
+
+def test_an_unknown_setting_is_refused_with_its_neighbours():
+    arguments = ["main", f"--config={LUVNET}", "--config.optim.lrr=1"]
+    with pytest.raises(settings.ConfigError, match="did you mean 'lr'"):
+        settings.check_overrides(arguments)
+
+
+def test_a_known_setting_passes():
+    settings.check_overrides(["main", "--config", LUVNET, "--config.optim.lr=1"])
+
+
+def test_an_unknown_variant_names_the_known_ones():
+    with pytest.raises(settings.ConfigError, match="'pocus', 'paper', 'tuned'"):
+        settings.load(f"{LUVNET}:papr")
+
+
+def test_the_folder_is_named_after_config_and_variant():
+    assert settings.workdir_name("configs/luvnet.py:pocus") == "runs/luvnet-pocus"
+    assert settings.workdir_name("configs/luvnet.py") == "runs/luvnet"
+
+
+def test_a_run_is_claimed_once_and_continued_with_the_same_settings(tmp_path):
+    config = settings.load(LUVNET)
+    settings.claim_workdir(config, tmp_path / "run")
+    settings.claim_workdir(config, tmp_path / "run")
+    config.data.threads = 1
+    settings.claim_workdir(config, tmp_path / "run")
+    config.optim.lr = 0.5
+    with pytest.raises(settings.ConfigError, match=r"optim.lr=0.5 \(there 0.001\)"):
+        settings.claim_workdir(config, tmp_path / "run")
+
+
+def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(settings.ConfigError, match="holds other files and no run"):
+        settings.claim_workdir(settings.load(LUVNET), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_settings_survive_the_round_trip_to_a_file(tmp_path):
+    config = settings.load(f"{LUVNET}:pocus")
+    settings.write(config, tmp_path)
+    assert settings.read(tmp_path).to_dict() == config.to_dict()
+    assert json.loads((tmp_path / "config.json").read_text())["data"]["name"] == "pocus"
+
+
+def test_a_damaged_settings_file_is_named(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(settings.ConfigError, match="config.json' cannot be read"):
+        settings.read(tmp_path)

@@ -1,0 +1,75 @@
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ultrasound_jax import optim
+
+
+@pytest.fixture
+def config(tiny_config):
+    tiny_config.optim.lr = 0.1
+    return tiny_config
+
+
+def rates(config, examples=40):
+    plan = optim.make_plan(config, examples)
+    return plan, [plan.rate(s) for s in range(plan.total)]
+
+
+def test_a_constant_schedule_is_constant(config):
+    config.optim.schedule = "constant"
+    _, values = rates(config)
+    assert values == pytest.approx([0.1] * 20)
+
+
+def test_a_cosine_falls_to_nothing(config):
+    config.optim.schedule = "cosine"
+    plan, values = rates(config)
+    expected = 0.05 * (1 + np.cos(np.pi * np.arange(plan.total) / plan.total))
+    assert values == pytest.approx(expected)
+
+
+def test_warmup_rises_to_the_rate(config):
+    config.optim.schedule = "constant"
+    config.optim.warmup_epochs = 0.5
+    _, values = rates(config)
+    assert np.all(np.diff(values[:6]) > 0)
+    assert values[5] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_every_optimizer_goes_downhill(config, name):
+    config.optim.name = name
+    optimizer = optim.make_optimizer(config.optim, optax.constant_schedule(0.1))
+    params = {"w": jnp.ones((2, 2))}
+    updates, _ = optimizer.update({"w": params["w"]}, optimizer.init(params), params)
+    assert np.all(np.asarray(updates["w"]) < 0)
+
+
+def test_adamw_decays_matrices_and_spares_vectors(config):
+    config.optim.name, config.optim.weight_decay = "adamw", 0.5
+    optimizer = optim.make_optimizer(config.optim, optax.constant_schedule(0.1))
+    params = {"matrix": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    zeros = {k: jnp.zeros_like(v) for k, v in params.items()}
+    updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["matrix"], -0.05)
+    np.testing.assert_array_equal(updates["bias"], 0)
+
+
+def test_clipping_bounds_the_whole_gradient(config):
+    config.optim.name, config.optim.clip_norm, config.optim.momentum = "sgd", 1.0, 0.0
+    optimizer = optim.make_optimizer(config.optim, optax.constant_schedule(1.0))
+    params = {"a": jnp.zeros(1), "b": jnp.zeros(1)}
+    grads = {"a": jnp.array([30.0]), "b": jnp.array([40.0])}
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    np.testing.assert_allclose([updates["a"][0], updates["b"][0]], [-0.6, -0.8], 1e-6)
+
+
+def test_a_plateau_waits_then_drops():
+    plateau = optim.Plateau(factor=0.1, patience=1)
+    scales = []
+    for loss in (1.0, 1.0, 1.0, 0.5, 0.5, 0.5):
+        plateau.update(loss)
+        scales.append(plateau.scale)
+    assert scales == pytest.approx([1, 1, 0.1, 0.1, 0.1, 0.01])
