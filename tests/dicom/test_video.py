@@ -219,6 +219,19 @@ def test_damaged_files_give_frames_or_a_clear_error(tmp_path):
             assert len(frames) <= 13 and frames.shape[1:] == (16, 16)
 
 
+def test_a_title_that_is_not_utf8_does_not_hide_the_film(tmp_path):
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "LungXX"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        image = np.zeros((32, 32, 3), np.uint8)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes().replace(b"LungXX", b"Lung\xfc\xff"))
+    assert read_video(path).frames.shape == (1, 32, 32)
+
+
 def pocus_videos(step):
     root = SHARED / "pocus" / "data" / "pocus_videos"
     if not root.is_dir():
@@ -227,14 +240,16 @@ def pocus_videos(step):
 
 
 @pytest.mark.shared_data
-@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [19, pytest.param(1, marks=pytest.mark.slow)])
 def test_real_grey_agrees_with_opencv_within_rounding(step):
     for path in pocus_videos(step):
         video = read_video(path)
         capture = cv2.VideoCapture(str(path))
-        for ours in video.frames:
+        for index, ours in enumerate(video.frames):
             read, colour = capture.read()
             assert read, path
+            if index % 20:
+                continue
             spread = colour.max(axis=2).astype(int) - colour.min(axis=2)
             theirs = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
             difference = np.abs(ours.astype(int) - theirs)

@@ -146,7 +146,10 @@ def _collect(
 
 def _pyav_frames(path: Path, damage: _Damage) -> Iterator[Frame]:
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
-    with av.open(str(path), container_options=options) as container:
+    # Titles in other alphabets than UTF-8 must not keep a film from being read.
+    with av.open(
+        str(path), container_options=options, metadata_errors="replace"
+    ) as container:
         if not container.streams.video:
             return
         stream = container.streams.video[0]
