@@ -16,6 +16,7 @@ from ultrasound_jax.datasets.lus_phantom.lus_phantom_dataset_builder import (
 from ultrasound_jax.datasets.lus_phantom.patients import (
     CLASSES,
     WARD,
+    draw_findings,
     draw_patient,
     tendency_of,
 )
@@ -129,10 +130,7 @@ def test_a_bad_option_is_refused_with_what_is_allowed(options, named):
     assert "\n" not in str(caught.value)
 
 
-def test_the_default_set_is_large_and_balanced_enough():
-    # The truth alone, from geometry at a low frame rate: pictures are not needed.
-    from ultrasound_jax.datasets.lus_phantom.patients import draw_findings
-
+def test_findings_are_neither_rare_nor_universal_and_often_occur_together():
     shown = np.array(
         [
             [
@@ -202,13 +200,14 @@ assert "tensorflow" not in sys.modules
     assert list(tmp_path.rglob("*.array_record*"))
 
 
+# protobuf warns of itself when TFDS reads a finished build's description.
+@pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
 @pytest.mark.slow
 def test_the_tfds_command_builds_the_phantom(tmp_path):
     command = [
         *(sys.executable, "-m", "tensorflow_datasets.scripts.cli.main", "build"),
         "ultrasound_jax/datasets/lus_phantom",
         f"--data_dir={tmp_path}",
-        f"--config={Builder.make_config().name}",
     ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -217,7 +216,7 @@ def test_the_tfds_command_builds_the_phantom(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     config = Builder.make_config()
     built = Builder(config=config, data_dir=tmp_path)
-    source = built.as_data_source(split="clips")
+    source = built.as_data_source("clips")
     labels = np.stack([record["labels"] for record in source])
     patients = np.array([record["patient_id"].decode() for record in source])
     assert 450 <= len(labels) <= 560

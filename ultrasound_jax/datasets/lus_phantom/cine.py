@@ -112,7 +112,8 @@ class Cine:
         air = rng.standard_normal(solid.shape, np.float32)
         air *= self.spot.white_gain / self.spot.diffuse_gain
         lung = haze * np.where(inside[..., None], solid, air)
-        self._lung, self._lung_phase = cv2.cartToPolar(*cv2.split(lung))
+        real, imaginary = cv2.split(lung)
+        self._lung, self._lung_phase = cv2.cartToPolar(real, imaginary)
         drift = rng.standard_normal(inside.shape, np.float32)
         self._lung_drift = np.where(inside, SOLID_SHARE * drift, drift)
         shimmer = smooth_noise(rng, (columns,), (1.2,))

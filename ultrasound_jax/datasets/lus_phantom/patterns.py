@@ -2,8 +2,8 @@
 
 Each is drawn once for a video and then moves with the lung. Lateral positions that
 belong to the lung are angles in the lung's own frame; `shift_rad` is how far the lung
-has slid. Descriptions follow Lichtenstein 2014 (Chest 147:1659) and Volpicelli et al.
-2012 (Intensive Care Med 38:577).
+has slid. Descriptions follow Lichtenstein 2014 (Annals of Intensive Care
+4:1) and Volpicelli et al. 2012 (Intensive Care Medicine 38:577).
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class BLines:
 
     Rows are lines. `centre_rad` in the lung's frame, `width_rad` standard deviation,
     `level` amplitude, `ringing` and its successor `z line 2`: the stack of short echoes
-    that a trapped drop of fluid gives (Soldati et al. 2019, J Ultrasound Med 38:1443).
+    that sound trapped between air spaces gives (Soldati et al. 2020, Appl. Sci. 10).
     With `respiratory`, lines are there only while the lung is more inflated than
     `threshold`.
     """
