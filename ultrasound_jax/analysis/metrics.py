@@ -32,7 +32,7 @@ class RocPoints:
 
     def defined(self) -> bool:
         """Says whether there are positives and negatives."""
-        return len(self.true) > 0 and min(self.true[-1], self.false[-1]) > 0
+        return len(self.true) > 0 and bool(self.true[-1] > 0 and self.false[-1] > 0)
 
 
 def roc_points(

@@ -177,7 +177,7 @@ def _parse(lines: Iterable[str]) -> Predictions:
     )
 
 
-def _number(cell: str, where: str, column: str, kind: type) -> float:
+def _number(cell: str, where: str, column: str, kind: type) -> float | int:
     try:
         return kind(cell)
     except ValueError as error:

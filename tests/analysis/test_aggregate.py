@@ -1,0 +1,85 @@
+"""From clips to videos."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulated import join, simulate
+
+from ultrasound_jax.analysis.aggregate import at_level, to_videos
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.predictions import Predictions
+
+
+def clips(videos: str, labels: list[float], scores: list[float]) -> Predictions:
+    count = len(videos)
+    return Predictions(
+        example_id=tuple(f"e{i}" for i in range(count)),
+        video_id=tuple(videos),
+        patient_id=("p",) * count,
+        fold=np.zeros(count, int),
+        split=("test",) * count,
+        classes=("a_line",),
+        labels=np.array(labels, float)[:, None],
+        scores=np.array(scores)[:, None],
+    )
+
+
+def test_scores_are_joined_by_mean_or_by_maximum():
+    table = clips("vvw", [0, 1, 0], [0.2, 0.6, 0.3])
+    assert to_videos(table, "mean").scores[:, 0].tolist() == [0.4, 0.3]
+    assert to_videos(table, "max").scores[:, 0].tolist() == [0.6, 0.3]
+    assert to_videos(table, "mean").example_id == ("v", "w")
+    assert at_level(table, "clip") is table
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([0.0, 1.0], 1.0),
+        ([0.0, 0.0], 0.0),
+        ([np.nan, 1.0], 1.0),
+        ([np.nan, 0.0], np.nan),
+        ([np.nan, np.nan], np.nan),
+    ],
+)
+def test_a_video_shows_what_any_clip_shows_and_is_unknown_where_one_might(
+    labels, expected
+):
+    table = clips("vv", labels, [0.5, 0.5])
+    np.testing.assert_array_equal(to_videos(table, "max").labels, [[expected]])
+
+
+def test_videos_of_different_folds_and_splits_are_kept_apart():
+    one = simulate(np.random.default_rng(0), 3)
+    other_fold = replace(one, fold=one.fold + 1)
+    other_split = replace(one, split=("validation",) * len(one))
+    together = to_videos(join(one, other_fold, other_split), "mean")
+    assert len(together) == 3 * len(to_videos(one, "mean"))
+
+
+def test_the_order_of_clips_does_not_matter():
+    table = simulate(np.random.default_rng(1), 6)
+    shuffled = table.rows(np.random.default_rng(2).permutation(len(table)))
+    for how in ("mean", "max"):
+        a, b = to_videos(table, how), to_videos(shuffled, how)
+        order = [b.example_id.index(name) for name in a.example_id]
+        np.testing.assert_allclose(b.scores[order], a.scores, atol=1e-15)
+        np.testing.assert_array_equal(b.labels[order], a.labels)
+        assert tuple(b.patient_id[i] for i in order) == a.patient_id
+
+
+def test_a_mean_of_ones_is_a_probability():
+    score = float(np.nextafter(1.0, 0.0))
+    table = clips("v" * 7, [1.0] * 7, [1.0] * 3 + [score] * 4)
+    assert to_videos(table, "mean").scores[0, 0] <= 1.0
+
+
+def test_impossible_requests_are_refused():
+    table = clips("vv", [0, 1], [0.2, 0.6])
+    with pytest.raises(AnalysisError, match="by 'mean' or 'max', not by 'median'"):
+        to_videos(table, "median")
+    with pytest.raises(AnalysisError, match="level 'patient' is not one of clip"):
+        at_level(table, "patient")
+    with pytest.raises(AnalysisError, match="'v' is of more than one patient"):
+        to_videos(replace(table, patient_id=("p", "q")), "mean")

@@ -1,0 +1,106 @@
+"""The predictions table as a file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from simulated import CLASSES, simulate
+
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.predictions import Predictions
+
+HEADER = "example_id,video_id,patient_id,fold,split,label_a,label_b,score_a,score_b"
+ROW = "e0,v0,p0,0,test,1,,0.25,0.5"
+
+
+@pytest.fixture
+def table() -> Predictions:
+    return simulate(np.random.default_rng(0), 12)
+
+
+def read(tmp_path, *lines: str) -> Predictions:
+    path = tmp_path / "predictions.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return Predictions.read(path)
+
+
+def test_a_table_survives_writing_and_reading_to_the_last_bit(tmp_path, table):
+    path = tmp_path / "predictions.csv"
+    table.write(path)
+    back = Predictions.read(path)
+    assert (back.scores == table.scores).all()
+    np.testing.assert_array_equal(back.labels, table.labels)
+    for name in ("example_id", "video_id", "patient_id", "split", "classes"):
+        assert getattr(back, name) == getattr(table, name)
+    assert (back.fold == table.fold).all()
+    assert [p.name for p in tmp_path.iterdir()] == ["predictions.csv"]
+
+
+def test_float32_scores_are_kept_exactly(tmp_path, table):
+    single = table.scores.astype(np.float32)
+    replace(table, scores=single).write(tmp_path / "p.csv")
+    back = Predictions.read(tmp_path / "p.csv").scores
+    assert (back.astype(np.float32) == single).all()
+
+
+def test_columns_have_the_agreed_names_and_order(tmp_path, table):
+    table.write(tmp_path / "p.csv")
+    header = (tmp_path / "p.csv").read_text().splitlines()[0].split(",")
+    assert header[:5] == ["example_id", "video_id", "patient_id", "fold", "split"]
+    assert header[5:9] == [f"label_{c}" for c in CLASSES]
+    assert header[9:] == [f"score_{c}" for c in CLASSES]
+
+
+def test_an_empty_label_cell_is_unknown(tmp_path):
+    table = read(tmp_path, HEADER, ROW)
+    assert table.labels[0, 0] == 1 and np.isnan(table.labels[0, 1])
+    table.write(tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == f"{HEADER}\n{ROW}\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([HEADER, ROW, "e1,v0,p0,0,test,1,0,oh,0.5"], "line 3: score_a is 'oh', not a"),
+        ([HEADER, "e1,v0,p0,0,test,1,0,nan,0.5"], "line 2: score_a is 'nan'"),
+        ([HEADER, "e1,v0,p0,0,test,1,0,1.5,0.5"], "line 2: score_a is '1.5'"),
+        ([HEADER, "e1,v0,p0,0,test,2,0,0.5,0.5"], "line 2: label_a is '2'"),
+        ([HEADER, "e1,v0,p0,one,test,1,0,0.5,0.5"], "line 2: fold is 'one'"),
+        ([HEADER, "e1,v0,p0"], "line 2: 3 cells, not 9"),
+        ([HEADER, ROW, ROW], "'e0' occurs twice in split test of fold 0"),
+        ([HEADER.replace(",score_b", "")], "missing columns: score_b"),
+        ([HEADER.replace("video_id,", "")], "missing columns: video_id"),
+        ([HEADER + ",extra"], "columns must be exactly"),
+        ([""], "missing columns"),
+    ],
+)
+def test_bad_files_name_the_file_the_line_and_the_value(tmp_path, lines, message):
+    with pytest.raises(AnalysisError, match=message) as caught:
+        read(tmp_path, *lines)
+    assert "predictions.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_line_with_its_name(tmp_path):
+    with pytest.raises(AnalysisError, match="none.csv: cannot be read"):
+        Predictions.read(tmp_path / "none.csv")
+
+
+def test_scores_that_are_no_probabilities_are_refused(table):
+    for wrong in (np.nan, -0.1, 1.1):
+        scores = table.scores.copy()
+        scores[3, 1] = wrong
+        with pytest.raises(AnalysisError, match="score of b_line for example"):
+            replace(table, scores=scores)
+
+
+def test_the_same_example_may_occur_in_several_folds(table):
+    twice = np.concatenate([np.arange(3), np.arange(3)])
+    with pytest.raises(AnalysisError, match="occurs twice"):
+        table.rows(twice)
+
+
+def test_asking_for_a_split_that_is_not_there_lists_those_that_are(table):
+    assert len(table.of_split("test")) == len(table)
+    with pytest.raises(AnalysisError, match="'train'; there are: test"):
+        table.of_split("train")
