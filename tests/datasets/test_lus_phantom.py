@@ -34,6 +34,10 @@ def tiny(tmp_path_factory) -> Builder:
     return builder
 
 
+def _clips(builder: Builder) -> list[dict]:
+    return list(builder.as_data_source(split="clips"))
+
+
 def test_the_same_numbers_give_the_same_bytes():
     config = Builder.make_config(**TINY)
     first, second = (simulate_video(config, 5, 1) for _ in range(2))
@@ -150,10 +154,7 @@ def test_findings_are_neither_rare_nor_universal_and_often_occur_together():
 
 def test_built_records_are_what_the_simulator_gave(tiny):
     config = tiny.builder_config
-    records = {
-        record["example_id"].decode(): record
-        for record in tiny.as_data_source(split="clips")
-    }
+    records = {record["example_id"].decode(): record for record in _clips(tiny)}
     length, seen = config.clip_frames, 0
     for patient in range(config.patients):
         frames, visible, pixel_mm = simulate_video(config, patient, 0)
@@ -175,7 +176,7 @@ def test_built_records_are_what_the_simulator_gave(tiny):
 
 
 def test_the_record_has_the_types_of_the_first_waist(tiny):
-    record = tiny.as_data_source(split="clips")[0]
+    record = _clips(tiny)[0]
     assert record["clip"].dtype == np.uint8
     assert record["clip"].shape[1:] == (32, 32, 1)
     assert record["labels"].dtype == record["pattern_frames"].dtype == np.int8
@@ -216,7 +217,7 @@ def test_the_tfds_command_builds_the_phantom(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     config = Builder.make_config()
     built = Builder(config=config, data_dir=tmp_path)
-    source = built.as_data_source("clips")
+    source = _clips(built)
     labels = np.stack([record["labels"] for record in source])
     patients = np.array([record["patient_id"].decode() for record in source])
     assert 450 <= len(labels) <= 560
