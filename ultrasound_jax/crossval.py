@@ -16,6 +16,7 @@ from ultrasound_jax import evaluate
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax.analysis.evaluation import OUT_OF_FOLD
 from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.sources import ClipSource
 from ultrasound_jax.data.splits import Manifest, make_manifest
 from ultrasound_jax.report import Console, Stopwatch
@@ -81,6 +82,11 @@ def rotated_split(
             source.table, test_fraction=0.0, folds=data.folds, seed=data.split_seed
         )
     manifest.check(source.table)
+    if manifest.folds != data.folds or len(manifest.indices(source.table, 0)["test"]):
+        raise SplitError(
+            f"{data.manifest}: cross-validation takes a manifest of {data.folds} folds "
+            f"and no test part; it has {manifest.folds} folds"
+        )
     held_out = manifest.indices(source.table, fold)["validation"]
     validation = manifest.indices(source.table, (fold + 1) % data.folds)["validation"]
     others = np.setdiff1d(np.arange(len(source)), np.union1d(held_out, validation))

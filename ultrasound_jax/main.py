@@ -43,7 +43,7 @@ def refuse(error: Exception) -> int:
 
 def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
-    logging.set_verbosity(logging.WARNING)  # Orbax tells of every file at INFO
+    logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
     try:
         if COORDINATOR.value or DISTRIBUTED.value:
             jax.distributed.initialize(

@@ -15,7 +15,7 @@ import optax
 import psutil
 from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
 from ultrasound_jax import sharding
 from ultrasound_jax.types import ArrayTree, UltrasoundError
@@ -35,7 +35,7 @@ class TrainState:
     `average` is the exponential moving average of (params, stats), or None.
     """
 
-    step: Int[Array, ""]
+    step: ArrayTree  # int32 scalar
     params: ArrayTree
     stats: ArrayTree
     opt_state: ArrayTree

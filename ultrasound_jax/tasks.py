@@ -6,7 +6,7 @@ one validation better than another.
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ class LossTerms(NamedTuple):
     per_example: Float[Array, " b"]
 
 
+@runtime_checkable
 class Task(Protocol):
     """The variation point of the loop."""
 

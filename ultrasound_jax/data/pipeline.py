@@ -5,7 +5,7 @@ same examples however many processes or threads read them, and after any restart
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import grain
 import numpy as np
@@ -14,6 +14,7 @@ from ultrasound_jax.data.examples import ExampleTable
 from ultrasound_jax.types import UNKNOWN, ClipBatch
 
 
+@runtime_checkable
 class Source(Protocol):
     """What batches are read from."""
 

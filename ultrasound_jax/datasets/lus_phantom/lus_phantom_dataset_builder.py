@@ -138,7 +138,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
                 {
                     # Raw bytes: reading a record is then little more than a copy.
                     "clip": tfds.features.Tensor(
-                        shape=(None, side, side, 1), dtype=np.uint8
+                        shape=(None, side, side, 1), dtype=np.uint8, encoding="bytes"
                     ),
                     "labels": tfds.features.Tensor(
                         shape=(len(CLASSES),), dtype=np.int8

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from tests.conftest import TINY
+from ultrasound_jax.data import sources
+
+
+@pytest.fixture(scope="module")
+def source(data_dir):
+    where = {"options": TINY, "data_dir": str(data_dir)}
+    sources.prepare("lus_phantom", **where, say=lambda line: None)
+    return sources.open_source("lus_phantom", **where)
+
+
+def test_a_missing_dataset_is_built_and_said(tmp_path):
+    lines = []
+    options = TINY | {"patients": 1}
+    where = {"options": options, "data_dir": str(tmp_path)}
+    with pytest.raises(sources.SourceError, match="is not built"):
+        sources.open_source("lus_phantom", **where)
+    sources.prepare("lus_phantom", **where, say=lines.append)
+    assert "is not there: building" in lines[0]
+    sources.prepare("lus_phantom", **where, say=lines.append)
+    assert len(lines) == 1
+
+
+def test_an_unknown_dataset_names_the_known_ones():
+    with pytest.raises(sources.SourceError, match="lus_phantom, pocus"):
+        sources.prepare("lus", options={})
+
+
+def test_the_table_has_what_the_records_have(source):
+    record = source.records[3]
+    assert source.table.example_id[3] == record["example_id"].decode()
+    assert source.table.patient_id[3] == record["patient_id"].decode()
+    np.testing.assert_array_equal(source.table.labels[3], record["labels"])
+
+
+def test_the_table_is_the_same_from_the_cache(source, data_dir):
+    again = sources.open_source(
+        "lus_phantom", options=TINY, data_dir=str(data_dir)
+    ).table
+    assert again.data_hash == source.table.data_hash
+    assert again.example_id == source.table.example_id
+    np.testing.assert_array_equal(again.labels, source.table.labels)
+
+
+def test_a_tail_is_padded_with_black_and_keeps_its_true_length(source):
+    batch = source.load(np.arange(len(source)))
+    tails = np.flatnonzero(batch["length"] < source.clip_shape[0])
+    assert len(tails) > 0
+    for row in tails:
+        length = batch["length"][row]
+        assert batch["clip"][row, :length].any()
+        assert not batch["clip"][row, length:].any()
+        np.testing.assert_array_equal(
+            batch["clip"][row, :length], source.records[int(row)]["clip"]
+        )
+
+
+def test_a_filling_row_is_empty_and_unknown(source):
+    batch = source.load([0, -1])
+    assert batch["length"].tolist() == [source.clip_shape[0], 0]
+    assert batch["labels"][1].tolist() == [-1] * 4
+    assert not batch["clip"][1].any()
