@@ -1,6 +1,6 @@
 """Records what PyTorch computes, in fixtures/torch_reference.json. Needs PyTorch only.
 
-    python tests/models/make_torch_reference.py
+    python -m tests.models.make_torch_reference
 
 The networks are written here once more from the papers with `torch.nn`, under the
 original's parameter names. Weights and clips come from `reference_weights.py`, so only
@@ -11,9 +11,10 @@ import json
 from pathlib import Path
 
 import torch
-from reference_weights import random_clip, random_tensor
 from torch import nn
 from torch.nn import functional as F
+
+from tests.models.reference_weights import random_clip, random_tensor
 
 FIXTURE = Path(__file__).parent / "fixtures" / "torch_reference.json"
 SEED = 7

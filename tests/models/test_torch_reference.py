@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from reference_weights import random_clip, random_tensor
 
+from tests.models.reference_weights import random_clip, random_tensor
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
 
@@ -28,7 +28,7 @@ def summary(array):
 
 
 def assert_summaries_agree(ours, theirs, size):
-    # The last number is a sum over many entries, so its rounding grows with their count.
+    # The last number is a sum, so its rounding grows with the count of entries.
     mean, spread, total = theirs
     scale = max(spread, abs(mean))
     np.testing.assert_allclose(ours[:2], theirs[:2], atol=CLOSE * scale)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from ultrasound_jax.models.densenet import DenseNet
 from ultrasound_jax.models.frames import blank_padding
-from ultrasound_jax.models.layers import ModelError, compute_dtype, require
+from ultrasound_jax.models.layers import ModelError, compute_dtype, is_count, require
 from ultrasound_jax.models.resnet import BasicBlock, Bottleneck, ResNet
 
 Encoder = DenseNet | ResNet
@@ -44,9 +44,9 @@ def build_encoder(
         raise ModelError(f"encoder {name!r}: allowed are {', '.join(sorted(ENCODERS))}")
     make, published_width = ENCODERS[name]
     width = published_width if width is None else width
-    even = width > 0 and width % 2 == 0
+    even = is_count(width) and width % 2 == 0
     require(even, "width", width, "an even number of channels, or None")
-    require(channels > 0, "channels", channels, "1 or more")
+    require(is_count(channels), "channels", channels, "1 or more")
     return make(
         width=width,
         channels=channels,

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from ultrasound_jax.models.encoders import build_encoder, encode_frames
 from ultrasound_jax.models.frames import frame_max, frame_mean, real_frames
-from ultrasound_jax.models.layers import Linear, compute_dtype, require
+from ultrasound_jax.models.layers import Linear, compute_dtype, is_count, require
 
 POOLINGS = ("max", "mean")
 
@@ -38,7 +38,7 @@ class FrameVote(nnx.Module):
         rngs: nnx.Rngs,
     ):
         require(pooling in POOLINGS, "pooling", pooling, " or ".join(POOLINGS))
-        require(patterns > 0, "patterns", patterns, "1 or more")
+        require(is_count(patterns), "patterns", patterns, "1 or more")
         dtype = compute_dtype(dtype)
         self.pooling = pooling
         self.encoder = build_encoder(

@@ -42,6 +42,11 @@ def require(ok: bool, option: str, value: object, allowed: str) -> None:
         raise ModelError(f"{option}={value!r}: allowed is {allowed}")
 
 
+def is_count(value: object) -> bool:
+    """Whether the value is a whole number above zero."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 class BatchNorm(nnx.BatchNorm):
     """Batch norm as PyTorch does it, over the real rows only.
 
@@ -221,7 +226,7 @@ class StemConv(Conv):
         rngs: nnx.Rngs,
     ):
         for option, value in (("grey_scale", grey_scale), ("grey_offset", grey_offset)):
-            allowed = f"None or one number for each of {channels} > 1 channels"
+            allowed = f"None or, above one channel, a number for each of {channels}"
             fits = value is None or (channels > 1 and len(value) == channels)
             require(fits, option, value, allowed)
         super().__init__(

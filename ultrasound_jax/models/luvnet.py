@@ -25,6 +25,7 @@ from ultrasound_jax.models.layers import (
     Conv,
     Linear,
     compute_dtype,
+    is_count,
     require,
 )
 
@@ -38,8 +39,8 @@ class PatternAttention(nnx.Module):
     """
 
     def __init__(self, features: int, patterns: int, heads: int, *, rngs: nnx.Rngs):
-        require(patterns > 0, "patterns", patterns, "1 or more")
-        fits = heads > 0 and features % heads == 0
+        require(is_count(patterns), "patterns", patterns, "1 or more")
+        fits = is_count(heads) and features % heads == 0
         require(fits, "heads", heads, f"a divisor of the encoder's {features} features")
         shape = (patterns, heads, features // heads)
         self.queries = nnx.Param(jax.random.normal(rngs.params(), shape))
@@ -67,7 +68,7 @@ class TemporalConv(nnx.Module):
     def __init__(
         self, features: int, kernel_size: int, *, dtype: DTypeLike, rngs: nnx.Rngs
     ):
-        odd = kernel_size > 0 and kernel_size % 2 == 1
+        odd = is_count(kernel_size) and kernel_size % 2 == 1
         require(odd, "kernel_size", kernel_size, "an odd number of frames")
         self.conv = Conv(
             features,
@@ -117,7 +118,8 @@ class LuvNet(nnx.Module):
         remat: bool = False,
         rngs: nnx.Rngs,
     ):
-        require(0 <= dropout < 1, "dropout", dropout, "0 or more and below 1")
+        fits = isinstance(dropout, int | float) and 0 <= dropout < 1
+        require(fits, "dropout", dropout, "0 or more and below 1")
         self.dtype = compute_dtype(dtype)
         self.encoder = build_encoder(
             encoder,

@@ -129,7 +129,7 @@ def load(
         ],
     }
     if any(faults.values()):
-        listed = "; ".join(_listed(kind, names) for kind, names in faults.items())
+        listed = "; ".join(_listed(kind, of) for kind, of in faults.items() if of)
         raise ModelError(
             f"{source} does not fit {type(model).__name__} (part {part}): {listed}"
         )
@@ -267,8 +267,6 @@ def _fault(slot: Slot, value: np.ndarray) -> str | None:
 
 
 def _listed(kind: str, names: Sequence[str]) -> str:
-    if not names:
-        return f"{kind} none"
     more = len(names) - NAMES_SHOWN
     tail = f" and {more} more" if more > 0 else ""
     return f"{kind} {len(names)} ({', '.join(names[:NAMES_SHOWN])}{tail})"

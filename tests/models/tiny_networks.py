@@ -1,0 +1,147 @@
+"""Networks that compile in seconds, and the two ways in which they are run."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from ultrasound_jax import models
+from ultrasound_jax.models import encoders
+from ultrasound_jax.models.densenet import DenseNet
+from ultrasound_jax.models.resnet import BasicBlock, Bottleneck, ResNet
+
+TINY_ENCODERS = {
+    "tiny_basic": (partial(ResNet, BasicBlock, (1, 1)), 8),
+    "tiny_bottleneck": (partial(ResNet, Bottleneck, (1, 1)), 8),
+    "tiny_dense": (partial(DenseNet, (2, 2)), 8),
+}
+# Most of a test's time is spent compiling; the numbers do not need the optimiser.
+QUICK = {"xla_backend_optimization_level": 0}
+ALL = [
+    ("luvnet", "tiny_dense"),
+    ("luvnet", "tiny_bottleneck"),
+    ("luvnet_no_temporal", "tiny_dense"),
+    ("frame_vote", "tiny_basic"),
+]
+FRAMES, SIZE, PATTERNS = 4, 20, 4
+
+
+@cache
+def tiny(name, encoder, **options):
+    """The network, compiled once for all tests. Dropout is off unless asked for.
+
+    Its values are all drawn: a fresh norm, with its zeros and ones, would hide faults.
+    """
+    encoders.ENCODERS.update(TINY_ENCODERS)
+    if name == "luvnet":
+        options = {"dropout": 0.0, **options}
+    try:
+        model = models.build(name, encoder=encoder, **options, rngs=nnx.Rngs(0))
+    finally:
+        for encoder in TINY_ENCODERS:
+            del encoders.ENCODERS[encoder]
+    rng = np.random.default_rng(0)
+    for path, variable in nnx.to_flat_state(nnx.state(model)):
+        if path[-1] in ("scale", "var"):
+            drawn = rng.uniform(0.5, 1.5, variable.shape)
+        elif path[-1] == "mean":
+            drawn = rng.normal(0, 0.1, variable.shape)
+        else:
+            continue
+        variable[...] = jnp.asarray(drawn, "float32")
+    return Tiny(model)
+
+
+class Tiny:
+    """A network and its two views, each a compiled function."""
+
+    def __init__(self, model):
+        self.model = model
+        self._evaluation = nnx.split(self._view(model, evaluation=True))
+        view = self._view(model, evaluation=False)
+        self._graphdef, self._params, self._stats = nnx.split(view, nnx.Param, ...)
+        self._evaluate = jax.jit(self._apply, compiler_options=QUICK)
+        self._train = jax.jit(self._step, compiler_options=QUICK)
+
+    def evaluate(self, clip, lengths=None, compiled=True):
+        apply = self._evaluate if compiled else self._apply
+        return apply(self._evaluation[1], clip, lengths)
+
+    def program(self, lengths):
+        return str(jax.make_jaxpr(self._apply)(self._evaluation[1], clip_of(), lengths))
+
+    def train(self, clip, lengths=None, seed=0):
+        """One step as the trainer takes it: outputs, gradients, statistics after it."""
+        key = jax.random.key(seed)
+        gradients, (out, stats) = self._train(
+            self._params, self._stats, clip, lengths, key
+        )
+        return out, nnx.to_pure_dict(gradients), nnx.to_pure_dict(stats)
+
+    def stats(self):
+        return nnx.to_pure_dict(self._stats)
+
+    def _view(self, model, evaluation):
+        return nnx.view(
+            model,
+            deterministic=evaluation,
+            use_running_average=evaluation,
+            raise_if_not_found=False,
+        )
+
+    def _apply(self, values, clip, lengths):
+        return nnx.merge(self._evaluation[0], values, copy=True)(clip, lengths)
+
+    def _step(self, params, stats, clip, lengths, key):
+        targets = jnp.arange(PATTERNS) / PATTERNS
+        real = 1.0 if lengths is None else lengths > 0
+
+        def loss(params):
+            model = nnx.merge(self._graphdef, params, stats, copy=True)
+            out = model(clip, lengths, rngs=nnx.Rngs(dropout=key))
+            rows = jnp.square(out["logits"] - targets).sum(1)
+            return (rows * real).sum(), (out, nnx.state(model, nnx.BatchStat))
+
+        return jax.grad(loss, has_aux=True)(params)
+
+
+def clip_of(channels=3, seed=0):
+    shape = (3, FRAMES, SIZE, SIZE, channels)
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), "float32")
+
+
+def lengths_of(*lengths):
+    return jnp.asarray(lengths, "int32")
+
+
+def assert_training_agrees(ours, theirs):
+    """Two ways of taking a step, as functions of a clip, do the same.
+
+    Rounding now and then flips a ReLU whose input is all but zero, which changes the
+    gradients of one clip by percents; so they must agree on two clips of three.
+    """
+    failures = []
+    for seed in range(3):
+        logits, gradients, stats = ours(clip_of(seed=seed))
+        logits2, gradients2, stats2 = theirs(clip_of(seed=seed))
+        assert_trees_agree((logits, stats), (logits2, stats2), 2e-5)
+        try:
+            # Gradients through batch statistics subtract large terms.
+            assert_trees_agree(gradients, gradients2, 1e-3)
+        except AssertionError as failure:
+            failures.append(failure)
+    assert len(failures) <= 1, failures
+
+
+def assert_trees_agree(ours, theirs, tolerance):
+    """Each leaf within the tolerance times the largest value of the other's leaf."""
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for (path, a), b in zip(
+        jax.tree.leaves_with_path(ours), jax.tree.leaves(theirs), strict=True
+    ):
+        a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+        limit = tolerance * max(np.abs(b).max(initial=0), 1e-3)
+        name = jax.tree_util.keystr(path)
+        np.testing.assert_allclose(a, b, atol=limit, err_msg=name)
