@@ -5,6 +5,7 @@ training and sets thresholds, the rest is trained on. The original stops on the 
 fold that it reports; here nothing of a fold reaches the network that predicts it.
 """
 
+import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax.analysis.evaluation import OUT_OF_FOLD
@@ -32,27 +34,45 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
     writes beside the folds in the form of a single run.
     """
     console, clock = Console(), Stopwatch()
-    for fold in range(config.data.folds):
-        folder = workdir / f"fold_{fold}"
-        folder.mkdir(exist_ok=True)
-        console.say(f"fold {fold + 1} of {config.data.folds}: {folder}")
-        with clock.of(f"fold_{fold}"):
-            if not (folder / "metrics.json").exists():
-                train_and_evaluate(
-                    config, folder, split=partial(rotated_split, config, fold)
-                )
-    whole = experiments.open_experiment(
-        config, console.say, split=partial(rotated_split, config, 0)
-    )
+    folds = range(config.data.folds)
+    with clock.of("opening"):
+        split = partial(rotated_split, config, 0)
+        whole = experiments.open_experiment(config, console.say, split=split)
+    settings.claim_workdir(config, workdir)
     evaluate.write_manifest(whole, workdir)
+    alone = []
+    for fold in folds:
+        folder = workdir / f"fold_{fold}"
+        if not (folder / "metrics.json").exists():
+            console.say(f"fold {fold + 1} of {len(folds)}: {folder}")
+            with clock.of("training"):
+                split = partial(rotated_split, config, fold)
+                train_and_evaluate(config, folder, split=split)
+        if jax.process_index() == 0:
+            alone.append(json.loads((folder / "metrics.json").read_text()))
     if jax.process_index():
         return {}
-    folds = [
-        Predictions.read(workdir / f"fold_{fold}" / "predictions.csv")
-        for fold in range(config.data.folds)
-    ]
-    pooled = pool(folds)
-    return evaluate.write_report(pooled, whole, workdir, console.say, clock)
+    tables = [Predictions.read(workdir / f"fold_{f}/predictions.csv") for f in folds]
+    return evaluate.write_report(
+        pool(tables),
+        whole,
+        workdir,
+        console.say,
+        clock,
+        facts={"minutes of all folds": minutes_of(alone)},
+        tree={"folds": [summary_of_fold(metrics) for metrics in alone]},
+    )
+
+
+def minutes_of(folds: Sequence[dict]) -> str:
+    """Returns the time that training the folds took, whenever that was."""
+    return f"{sum(float(m['run']['minutes']) for m in folds):.1f}"
+
+
+def summary_of_fold(metrics: dict) -> dict:
+    """Returns a fold's own macro AUROC, free of the other folds' calibration."""
+    levels = ("clip", "video_mean", "video_max")
+    return {level: metrics["test"][level]["macro_auroc"] for level in levels}
 
 
 def pool(folds: Sequence[Predictions]) -> Predictions:

@@ -1,7 +1,8 @@
 """From weights and a split to the predictions table, its metrics and the report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -87,8 +88,15 @@ def write_report(
     workdir: Path,
     say: Callable[[str], None],
     clock: Stopwatch,
+    *,
+    facts: Mapping[str, str] | None = None,
+    tree: Mapping[str, Any] | None = None,
 ) -> dict:
-    """Writes a predictions table and all that is computed from it."""
+    """Writes a predictions table and all that is computed from it.
+
+    `facts` are further lines at the top of the report, `tree` further branches of
+    metrics.json.
+    """
     if jax.process_index():
         return {}
     config = experiment.config
@@ -99,10 +107,11 @@ def write_report(
         metrics = judge(
             table, replicates=config.evaluation.replicates, seed=config.seed
         )
-    facts = run_facts(experiment, clock)
-    title = f"{facts['network']} on {facts['dataset']}"
-    report.write_report(workdir, metrics, table, title=title, facts=facts)
-    metrics = metrics | {"run": facts | {"seconds": clock.rounded()}}
+    lines = run_facts(experiment, clock) | dict(facts or {})
+    title = f"{lines['network']} on {lines['dataset']}"
+    report.write_report(workdir, metrics, table, title=title, facts=lines)
+    run = {"run": lines | {"seconds": clock.rounded()}}
+    metrics = metrics | run | dict(tree or {})
     evaluation.write_metrics(workdir / "metrics.json", metrics)
     say(summary(metrics, workdir))
     return metrics

@@ -49,7 +49,8 @@ def main(argv: Sequence[str]) -> int | None:
             jax.distributed.initialize(
                 COORDINATOR.value, PROCESSES.value, PROCESS.value
             )
-        file = config_flags.get_config_filename(flags.FLAGS["config"])
+        flag = flags.FLAGS["config"]
+        file = config_flags.get_config_filename(flag) if flag.present else ""
         config, workdir = settings.resolve(CONFIG.value, file, WORKDIR.value, argv[1:])
         steps.use_compilation_cache(config.compilation_cache)
         if MODE.value == "evaluate":

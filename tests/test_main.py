@@ -1,0 +1,74 @@
+"""Mistakes on the command line: one clear line, exit code 2, nothing half-written."""
+
+import json
+
+import pytest
+
+from tests import command
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (["--config=configs/luvnet.py", "--config.optim.lrr=1"], "did you mean 'lr'"),
+        (["--config=configs/luvnet.py", "--config.optim.lr=fast"], "fast"),
+        (["--config=configs/luvnet.py", "--config.optim.name=lamb"], "'sgd'"),
+        (["--config=configs/luvnet.py:papr"], "'paper'"),
+        (["--config=configs/luv.py"], "no configuration file 'configs/luv.py'"),
+        (["--config=configs/luvnet.py", "--mode=test"], "crossval"),
+        (["--config=configs/luvnet.py", "--workdirs=x"], "workdir"),
+        (["--config=configs/luvnet.py", "lr=3"], "unexpected argument 'lr=3'"),
+        ([], "give --config="),
+        (["--config=configs/luvnet.py", "--config.data.name=lus"], "lus_phantom"),
+        (["--config=configs/luvnet.py", "--config.model.encoder=vgg"], "densenet161"),
+        (["--config=configs/luvnet.py:pocus"], "pocus"),
+        (
+            ["--config=configs/luvnet.py", "--config.data.options.size=-1"],
+            "size=-1, allowed is a whole number",
+        ),
+        (
+            ["--config=configs/luvnet.py", "--config.data.manifest=no.json"],
+            "no.json",
+        ),
+        (
+            ["--config=configs/luvnet.py", "--config.init_from=no.safetensors"],
+            "no.safetensors",
+        ),
+        (
+            ["--config=configs/luvnet.py", "--config.memory_limit_gb=0.001"],
+            "the training step does not fit",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, str) else " ".join(value) or "nothing",
+)
+def test_a_mistake_is_one_line_and_exit_code_2(mistake, said, data_dir, tmp_path):
+    workdir = tmp_path / "run"
+    small = [
+        a
+        for a in command.arguments(workdir, data_dir, "")[1:]
+        if a.split("=")[0] not in {m.split("=")[0] for m in mistake}
+    ]
+    if any("pocus" in m for m in mistake) or not mistake:
+        small = [f"--config.data.data_dir={data_dir}", f"--workdir={workdir}"]
+    if not mistake:
+        small = []
+    code, _, err = command.run(*mistake, *small)
+    assert code == 2
+    assert err.strip().splitlines()[-1].startswith("ultrasound_jax: ")
+    assert said in err.strip().splitlines()[-1]
+    assert "Traceback" not in err
+    assert not workdir.exists()
+
+
+def test_a_folder_of_another_run_is_refused(data_dir, tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"seed": 5}))
+    code, _, err = command.run(*command.arguments(tmp_path, data_dir, ""))
+    assert code == 2
+    assert "holds a run with other settings" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["config.json"]
+
+
+def test_evaluating_a_folder_without_a_run_is_refused(tmp_path):
+    code, _, err = command.run("--mode=evaluate", f"--workdir={tmp_path}")
+    assert code == 2
+    assert "holds no run" in err
