@@ -18,30 +18,24 @@ from tests.models.reference_weights import random_clip, random_tensor
 
 FIXTURE = Path(__file__).parent / "fixtures" / "torch_reference.json"
 SEED = 7
-DENSENETS = {"densenet121": (6, 12, 24, 16), "densenet161": (6, 12, 36, 24)}
+DENSENETS = {
+    "tiny_dense": (2, 2),
+    "densenet121": (6, 12, 24, 16),
+    "densenet161": (6, 12, 36, 24),
+}
 RESNETS = {"resnet18": (False, (2, 2, 2, 2)), "resnet50": (True, (3, 4, 6, 3))}
 
 # name: network, encoder, width, pixels, train
+NARROW, FULL = (70, 54), (64, 64)
 CASES = {
-    "luvnet_resnet50_narrow": ("luvnet", "resnet50", 8, (70, 54), False),
-    "no_temporal_densenet121_narrow": (
-        "luvnet_no_temporal",
-        "densenet121",
-        8,
-        (70, 54),
-        False,
-    ),
-    "frame_vote_resnet18_narrow": ("frame_vote", "resnet18", 8, (70, 54), False),
-    "luvnet_resnet18_narrow_train": ("luvnet", "resnet18", 8, (70, 54), True),
-    "luvnet_densenet161": ("luvnet", "densenet161", 96, (64, 64), False),
-    "luvnet_resnet50": ("luvnet", "resnet50", 64, (64, 64), False),
-    "no_temporal_densenet161": (
-        "luvnet_no_temporal",
-        "densenet161",
-        96,
-        (64, 64),
-        False,
-    ),
+    "luvnet_resnet50_narrow": ("luvnet", "resnet50", 8, NARROW, False),
+    "tfwo_dense_narrow": ("luvnet_no_temporal", "tiny_dense", 8, NARROW, False),
+    "frame_vote_resnet18_narrow": ("frame_vote", "resnet18", 8, NARROW, False),
+    "luvnet_dense_narrow_train": ("luvnet", "tiny_dense", 8, NARROW, True),
+    "luvnet_densenet161": ("luvnet", "densenet161", 96, FULL, False),
+    "luvnet_resnet50": ("luvnet", "resnet50", 64, FULL, False),
+    "tfwo_densenet161": ("luvnet_no_temporal", "densenet161", 96, FULL, False),
+    "frame_vote_densenet121": ("frame_vote", "densenet121", 64, FULL, False),
 }
 
 

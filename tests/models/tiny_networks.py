@@ -28,20 +28,30 @@ ALL = [
 FRAMES, SIZE, PATTERNS = 4, 20, 4
 
 
+def build_tiny(name, encoder, **options):
+    encoders.ENCODERS.update(TINY_ENCODERS)
+    try:
+        return models.build(name, encoder=encoder, **options, rngs=nnx.Rngs(0))
+    finally:
+        for tiny_encoder in TINY_ENCODERS:
+            del encoders.ENCODERS[tiny_encoder]
+
+
+@cache
+def full_size(name, encoder):
+    """The published network without values."""
+    return nnx.eval_shape(lambda: models.build(name, encoder=encoder, rngs=nnx.Rngs(0)))
+
+
 @cache
 def tiny(name, encoder, **options):
     """The network, compiled once for all tests. Dropout is off unless asked for.
 
     Its values are all drawn: a fresh norm, with its zeros and ones, would hide faults.
     """
-    encoders.ENCODERS.update(TINY_ENCODERS)
     if name == "luvnet":
         options = {"dropout": 0.0, **options}
-    try:
-        model = models.build(name, encoder=encoder, **options, rngs=nnx.Rngs(0))
-    finally:
-        for encoder in TINY_ENCODERS:
-            del encoders.ENCODERS[encoder]
+    model = build_tiny(name, encoder, **options)
     rng = np.random.default_rng(0)
     for path, variable in nnx.to_flat_state(nnx.state(model)):
         if path[-1] in ("scale", "var"):
