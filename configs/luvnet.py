@@ -54,7 +54,7 @@ def pocus(config: Any) -> None:
         {"size": 112, "frame_rate": 10.0, "tail": "length"} | CLIPS
     )
     config.data.sampling = "patient"
-    config.model.width = 32
+    config.model.width = 16
     config.model.kernel_size = 5
     config.optim.name = "adamw"
     config.optim.lr = 5e-4

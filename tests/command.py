@@ -16,7 +16,7 @@ SMALL = {
     "model.heads": 4,
     "model.kernel_size": 3,
     "train.epochs": 3,
-    "train.log_every": 1,
+    "train.log_every": 4,
     "train.save_every": 3,
     "evaluation.replicates": 20,
 }

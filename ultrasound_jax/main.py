@@ -11,19 +11,18 @@ from ultrasound_jax import config as settings
 from ultrasound_jax import crossval, evaluate, steps, train
 from ultrasound_jax.types import UltrasoundError
 
+MODES = {
+    "train": train.train_and_evaluate,
+    "evaluate": evaluate.evaluate_run,
+    "crossval": crossval.cross_validate,
+}
 CONFIG = config_flags.DEFINE_config_file("config", None, "path[:variant]")
-MODE = flags.DEFINE_enum(
-    "mode", "train", ("train", "evaluate", "crossval"), "what to do"
-)
+MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 WORKDIR = flags.DEFINE_string("workdir", "", "the run's folder; runs/<config>[-<arg>]")
-DISTRIBUTED = flags.DEFINE_bool("distributed", False, "join as Slurm or the cloud says")
-COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "or say it: host:port of process 0"
-)
-PROCESSES = flags.DEFINE_integer(
-    "processes", None, "and how many processes share the run"
-)
-PROCESS = flags.DEFINE_integer("process", None, "and this one's number, from 0")
+CLUSTER = flags.DEFINE_bool("distributed", False, "join as Slurm or the cloud says")
+HOST = flags.DEFINE_string("coordinator", None, "or say it: host:port of process 0")
+COUNT = flags.DEFINE_integer("processes", None, "and how many processes share the run")
+RANK = flags.DEFINE_integer("process", None, "and this one's number, from 0")
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -45,20 +44,13 @@ def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
     try:
-        if COORDINATOR.value or DISTRIBUTED.value:
-            jax.distributed.initialize(
-                COORDINATOR.value, PROCESSES.value, PROCESS.value
-            )
+        if HOST.value or CLUSTER.value:
+            jax.distributed.initialize(HOST.value, COUNT.value, RANK.value)
         flag = flags.FLAGS["config"]
         file = config_flags.get_config_filename(flag) if flag.present else ""
         config, workdir = settings.resolve(CONFIG.value, file, WORKDIR.value, argv[1:])
         steps.use_compilation_cache(config.compilation_cache)
-        if MODE.value == "evaluate":
-            evaluate.evaluate_run(config, workdir)
-        elif MODE.value == "crossval":
-            crossval.cross_validate(config, workdir)
-        else:
-            train.train_and_evaluate(config, workdir)
+        MODES[MODE.value](config, workdir)
     except UltrasoundError as error:
         return refuse(error)
     return None

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ultrasound_jax import evaluate, optim, sharding, steps
 from ultrasound_jax.checkpoint import Checkpoints
@@ -20,19 +18,16 @@ from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.interrupts import Interrupts
 from ultrasound_jax.progress import Progress
 from ultrasound_jax.report import Console, Scalars, Stopwatch, parameter_table
-from ultrasound_jax.types import ArrayTree, Settings, UltrasoundError
-
-
-class TrainError(UltrasoundError):
-    """Training that cannot go on."""
+from ultrasound_jax.steplog import StepLog
+from ultrasound_jax.types import ArrayTree, Settings
 
 
 def train_and_evaluate(config: Settings, workdir: Path, **options: Any) -> dict:
     """Trains (or continues) in `workdir`, then judges the best state on unseen data.
 
-    Returns the tree that it writes to `metrics.json`. `options` go to
-    `open_experiment`. SIGTERM and Ctrl-C save and leave with exit code 128 + signal.
-    Nothing is written before the data is split and the step is known to fit.
+    Returns what it writes to `metrics.json`; `options` go to `open_experiment`. SIGTERM
+    and Ctrl-C save and leave with exit code 128 + signal. Nothing is written before the
+    data is split and the step is known to fit.
     """
     console, clock = Console(), Stopwatch()
     with clock.of("opening"):
@@ -47,8 +42,8 @@ def train_and_evaluate(config: Settings, workdir: Path, **options: Any) -> dict:
     claim_workdir(config, workdir)
     evaluate.write_manifest(experiment, workdir)
     with Checkpoints(workdir / "checkpoints", say=console.say) as checkpoints:
-        run = (plan, state, train_step, checkpoints, workdir, console, clock)
-        weights = train(experiment, *run)
+        loop = (plan, state, train_step, checkpoints, workdir, console, clock)
+        weights = train(experiment, *loop)
     return evaluate.report_run(experiment, weights, workdir, console.say, clock)
 
 
@@ -65,23 +60,26 @@ def train(
     """Runs the loop and returns the best (params, stats)."""
     config = experiment.config
     batches, progress = experiment.train_batches(), Progress.begin(config)
+    unwritten = []
     with clock.of("opening"):
         restored = checkpoints.restore(state)
     if restored:
         state, host = restored
         progress = Progress.from_json(host["progress"], config)
         batches.set_state(host["batches"])
+        unwritten = host["log"]
         console.say(f"continuing from step {int(state.step)} of {plan.total}")
 
-    step, unread, host_batches = int(state.step), [], batches.get_state()
+    step, host_batches = int(state.step), batches.get_state()
     scalars = Scalars(workdir, step=step)
+    log = StepLog(scalars, experiment.source.table.example_id, unwritten)
     feed = sharding.ahead(((b, batches.get_state()) for b in batches), experiment.mesh)
     console.start(plan.total, done=step, examples_a_step=config.data.batch_size)
     with Interrupts() as interrupts:
         while True:
             epoch_ends = step > 0 and step % plan.steps_per_epoch == 0
             if epoch_ends and progress.evaluated < step:
-                read_scalars(unread, experiment, scalars, console)
+                log.write(step)
                 with clock.of("evaluation"):
                     found = evaluate.validate(experiment, steps.evaluated(state))
                 better = progress.judge(step, found)
@@ -93,17 +91,19 @@ def train(
 
             number = interrupts.received()
             finished = step >= plan.total or progress.stopped
-            due = step > 0 and step % config.train.save_every == 0
-            if number or finished or epoch_ends or due:
-                read_scalars(unread, experiment, scalars, console)
+            due = epoch_ends or (step > 0 and step % config.train.save_every == 0)
+            if number or finished or due:
                 with clock.of("saving"):
-                    host = {"progress": progress.to_json(), "batches": host_batches}
+                    host = {
+                        "progress": progress.to_json(),
+                        "batches": host_batches,
+                        "log": log.to_json(),
+                    }
                     checkpoints.save(step, state, host)
                     if number or finished:
                         checkpoints.wait()
             if number:
-                name = signal.Signals(number).name
-                console.say(f"{name}: saved step {step}; the same command continues")
+                console.say(f"{signal.Signals(number).name}: saved step {step}")
                 raise SystemExit(128 + number)
             if finished:
                 break
@@ -111,42 +111,14 @@ def train(
             with clock.of("data"):
                 batch, (rows, host_batches) = next(feed)
             with clock.of("training"):
-                rate_scale = jnp.float32(progress.rate_scale)
-                state, terms = train_step(state, batch, rate_scale)
+                scale = jnp.float32(progress.rate_scale)
+                state, terms = train_step(state, batch, scale)
                 step += 1
-                unread.append((step, rows["index"], terms))
+                log.add(step, rows["index"], terms)
                 if step % config.train.log_every == 0:
                     rate = plan.rate(step - 1) * progress.rate_scale
-                    shown = read_scalars(unread, experiment, scalars, console)
-                    scalars.write(step, {"train/learning_rate": rate})
-                    console.step(step, shown)
+                    console.step(step, log.write(step) | {"rate": rate})
     scalars.close()
     console.close()
     console.say(clock.line())
     return checkpoints.restore_best(steps.evaluated(state))
-
-
-def read_scalars(
-    unread: list, experiment: Experiment, scalars: Scalars, console: Console
-) -> dict[str, float]:
-    """Fetches the steps' scalars at once, writes their mean, stops on a bad loss."""
-    if not unread:
-        return {}
-    fetched = jax.device_get([terms for *_, terms in unread])
-    for (step, index, _), terms in zip(unread, fetched, strict=True):
-        if not np.isfinite(terms["loss"]):
-            each = terms["loss_per_example"]
-            ids = [experiment.source.table.example_id[i] for i in index]
-            bad = [i for i, x in zip(ids, each, strict=False) if not np.isfinite(x)]
-            raise TrainError(
-                f"the loss is {terms['loss']} at step {step}; examples whose own loss "
-                f"is not finite: {', '.join(bad or ids)}; saved are the steps before"
-            )
-    step = unread[-1][0]
-    unread.clear()
-    means = {
-        f"train/{name}": float(np.mean([terms[name] for terms in fetched]))
-        for name in ("loss", "grad_norm")
-    }
-    scalars.write(step, means)
-    return {"loss": means["train/loss"]}

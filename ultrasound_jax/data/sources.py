@@ -122,7 +122,7 @@ class ClipSource:
 
 
 def _read_or_scan(records: Any, cache: Path) -> str:
-    """Returns ids, labels and the hash of the content, from the cache if it is there."""
+    """Returns ids, labels and the content's hash, from the cache if it is there."""
     if cache.is_file():
         return cache.read_text()
     text = _scan(records)
