@@ -176,7 +176,10 @@ def open_experiment(
 def open_source(config: Settings, say: Callable[[str], None]) -> sources.ClipSource:
     """Opens the configured dataset; process 0 builds it first where it is missing."""
     data = config.data
-    where: dict[str, Any] = {"options": data.options, "data_dir": data.data_dir}
+    where: dict[str, Any] = {
+        "options": data.options.to_dict(),
+        "data_dir": data.data_dir,
+    }
     if jax.process_index() == 0:
         sources.prepare(data.name, **where, manual_dir=data.manual_dir, say=say)
         sources.open_source(data.name, **where)

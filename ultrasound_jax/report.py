@@ -53,11 +53,12 @@ class Console:
         words = "  ".join(f"{name} {value}" for name, value in shown.items())
         self.say(f"step {step}/{self._total}  {words}  left {left:.0f} s")
 
-    def close(self) -> None:
-        """Ends the progress bar."""
+    def close(self, line: str) -> None:
+        """Ends the progress bar and prints a last line."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+        self.say(line)
 
 
 class Scalars:
@@ -95,8 +96,10 @@ class Scalars:
             self._board.add_scalar(name, value, step)
         self._file.flush()
 
-    def close(self) -> None:
-        """Writes what is left."""
+    def __enter__(self) -> "Scalars":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         if self._file is not None and self._board is not None:
             self._file.close()
             self._board.close()

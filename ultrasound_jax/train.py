@@ -60,34 +60,31 @@ def train(
     """Runs the loop and returns the best (params, stats)."""
     config = experiment.config
     batches, progress = experiment.train_batches(), Progress.begin(config)
-    unwritten = []
+    host: dict = {"log": []}
     with clock.of("opening"):
         restored = checkpoints.restore(state)
     if restored:
         state, host = restored
         progress = Progress.from_json(host["progress"], config)
         batches.set_state(host["batches"])
-        unwritten = host["log"]
         console.say(f"continuing from step {int(state.step)} of {plan.total}")
 
     step, host_batches = int(state.step), batches.get_state()
-    scalars = Scalars(workdir, step=step)
-    log = StepLog(scalars, experiment.source.table.example_id, unwritten)
     feed = sharding.ahead(((b, batches.get_state()) for b in batches), experiment.mesh)
     console.start(plan.total, done=step, examples_a_step=config.data.batch_size)
-    with Interrupts() as interrupts:
+    with Scalars(workdir, step=step) as scalars, Interrupts() as interrupts:
+        log = StepLog(scalars, experiment.source.table.example_id, host["log"])
         while True:
             epoch_ends = step > 0 and step % plan.steps_per_epoch == 0
             if epoch_ends and progress.evaluated < step:
                 log.write(step)
                 with clock.of("evaluation"):
                     found = evaluate.validate(experiment, steps.evaluated(state))
-                better = progress.judge(step, found)
                 scalars.write(step, {f"validation/{k}": v for k, v in found.items()})
-                console.say(progress.line(step // plan.steps_per_epoch, found))
-                if better:
+                if progress.judge(step, found):
                     with clock.of("saving"):
                         checkpoints.save_best(step, steps.evaluated(state))
+                console.say(progress.line(step // plan.steps_per_epoch, found))
 
             number = interrupts.received()
             finished = step >= plan.total or progress.stopped
@@ -103,7 +100,7 @@ def train(
                     if number or finished:
                         checkpoints.wait()
             if number:
-                console.say(f"{signal.Signals(number).name}: saved step {step}")
+                console.close(f"{signal.Signals(number).name}: saved step {step}")
                 raise SystemExit(128 + number)
             if finished:
                 break
@@ -118,7 +115,5 @@ def train(
                 if step % config.train.log_every == 0:
                     rate = plan.rate(step - 1) * progress.rate_scale
                     console.step(step, log.write(step) | {"rate": rate})
-    scalars.close()
-    console.close()
-    console.say(clock.line())
+    console.close(clock.line())
     return checkpoints.restore_best(steps.evaluated(state))
