@@ -18,7 +18,8 @@ from ultrasound_jax.models.initial import (
     kaiming_fan_out,
     torch_uniform,
 )
-from ultrasound_jax.models.layers import BatchNorm, Conv, StemConv, max_pool
+from ultrasound_jax.models.layers import BatchNorm, Conv
+from ultrasound_jax.models.stem import StemConv, max_pool
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 IMAGENET = {

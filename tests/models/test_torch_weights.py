@@ -110,7 +110,7 @@ def test_a_one_channel_stem_sums_the_kernels_over_colours():
     )
     colour = random_tensor("conv1.weight", (8, 3, 7, 7), 0)
     torch_weights.load(model, {**state_for(model), "conv1.weight": colour})
-    ours = np.moveaxis(np.asarray(model.conv.kernel[...]), (3, 2), (0, 1))
+    ours = np.moveaxis(np.asarray(model.stem.conv.kernel[...]), (3, 2), (0, 1))
     np.testing.assert_allclose(ours, colour.sum(1, keepdims=True), atol=1e-6)
 
 

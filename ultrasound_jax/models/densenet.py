@@ -14,12 +14,11 @@ from ultrasound_jax.models.layers import (
     BatchNorm,
     Conv,
     PointwiseConv,
-    StemConv,
     average_pool,
     call,
     global_average,
-    max_pool,
 )
+from ultrasound_jax.models.stem import Stem
 
 Features = tuple[Float[Array, "n h w _"], ...]
 
@@ -111,7 +110,7 @@ class DenseNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.remat = remat
-        self.conv = StemConv(
+        self.stem = Stem(
             channels,
             width,
             grey_scale=grey_scale,
@@ -119,7 +118,6 @@ class DenseNet(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.stem_norm = BatchNorm(width, dtype=dtype, rngs=rngs)
         growth, inputs, blocks, transitions = width // 2, width, [], []
         for i, count in enumerate(layers):
             blocks.append(
@@ -138,7 +136,7 @@ class DenseNet(nnx.Module):
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n d"]:
         """Pooled features; where `mask` is false, an image is in no batch statistic."""
-        x = max_pool(nnx.relu(self.stem_norm(self.conv(image), mask)))
+        x = call(self.stem, image, mask, remat=self.remat)
         features = self.blocks[0](x, mask)
         for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
             x = call(transition, features, mask, remat=self.remat)

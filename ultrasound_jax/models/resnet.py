@@ -16,11 +16,10 @@ from ultrasound_jax.models.layers import (
     BatchNorm,
     Conv,
     PointwiseConv,
-    StemConv,
     call,
     global_average,
-    max_pool,
 )
+from ultrasound_jax.models.stem import Stem
 
 
 class Shortcut(nnx.Module):
@@ -137,7 +136,7 @@ class ResNet(nnx.Module):
         rngs: nnx.Rngs,
     ):
         self.remat = remat
-        self.conv = StemConv(
+        self.stem = Stem(
             channels,
             width,
             grey_scale=grey_scale,
@@ -146,7 +145,6 @@ class ResNet(nnx.Module):
             dtype=dtype,
             rngs=rngs,
         )
-        self.norm = BatchNorm(width, dtype=dtype, rngs=rngs)
         inputs, stages = width, []
         for i, count in enumerate(blocks):
             stage = []
@@ -164,7 +162,7 @@ class ResNet(nnx.Module):
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n d"]:
         """Pooled features; where `mask` is false, an image is in no batch statistic."""
-        x = max_pool(nnx.relu(self.norm(self.conv(image), mask)))
+        x = call(self.stem, image, mask, remat=self.remat)
         for stage in self.stages:
             for block in stage:
                 x = call(block, x, mask, remat=self.remat)

@@ -25,10 +25,10 @@ from ultrasound_jax.models.layers import (
     Linear,
     ModelError,
     PointwiseConv,
-    StemConv,
 )
 from ultrasound_jax.models.luvnet import PatternAttention
 from ultrasound_jax.models.resnet import ResNet
+from ultrasound_jax.models.stem import StemConv
 
 COUNTER = "num_batches_tracked"  # PyTorch's norms count batches; nothing uses it
 NAMES_SHOWN = 5
@@ -44,15 +44,15 @@ HEAD_NAMES = (
     (r"^classifier_out\b", "fc_out_final.3"),
 )
 DENSENET_NAMES = (
-    (r"^conv\b", "features.conv0"),
-    (r"^stem_norm\b", "features.norm0"),
+    (r"^stem\.conv\b", "features.conv0"),
+    (r"^stem\.norm\b", "features.norm0"),
     (r"^blocks\.(\d+)\.layers\.(\d+)", "features.denseblock<0>.denselayer<1>"),
     (r"^transitions\.(\d+)", "features.transition<0>"),
     (r"^norm\b", "features.norm5"),
 )
 RESNET_NAMES = (
-    (r"^conv\b", "conv1"),
-    (r"^norm\b", "bn1"),
+    (r"^stem\.conv\b", "conv1"),
+    (r"^stem\.norm\b", "bn1"),
     (r"^stages\.(\d+)\.", "layer<0>."),
     (r"\bnorm(\d)\b", r"bn\1"),
     (r"\bshortcut\.conv\b", "downsample.0"),
