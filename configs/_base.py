@@ -42,7 +42,6 @@ def base() -> Any:
     model.name = "luvnet"  # luvnet | luvnet_no_temporal | frame_vote
     model.encoder = "resnet18"  # resnet18 | resnet50 | densenet121 | densenet161
     model.width = 0  # channels of the encoder's stem; 0 is the published width
-    model.channels = 3  # of the stem's kernel; 3 lets ImageNet weights in
     model.heads = 8  # of the pattern-specific attention
     model.kernel_size = 13  # of the temporal convolution, frames
     model.dropout = 0.5  # in LUV-Net's classifier

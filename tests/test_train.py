@@ -189,7 +189,7 @@ def test_a_run_starts_from_given_weights_and_says_so(tiny_config, capsys, tmp_pa
     from ultrasound_jax import experiment as experiments
 
     opened = experiments.open_experiment(tiny_config, lines.append)
-    stem = opened.params["encoder"]["conv"]["kernel"]
+    stem = opened.params["encoder"]["stem"]["conv"]["kernel"]
     np.testing.assert_array_equal(
         np.asarray(stem), weights["conv1.weight"].transpose(2, 3, 1, 0)
     )

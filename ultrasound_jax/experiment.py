@@ -28,7 +28,6 @@ from ultrasound_jax.types import ArrayTree, Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-GREY_MEAN, GREY_STD = 0.449, 0.226  # the means of the three above
 NETWORK_OPTIONS = {
     "luvnet": ("heads", "kernel_size", "dropout"),
     "luvnet_no_temporal": ("heads",),
@@ -221,28 +220,30 @@ def build_model(
 ) -> nnx.Module:
     """Makes the configured network, from PyTorch weights where some are given.
 
-    The stem takes grey clips in [0, 1]; normalisation is folded into it: ImageNet's for
-    three channels, so that its weights fit, and its grey mean for one.
+    The stem takes grey clips in [0, 1]; ImageNet's normalisation of three equal
+    channels is folded into it, so that weights trained with it fit.
     """
     settings = config.model
-    three = settings.channels == 3
-    mean = IMAGENET_MEAN if three else (GREY_MEAN,) * settings.channels
-    std = IMAGENET_STD if three else (GREY_STD,) * settings.channels
-    own = NETWORK_OPTIONS.get(settings.name, ())
+    own = NETWORK_OPTIONS[settings.name] if settings.name in NETWORK_OPTIONS else ()
     model = models.build(
         settings.name,
         encoder=settings.encoder,
         patterns=patterns,
         width=settings.width or None,
-        channels=settings.channels,
-        grey_scale=tuple(1 / s for s in std),
-        grey_offset=tuple(-m / s for m, s in zip(mean, std, strict=True)),
+        grey_scale=tuple(1 / s for s in IMAGENET_STD),
+        grey_offset=tuple(
+            -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+        ),
         dtype=jnp.dtype(config.dtype),
         remat=settings.remat,
         rngs=nnx.Rngs(config.seed),
         **{name: settings[name] for name in own},
     )
     if config.init_from:
-        state = torch_weights.read_safetensors(Path(config.init_from))
-        say(str(torch_weights.load(model, state, part=config.init_part)))
+        path = Path(config.init_from)
+        state = torch_weights.read_safetensors(path)
+        report = torch_weights.load(
+            model, state, part=config.init_part, source=str(path)
+        )
+        say(str(report))
     return model
