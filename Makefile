@@ -18,7 +18,7 @@ luvnet: install
 	$(BIN)/python -m ultrasound_jax.main --config configs/luvnet.py
 
 test: install
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 lint: install
 	$(BIN)/ruff check .

@@ -32,7 +32,7 @@ def phantom(config: Any) -> None:
     config.model.kernel_size = 5
     config.optim.lr = 1e-3
     config.optim.schedule = "cosine"
-    config.train.epochs = 12
+    config.train.epochs = 16
 
 
 def no_temporal(config: Any) -> None:

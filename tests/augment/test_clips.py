@@ -24,9 +24,7 @@ def test_without_any_probability_nothing_changes(clip):
 
 
 def test_an_unturned_clip_is_copied_or_mirrored_exactly(clip):
-    out = warp(
-        clip, key=jax.random.key(0), flip=1.0, rotate=0.0, degrees=10.0
-    )
+    out = warp(clip, key=jax.random.key(0), flip=1.0, rotate=0.0, degrees=10.0)
     np.testing.assert_array_equal(out, clip[:, :, :, ::-1])
 
 

@@ -1,0 +1,122 @@
+"""Writes the README's tables from the committed results, and nothing else.
+
+    python experiments/readme_tables.py
+
+`tests/test_readme.py` fails where README and results disagree.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "experiments/results"
+NAMES = {
+    "a_line": "A-line",
+    "b_line": "B-line",
+    "consolidation": "consolidation",
+    "pleural_effusion": "effusion",
+}
+
+
+def read(name: str) -> Any:
+    """Reads one file of results."""
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def cell(value: float | None, interval: list[float] | None) -> str:
+    """Writes a value with its interval."""
+    if value is None:
+        return "not defined"
+    return f"{value:.2f}" + (
+        f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
+    )
+
+
+def aurocs(name: str, level: dict) -> str:
+    """Writes one row: macro AUROC, then each pattern's."""
+    cells = [cell(level["macro_auroc"], level["macro_auroc_ci"])]
+    for pattern in NAMES:
+        entry = level["classes"][pattern]
+        cells.append(cell(entry["auroc"], entry["auroc_ci"]))
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def heading(what: str) -> list[str]:
+    """Writes the head of a table of AUROCs."""
+    titles = ["AUROC, " + what, "macro", *NAMES.values()]
+    return [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+
+
+def source(run: dict, file: str) -> str:
+    """Says where the numbers come from."""
+    return (
+        f"`{run['command']}` at commit {run['commit']}, {run['date']}, on "
+        f"{run['cpu']}; 95 % intervals by bootstrap over patients "
+        f"([{file}](experiments/results/{file}))."
+    )
+
+
+def phantom() -> str:
+    """The embedded default."""
+    found = read("phantom_luvnet")
+    test = found["test"]
+    n = test["clip"]["n"]
+    rows = heading(f"{n['patients']} unseen phantom patients")
+    rows += [aurocs("clips", test["clip"]), aurocs("videos", test["video_mean"])]
+    minutes = found["run"]["minutes"]
+    note = source(found["run"], "phantom_luvnet.json")
+    return "\n".join([*rows, "", f"{minutes} minutes: {note}"])
+
+
+def pocus() -> str:
+    """LUV-Net against frame voting on the real videos."""
+    found = read("pocus_luvnet")
+    n = found["luvnet"]["out_of_fold"]["clip"]["n"]
+    rows = heading(f"{n['videos']} videos, {n['patients']} patients")
+    for key, name in (("luvnet", "LUV-Net"), ("frame_vote", "frame vote")):
+        tree = found[key]["out_of_fold"]
+        rows.append(aurocs(f"{name}, clips", tree["clip"]))
+        rows.append(aurocs(f"{name}, videos", tree["video_mean"]))
+    minutes = " and ".join(
+        found[k]["run"]["minutes of all folds"] for k in ("luvnet", "frame_vote")
+    )
+    note = source(found["run"], "pocus_luvnet.json")
+    return "\n".join([*rows, "", f"{minutes} minutes: {note}"])
+
+
+def benchmark() -> str:
+    """Clips a second, and the ratios."""
+    found = read("benchmark_cpu")
+    rows = ["| | |", "|---|---|"]
+    for part in ("data", "step", "loop"):
+        for name, value in found[part].items():
+            rows.append(f"| {part}: {name.replace('_', ' ')} | {value:.3g} |")
+    run = found["run"]
+    note = f"{run['devices']}, {run['cpu']}, {run['precision']}, commit {run['commit']}"
+    return "\n".join([*rows, "", f"{note}, {run['date']}."])
+
+
+def fill(text: str) -> str:
+    """Returns the README with its tables made anew."""
+    for name, table in (
+        ("phantom", phantom),
+        ("pocus", pocus),
+        ("benchmark", benchmark),
+    ):
+        pattern = rf"(<!-- results: {name} -->\n).*?(<!-- end -->)"
+        text, count = re.subn(
+            pattern,
+            lambda m, t=table: f"{m[1]}{t()}\n{m[2]}",
+            text,
+            flags=re.DOTALL,
+        )
+        if count != 1:
+            raise ValueError(f"README.md has {count} places for the table '{name}'")
+    return text
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    readme.write_text(fill(readme.read_text()))

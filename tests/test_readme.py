@@ -1,0 +1,52 @@
+"""What the README says is what the program wrote, and its commands exist."""
+
+import importlib.util
+import json
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+from ultrasound_jax import config as settings
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_table_is_made_from_the_committed_results():
+    path = ROOT / "experiments/readme_tables.py"
+    spec = importlib.util.spec_from_file_location("readme_tables", path)
+    assert spec and spec.loader
+    tables = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tables)
+    assert tables.fill(README) == README
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "experiments/results").glob("*.json")))
+def test_results_say_who_computed_them_and_name_no_machine(path):
+    text = path.read_text()
+    found = json.loads(text)
+    run = found.get("run", found)
+    assert {"command", "commit", "date"} <= set(run)
+    assert not re.search(r"/(home|root|tmp|work|Users)/", text)
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_configuration_and_setting_named_is_there():
+    named = set(re.findall(r"configs/luvnet\.py(?::\w+)?", README))
+    assert len(named) >= 4
+    for file in named:
+        settings.load(str(ROOT / file))
+    for key in re.findall(r"--config\.([\w.]+)=", README):
+        arguments = [f"--config={ROOT}/configs/luvnet.py", f"--config.{key}=1"]
+        settings.check_overrides(arguments)
+
+
+def test_the_test_command_is_what_make_and_ci_run():
+    command = 'python -m pytest -n 2 --dist loadfile -m "not slow"'
+    assert command in README
+    assert command in (ROOT / "Makefile").read_text()
+    assert "make test" in (ROOT / ".ci/run").read_text()
