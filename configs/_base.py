@@ -25,6 +25,7 @@ def base() -> Any:
     data.data_dir = ""  # where built datasets lie; "" is TFDS's own default
     data.manual_dir = ""  # where the original files lie, if the builder needs them
     data.manifest = ""  # splits to use; "" computes them from the seed below
+    data.manifest_out = ""  # also write the splits here; the run always has them
     data.split_seed = 0  # of the computed splits
     data.test_fraction = 0.2  # of the patients, held out
     data.folds = 5  # of the rest

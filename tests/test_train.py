@@ -130,9 +130,11 @@ def test_early_stopping_ends_the_run(tiny_config, tmp_path, capsys):
 def test_a_given_manifest_is_used_as_it_is(finished, tiny_config, tmp_path):
     _, workdir, _ = finished
     tiny_config.data.manifest = str(workdir / "splits.json")
+    tiny_config.data.manifest_out = str(tmp_path / "copy.json")
     tiny_config.train.epochs = 1
     train.train_and_evaluate(tiny_config, tmp_path / "run")
     again = (tmp_path / "run/splits.json").read_text()
+    assert (tmp_path / "copy.json").read_text() == again
     assert json.loads(again) == json.loads((workdir / "splits.json").read_text())
 
 

@@ -54,6 +54,7 @@ FREE = (
     "memory_limit_gb",
     "data.data_dir",
     "data.manual_dir",
+    "data.manifest_out",
     "data.threads",
     "data.prefetch",
     "data.eval_batch_size",

@@ -147,9 +147,11 @@ def summary(metrics: dict, workdir: Path) -> str:
 
 
 def write_manifest(experiment: Experiment, workdir: Path) -> None:
-    """Writes the splits into the run."""
+    """Writes the splits into the run, and where the settings ask for them."""
     if jax.process_index() == 0:
-        experiment.manifest.write(workdir / "splits.json")
+        wanted = experiment.config.data.manifest_out
+        for path in (workdir / "splits.json", *([Path(wanted)] if wanted else [])):
+            experiment.manifest.write(path)
 
 
 def evaluate_run(config: Settings, workdir: Path) -> dict:

@@ -41,15 +41,19 @@ class StepLog:
         """Keeps a step's terms without waiting for them."""
         self._unread.append((step, index, terms))
 
-    def write(self, step: int) -> dict[str, float]:
-        """Writes one row with the means since the last, and returns the mean loss."""
+    def write(self, step: int, rate: float) -> dict[str, float]:
+        """Writes a row with the means since the last one and the learning rate.
+
+        Returns what is worth showing of it.
+        """
         rows = self.to_json()
         if not rows:
             return {}
         means = dict(zip(NAMES, np.mean(rows, axis=0).tolist(), strict=True))
-        self._scalars.write(step, {f"train/{k}": v for k, v in means.items()})
+        row = means | {"learning_rate": rate}
+        self._scalars.write(step, {f"train/{k}": v for k, v in row.items()})
         self._unwritten.clear()
-        return {"loss": means["loss"]}
+        return {"loss": means["loss"], "rate": rate}
 
     def to_json(self) -> list[list[float]]:
         """Waits for the steps and returns what no row has told of yet.
@@ -66,7 +70,7 @@ class StepLog:
         return self._unwritten
 
     def _complaint(self, step: int, index: np.ndarray, terms: dict) -> str:
-        ids = [self._example_id[i] for i in index]
+        ids = [str(self._example_id[i]) for i in index]
         each = terms["loss_per_example"]
         # With several processes the terms cover all rows, the ids this one's.
         bad = [i for i, x in zip(ids, each, strict=False) if not np.isfinite(x)]

@@ -77,7 +77,7 @@ def train(
         while True:
             epoch_ends = step > 0 and step % plan.steps_per_epoch == 0
             if epoch_ends and progress.evaluated < step:
-                log.write(step)
+                log.write(step, plan.rate(step - 1) * progress.rate_scale)
                 with clock.of("evaluation"):
                     found = evaluate.validate(experiment, steps.evaluated(state))
                 scalars.write(step, {f"validation/{k}": v for k, v in found.items()})
@@ -114,6 +114,6 @@ def train(
                 log.add(step, rows["index"], terms)
                 if step % config.train.log_every == 0:
                     rate = plan.rate(step - 1) * progress.rate_scale
-                    console.step(step, log.write(step) | {"rate": rate})
+                    console.step(step, log.write(step, rate))
     console.close(clock.line())
     return checkpoints.restore_best(steps.evaluated(state))
