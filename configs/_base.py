@@ -29,7 +29,8 @@ def base() -> Any:
     data.split_seed = 0  # of the computed splits
     data.test_fraction = 0.2  # of the patients, held out
     data.folds = 5  # of the rest
-    data.fold = 0  # the one to validate on
+    data.fold = 0  # the one to validate on; in a rotation, to test on
+    data.protocol = "holdout"  # holdout | rotation (what --mode crossval does)
     data.batch_size = 8  # examples a step, over all devices
     data.eval_batch_size = 16
     data.sampling = (

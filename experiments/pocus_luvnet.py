@@ -42,6 +42,7 @@ def main() -> None:
     for name, file in CONFIGS.items():
         config = settings.load(str(ROOT / file))
         config.data.manual_dir, config.data.data_dir = given.manual_dir, given.data_dir
+        config.data.protocol, config.data.test_fraction = "rotation", 0.0
         config.train.epochs = given.epochs or config.train.epochs
         steps.use_compilation_cache(config.compilation_cache)
         metrics = cross_validate(config, (given.workdir / name).absolute())

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "ultrasound_jax"
 # room -> what of ours it may import; every room may import `types` and itself.
 ARROWS = {
-    "main": {"config", "train", "evaluate", "crossval", "steps"},
+    "main": {"config", "train", "evaluate", "crossval", "sharding", "steps"},
     "train": {
         "checkpoint",
         "config",
@@ -35,6 +35,7 @@ ARROWS = {
     },
     "evaluate": {
         "analysis",
+        "data",
         "checkpoint",
         "experiment",
         "provenance",

@@ -2,9 +2,12 @@ import json
 
 import pytest
 
-from ultrasound_jax import crossval, train
+from tests.conftest import ROOT
+from ultrasound_jax import config as settings
+from ultrasound_jax import crossval, evaluate, train
 from ultrasound_jax.analysis.predictions import Predictions
 from ultrasound_jax.data.examples import SplitError
+from ultrasound_jax.data.splits import make_manifest
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
@@ -12,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("one_device")
 @pytest.fixture
 def config(tiny_config):
     tiny_config.train.epochs = 1
+    tiny_config.data.protocol, tiny_config.data.test_fraction = "rotation", 0.0
     return tiny_config
 
 
@@ -21,8 +25,8 @@ def test_every_patient_is_judged_once_by_a_network_that_never_saw_them(
     seen = {}
     whole = train.open_experiment
 
-    def spy(config, say, **options):
-        opened = whole(config, say, **options)
+    def spy(config, say):
+        opened = whole(config, say)
         patients = opened.source.table.patient_id
         seen[len(seen)] = {
             split: {patients[i] for i in places}
@@ -57,9 +61,9 @@ def test_a_finished_fold_is_not_trained_again(config, tmp_path, monkeypatch):
     trained = []
     train_fold = crossval.train_and_evaluate
 
-    def spy(config, folder, **options):
+    def spy(config, folder):
         trained.append(folder.name)
-        return train_fold(config, folder, **options)
+        return train_fold(config, folder)
 
     monkeypatch.setattr(crossval, "train_and_evaluate", spy)
     crossval.cross_validate(config, tmp_path / "study")
@@ -68,8 +72,34 @@ def test_a_finished_fold_is_not_trained_again(config, tmp_path, monkeypatch):
 
 
 def test_a_manifest_with_a_test_part_is_refused(config, tmp_path, experiment):
-    experiment.manifest.write(tmp_path / "splits.json")
+    table = experiment.source.table
+    make_manifest(table, test_fraction=0.3, folds=3).write(tmp_path / "splits.json")
     config.data.manifest = str(tmp_path / "splits.json")
     with pytest.raises(SplitError, match="no test part"):
         crossval.cross_validate(config, tmp_path / "study")
     assert not (tmp_path / "study").exists()
+
+
+def test_two_folds_leave_nothing_to_train_on_and_are_refused(config, tmp_path):
+    config.data.folds = 2
+    with pytest.raises(SplitError, match="3 or more folds"):
+        crossval.cross_validate(config, tmp_path / "study")
+
+
+def test_a_fold_is_judged_again_on_its_own_patients(config, tmp_path):
+    crossval.cross_validate(config, tmp_path / "study")
+    folder = tmp_path / "study/fold_1"
+    before = (folder / "predictions.csv").read_bytes()
+    evaluate.evaluate_run(settings.read(folder), folder)
+    assert (folder / "predictions.csv").read_bytes() == before
+
+
+def test_the_folder_of_a_study_is_refused_to_training(config, tmp_path):
+    crossval.cross_validate(config, tmp_path / "study")
+    file = str(ROOT / "configs/luvnet.py")
+    for folder in ("study", "study/fold_1"):
+        config.data.protocol, config.data.test_fraction = "holdout", 0.2
+        with pytest.raises(settings.ConfigError, match="protocol='holdout'"):
+            settings.resolve(
+                config, file, mode="train", workdir=str(tmp_path / folder), rest=[]
+            )

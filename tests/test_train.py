@@ -8,6 +8,7 @@ import pytest
 
 from ultrasound_jax import evaluate, sharding, train
 from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.config import ConfigError
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.steplog import TrainError
@@ -161,6 +162,35 @@ def test_a_leaking_manifest_is_refused_before_anything_is_written(
     path.write_text(json.dumps(content))
     tiny_config.data.manifest = str(path)
     with pytest.raises(SplitError, match=complaint):
+        train.train_and_evaluate(tiny_config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_continued_with_other_splits(tiny_config, tmp_path):
+    tiny_config.train.epochs = 1
+    train.train_and_evaluate(tiny_config, tmp_path / "run")
+    before = (tmp_path / "run/splits.json").read_bytes()
+    content = json.loads(before)
+    parts = content["parts"]
+    names = ("patients", "examples")
+    swapped = {k: {n: parts[k][n] for n in names} for k in ("test", "fold_0")}
+    parts["test"].update(swapped["fold_0"])
+    parts["fold_0"].update(swapped["test"])
+    content["counts"]["test"], content["counts"]["fold_0"] = (
+        content["counts"]["fold_0"],
+        content["counts"]["test"],
+    )
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(content))
+    tiny_config.data.manifest = str(path)
+    with pytest.raises((SplitError, ConfigError), match="began with|other settings"):
+        train.train_and_evaluate(tiny_config, tmp_path / "run")
+    assert (tmp_path / "run/splits.json").read_bytes() == before
+
+
+def test_without_a_test_part_nothing_is_trained(tiny_config, tmp_path):
+    tiny_config.data.test_fraction = 0.0
+    with pytest.raises(SplitError, match="no test part"):
         train.train_and_evaluate(tiny_config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

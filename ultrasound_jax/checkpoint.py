@@ -1,10 +1,10 @@
 """Saving and restoring: the only place that knows Orbax.
 
 A run keeps its last two states in `checkpoints/latest`, from which it continues, and
-the best one in `checkpoints/best`, from which it is evaluated. Beside the arrays lies
-what the host knows (epoch, early stopping, the data iterator). Orbax writes under a
-temporary name and renames, so a killed process leaves a whole checkpoint or none; a
-checksum of every array tells a damaged one from a good one.
+the two best in `checkpoints/best`, from the newer of which it is evaluated. Beside the
+arrays lies what the host knows (epoch, early stopping, the data iterator). Orbax writes
+under a temporary name and renames, so a killed process leaves a whole checkpoint or
+none; a checksum of every array tells a damaged one from a good one.
 """
 
 import shutil
@@ -27,11 +27,11 @@ class CheckpointError(UltrasoundError):
 
 
 class Checkpoints:
-    """A run's checkpoints: `latest`, the last two states, and `best`, the best one."""
+    """A run's checkpoints: `latest`, the last two states, and `best`, the two best."""
 
     def __init__(self, folder: Path, *, say: Callable[[str], None] = print) -> None:
         self._latest = _Series(Path(folder) / "latest", keep=2, say=say)
-        self._best = _Series(Path(folder) / "best", keep=1, say=say)
+        self._best = _Series(Path(folder) / "best", keep=2, say=say)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -41,7 +41,11 @@ class Checkpoints:
         self._best.close()
 
     def save(self, step: int, state: ArrayTree, host: HostState) -> None:
-        """Starts saving the state to continue from; it may be donated right after."""
+        """Starts saving the state to continue from; it may be donated right after.
+
+        The best weights that the state knows of are on disk before it is.
+        """
+        self._best.wait()
         self._latest.save(step, state, host)
 
     def save_best(self, step: int, weights: ArrayTree) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ CHOICES = {
     "dtype": ("float32", "bfloat16"),
     "init_part": ("all", "encoder"),
     "data.sampling": ("uniform", "balanced", "patient"),
+    "data.protocol": ("holdout", "rotation"),
     "model.pooling": ("mean", "max"),
     "task.class_weights": ("none", "balanced"),
     "optim.name": ("adam", "adamw", "sgd"),
@@ -79,6 +81,8 @@ def load(config_file: str) -> Settings:
         raise ConfigError(f"'{path}' is not a Python file with get_config(arg)")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise ConfigError(f"'{path}' has no get_config(arg); configs/luvnet.py has")
     try:
         return module.get_config(arg)
     except ValueError as error:
@@ -119,6 +123,12 @@ def _check_key(config: Settings, key: str) -> None:
 def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
+    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *PROBABILITIES, *FRACTIONS}
+    if missing := sorted(needed - values.keys()):
+        raise ConfigError(
+            f"the settings lack {', '.join(missing[:5])}: they are of another version "
+            "of the program, which can still evaluate them"
+        )
     for key, allowed in CHOICES.items():
         _require(values[key] in allowed, key, values[key], f"one of {allowed}")
     for key in AT_LEAST_ONE:
@@ -129,7 +139,8 @@ def check(config: Settings) -> None:
         _require(0 <= values[key] <= 1, key, values[key], "from 0 to 1")
     for key in FRACTIONS:
         _require(0 <= values[key] < 1, key, values[key], "from 0 to below 1")
-    _require(values["optim.lr"] > 0, "optim.lr", values["optim.lr"], "above 0")
+    rate = values["optim.lr"]
+    _require(0 < rate < math.inf, "optim.lr", rate, "above 0 and finite")
     factor = values["optim.plateau_factor"]
     _require(0 < factor < 1, "optim.plateau_factor", factor, "between 0 and 1")
     _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")
@@ -161,10 +172,11 @@ def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def workdir_name(config_file: str) -> str:
-    """Returns `runs/<config>[-<arg>]`."""
+def workdir_name(config_file: str, mode: str = "train") -> str:
+    """Returns `runs/<config>[-<arg>]`, and `-crossval` behind it for that mode."""
     path, _, arg = config_file.partition(":")
-    return str(Path("runs") / (Path(path).stem + (f"-{arg}" if arg else "")))
+    words = [Path(path).stem, arg, mode if mode == "crossval" else ""]
+    return str(Path("runs") / "-".join(word for word in words if word))
 
 
 def write(config: Settings, folder: Path) -> None:
@@ -182,25 +194,37 @@ def read(folder: Path) -> Settings:
         raise ConfigError(f"'{folder}' holds no run: there is no config.json in it")
     try:
         return ConfigDict(json.loads(path.read_text())).lock()
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"'{path}' cannot be read: {error}") from error
 
 
 def resolve(
-    given: Settings | None, config_file: str, workdir: str, rest: Sequence[str]
+    given: Settings | None,
+    config_file: str,
+    *,
+    mode: str,
+    workdir: str,
+    rest: Sequence[str],
 ) -> tuple[Settings, Path]:
     """Returns the settings and the folder that a command line means.
 
-    Without `--config` both are those of an existing run.
+    Without `--config` both are those of an existing run. Cross-validation rotates all
+    patients through its folds; a folder of one mode is refused to the other.
     """
     if rest:
         raise ConfigError(f"unexpected argument '{rest[0]}'; settings are --config.x=y")
     if given is None and not workdir:
         raise ConfigError("give --config=configs/luvnet.py, or --workdir of a run")
-    folder = Path(workdir or workdir_name(config_file)).absolute()
+    folder = Path(workdir or workdir_name(config_file, mode)).absolute()
     config = read(folder) if given is None else given
     check(config)
-    check_workdir(config, folder)
+    if mode == "crossval":
+        config.data.protocol, config.data.test_fraction = "rotation", 0.0
+    if mode != "evaluate":
+        check_workdir(config, folder)
+    elif given is not None:
+        config.data.protocol = read(folder).data.protocol
+        check_workdir(config, folder)
     return config, folder
 
 
@@ -212,7 +236,7 @@ def check_workdir(config: Settings, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--workdir '{folder}' is a file; it must be a folder")
     if not (folder / "config.json").exists():
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and any(p.name[0] != "." for p in folder.iterdir()):
             raise ConfigError(
                 f"--workdir '{folder}' holds other files and no run (no config.json); "
                 "give an empty or a new folder"

@@ -11,6 +11,8 @@ from ultrasound_jax import provenance, sharding
 from ultrasound_jax.analysis import evaluation, report
 from ultrasound_jax.analysis.predictions import Predictions
 from ultrasound_jax.checkpoint import CheckpointError, Checkpoints
+from ultrasound_jax.data.examples import SplitError
+from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.report import Console, Stopwatch
 from ultrasound_jax.types import ArrayTree, Settings
@@ -147,11 +149,23 @@ def summary(metrics: dict, workdir: Path) -> str:
 
 
 def write_manifest(experiment: Experiment, workdir: Path) -> None:
-    """Writes the splits into the run, and where the settings ask for them."""
+    """Writes the splits into the run, and where the settings ask for them.
+
+    A run that continues must have the splits that it began with: SplitError otherwise,
+    in every process.
+    """
+    path = workdir / "splits.json"
+    if path.exists():
+        begun, now = Manifest.read(path), experiment.manifest
+        if (begun.data_hash, begun.parts) != (now.data_hash, now.parts):
+            raise SplitError(
+                f"{path}: the run began with other splits or data; its test patients "
+                "would no longer be unseen. Give what it began with, or a new --workdir"
+            )
     if jax.process_index() == 0:
         wanted = experiment.config.data.manifest_out
-        for path in (workdir / "splits.json", *([Path(wanted)] if wanted else [])):
-            experiment.manifest.write(path)
+        for target in (path, *([Path(wanted)] if wanted else [])):
+            experiment.manifest.write(target)
 
 
 def evaluate_run(config: Settings, workdir: Path) -> dict:
@@ -167,6 +181,7 @@ def evaluate_run(config: Settings, workdir: Path) -> dict:
         )
     with config.unlocked():
         config.data.manifest = str(workdir / "splits.json")
+        config.init_from = ""
     with clock.of("opening"):
         experiment = open_experiment(config, console.say)
     template = sharding.replicate(

@@ -20,7 +20,7 @@ from jax.sharding import Mesh
 
 from ultrasound_jax import models, sharding, steps
 from ultrasound_jax.augment.clips import flip_and_rotate
-from ultrasound_jax.data import pipeline, sources
+from ultrasound_jax.data import pipeline, protocols, sources
 from ultrasound_jax.data.splits import Manifest, make_manifest
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.tasks import MultiLabelClips, Task
@@ -137,17 +137,8 @@ class Experiment:
         }
 
 
-def open_experiment(
-    config: Settings,
-    say: Callable[[str], None],
-    *,
-    split: Callable[[sources.ClipSource], tuple[Manifest, dict[str, np.ndarray]]]
-    | None = None,
-) -> Experiment:
-    """Opens the dataset (building it if missing), splits it and makes the network.
-
-    `split` replaces the configured hold-out and fold.
-    """
+def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
+    """Opens the dataset (building it if missing), splits it and makes the network."""
     mesh = sharding.data_mesh()
     data = config.data
     sharding.check_batch(
@@ -155,7 +146,10 @@ def open_experiment(
     )
     sharding.check_batch("config.data.eval_batch_size", data.eval_batch_size, mesh)
     source = open_source(config, say)
-    manifest, indices = split(source) if split else fixed_split(config, source)
+    manifest = open_manifest(config, source)
+    indices = protocols.assign(
+        manifest, source.table, protocol=data.protocol, fold=data.fold
+    )
     task = make_task(config, source, indices["train"])
     model = build_model(config, patterns=len(source.classes), say=say)
     network, params, stats = steps.split(model)
@@ -187,9 +181,7 @@ def open_source(config: Settings, say: Callable[[str], None]) -> sources.ClipSou
     return sources.open_source(data.name, **where)
 
 
-def fixed_split(
-    config: Settings, source: sources.ClipSource
-) -> tuple[Manifest, dict[str, np.ndarray]]:
+def open_manifest(config: Settings, source: sources.ClipSource) -> Manifest:
     """Returns the given or the computed splits, checked against the dataset."""
     data = config.data
     if data.manifest:
@@ -202,7 +194,7 @@ def fixed_split(
             seed=data.split_seed,
         )
     manifest.check(source.table)
-    return manifest, manifest.indices(source.table, data.fold)
+    return manifest
 
 
 def make_task(

@@ -3,12 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ultrasound_jax import config as settings
-from ultrasound_jax import crossval, evaluate, steps, train
+from ultrasound_jax import crossval, evaluate, sharding, steps, train
 from ultrasound_jax.types import UltrasoundError
 
 MODES = {
@@ -44,14 +43,14 @@ def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
     try:
-        if HOST.value or CLUSTER.value:
-            jax.distributed.initialize(HOST.value, COUNT.value, RANK.value)
+        sharding.join(CLUSTER.value, HOST.value, COUNT.value, RANK.value)
         flag = flags.FLAGS["config"]
         file = config_flags.get_config_filename(flag) if flag.present else ""
-        config, workdir = settings.resolve(CONFIG.value, file, WORKDIR.value, argv[1:])
+        options = {"mode": MODE.value, "workdir": WORKDIR.value, "rest": argv[1:]}
+        config, workdir = settings.resolve(CONFIG.value, file, **options)
         steps.use_compilation_cache(config.compilation_cache)
         MODES[MODE.value](config, workdir)
-    except UltrasoundError as error:
+    except (UltrasoundError, OSError) as error:
         return refuse(error)
     return None
 

@@ -24,7 +24,7 @@ class Plan:
 
 
 def make_plan(config: Settings, examples: int) -> Plan:
-    """Plans a training on so many examples; an epoch drops what fills no batch."""
+    """Plans a training on so many examples; an epoch has whole batches only."""
     steps_per_epoch = max(examples // config.data.batch_size, 1)
     total = steps_per_epoch * config.train.epochs
     schedule = learning_rate(

@@ -1,9 +1,14 @@
 """What the loop knows beside the arrays: the best so far, when to stop, the plateau."""
 
+import math
 from dataclasses import asdict, dataclass
 
 from ultrasound_jax.optim import Plateau
-from ultrasound_jax.types import Settings
+from ultrasound_jax.types import Settings, UltrasoundError
+
+
+class ProgressError(UltrasoundError):
+    """A validation that says that training has gone astray."""
 
 
 @dataclass
@@ -55,6 +60,11 @@ class Progress:
         Where the AUROC is not defined, as no pattern has both kinds of clips, the loss
         decides.
         """
+        if not math.isfinite(found["loss"]):
+            raise ProgressError(
+                f"the validation loss is {found['loss']} at step {step}; saved are the "
+                "steps before. A lower config.optim.lr or config.optim.clip_norm helps"
+            )
         value = found.get(self.select, -found["loss"])
         if self.select == "loss":
             value = -found["loss"]

@@ -111,6 +111,11 @@ class Stopwatch:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Adds what earlier sessions of the same run have spent."""
+        for purpose, spent in seconds.items():
+            self.seconds[purpose] = self.seconds.get(purpose, 0.0) + spent
+
     @contextmanager
     def of(self, purpose: str) -> Iterator[None]:
         """Adds the time of the block to `purpose`."""

@@ -11,7 +11,25 @@ from ultrasound_jax.types import ArrayTree, UltrasoundError
 
 
 class ShardingError(UltrasoundError):
-    """A batch that cannot be split over the devices."""
+    """Devices or processes that cannot share the work as asked."""
+
+
+def join(
+    cluster: bool, host: str | None, processes: int | None, process: int | None
+) -> None:
+    """Joins the other processes: as the cluster says, as given, or not at all."""
+    given = (host, processes, process)
+    if not cluster and given == (None, None, None):
+        return
+    if not cluster and None in given:
+        raise ShardingError(
+            "--coordinator, --processes and --process go together; given are "
+            f"{host}, {processes}, {process}. Or give --distributed alone on a cluster"
+        )
+    try:
+        jax.distributed.initialize(*given)
+    except (ValueError, RuntimeError) as error:
+        raise ShardingError(f"the processes cannot be joined: {error}") from error
 
 
 def data_mesh() -> Mesh:

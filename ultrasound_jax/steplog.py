@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from jaxtyping import Array, Int
+from jaxtyping import Array
 
 from ultrasound_jax.report import Scalars
 from ultrasound_jax.types import UltrasoundError
@@ -32,14 +32,12 @@ class StepLog:
         unwritten: Sequence[Sequence[float]] = (),
     ) -> None:
         self._scalars, self._example_id = scalars, example_id
-        self._unread: list[tuple[int, np.ndarray, dict[str, Array]]] = []
+        self._unread: list[tuple[int, dict[str, Array]]] = []
         self._unwritten = [list(values) for values in unwritten]
 
-    def add(
-        self, step: int, index: Int[np.ndarray, " b"], terms: dict[str, Array]
-    ) -> None:
+    def add(self, step: int, terms: dict[str, Array]) -> None:
         """Keeps a step's terms without waiting for them."""
-        self._unread.append((step, index, terms))
+        self._unread.append((step, terms))
 
     def write(self, step: int, rate: float) -> dict[str, float]:
         """Writes a row with the means since the last one and the learning rate.
@@ -61,19 +59,18 @@ class StepLog:
         Raises TrainError for a loss that is not finite, before anything of such a step
         can be saved.
         """
-        fetched = jax.device_get([terms for *_, terms in self._unread])
-        for (step, index, _), terms in zip(self._unread, fetched, strict=True):
+        fetched = jax.device_get([terms for _, terms in self._unread])
+        for (step, _), terms in zip(self._unread, fetched, strict=True):
             if not np.isfinite(terms["loss"]):
-                raise TrainError(self._complaint(step, index, terms))
+                raise TrainError(self._complaint(step, terms))
             self._unwritten.append([float(terms[name]) for name in NAMES])
         self._unread.clear()
-        return self._unwritten
+        return [*self._unwritten]  # a copy: it is written to disk in the background
 
-    def _complaint(self, step: int, index: np.ndarray, terms: dict) -> str:
-        ids = [str(self._example_id[i]) for i in index]
+    def _complaint(self, step: int, terms: dict) -> str:
+        ids = [str(self._example_id[i]) for i in terms["index"]]
         each = terms["loss_per_example"]
-        # With several processes the terms cover all rows, the ids this one's.
-        bad = [i for i, x in zip(ids, each, strict=False) if not np.isfinite(x)]
+        bad = [i for i, x in zip(ids, each, strict=True) if not np.isfinite(x)]
         return (
             f"the loss is {terms['loss']} at step {step}; examples whose own loss is "
             f"not finite: {', '.join(bad or ids)}; only earlier steps were saved"

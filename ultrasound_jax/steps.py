@@ -147,7 +147,8 @@ def make_train_step(
             average=_average(state.average, (params, stats), ema),
         )
         norm = optax.tree.norm(grads)
-        return new_state, {"loss": loss, "loss_per_example": each, "grad_norm": norm}
+        terms = {"loss": loss, "loss_per_example": each, "grad_norm": norm}
+        return new_state, terms | {"index": batch["index"]}
 
     return step
 

@@ -7,7 +7,6 @@ command goes on from the last save and sees the batches that it would have seen.
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 
@@ -22,16 +21,16 @@ from ultrasound_jax.steplog import StepLog
 from ultrasound_jax.types import ArrayTree, Settings
 
 
-def train_and_evaluate(config: Settings, workdir: Path, **options: Any) -> dict:
+def train_and_evaluate(config: Settings, workdir: Path) -> dict:
     """Trains (or continues) in `workdir`, then judges the best state on unseen data.
 
-    Returns what it writes to `metrics.json`; `options` go to `open_experiment`. SIGTERM
-    and Ctrl-C save and leave with exit code 128 + signal. Nothing is written before the
-    data is split and the step is known to fit.
+    Returns what it writes to `metrics.json`. SIGTERM and Ctrl-C save and leave with
+    exit code 128 + signal. Nothing is written before the data is split and the step is
+    known to fit.
     """
     console, clock = Console(), Stopwatch()
     with clock.of("opening"):
-        experiment = open_experiment(config, console.say, **options)
+        experiment = open_experiment(config, console.say)
         plan = optim.make_plan(config, len(experiment.indices["train"]))
         state = experiment.initial_state(plan.optimizer)
     console.say(parameter_table(state.params))
@@ -67,6 +66,7 @@ def train(
         state, host = restored
         progress = Progress.from_json(host["progress"], config)
         batches.set_state(host["batches"])
+        clock.add(host["seconds"])
         console.say(f"continuing from step {int(state.step)} of {plan.total}")
 
     step, host_batches = int(state.step), batches.get_state()
@@ -77,7 +77,8 @@ def train(
         while True:
             epoch_ends = step > 0 and step % plan.steps_per_epoch == 0
             if epoch_ends and progress.evaluated < step:
-                log.write(step, plan.rate(step - 1) * progress.rate_scale)
+                with clock.of("training"):
+                    log.write(step, plan.rate(step - 1) * progress.rate_scale)
                 with clock.of("evaluation"):
                     found = evaluate.validate(experiment, steps.evaluated(state))
                 scalars.write(step, {f"validation/{k}": v for k, v in found.items()})
@@ -90,12 +91,10 @@ def train(
             finished = step >= plan.total or progress.stopped
             due = epoch_ends or (step > 0 and step % config.train.save_every == 0)
             if number or finished or due:
+                with clock.of("training"):
+                    host = {"log": log.to_json(), "progress": progress.to_json()}
+                    host |= {"batches": host_batches, "seconds": clock.rounded()}
                 with clock.of("saving"):
-                    host = {
-                        "progress": progress.to_json(),
-                        "batches": host_batches,
-                        "log": log.to_json(),
-                    }
                     checkpoints.save(step, state, host)
                     if number or finished:
                         checkpoints.wait()
@@ -106,12 +105,12 @@ def train(
                 break
 
             with clock.of("data"):
-                batch, (rows, host_batches) = next(feed)
+                batch, (_, host_batches) = next(feed)
             with clock.of("training"):
                 scale = jnp.float32(progress.rate_scale)
                 state, terms = train_step(state, batch, scale)
                 step += 1
-                log.add(step, rows["index"], terms)
+                log.add(step, terms)
                 if step % config.train.log_every == 0:
                     rate = plan.rate(step - 1) * progress.rate_scale
                     console.step(step, log.write(step, rate))

@@ -62,6 +62,12 @@ def prepare(
         return
     import tensorflow_datasets as tfds
 
+    if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and not manual_dir:
+        raise SourceError(
+            f"dataset {name} is built from files of yours: give "
+            "--config.data.manual_dir=DIR, as ultrasound_jax/datasets/"
+            f"{name}/README.md says"
+        )
     say(f"dataset {builder.info.full_name} is not there: building {builder.data_dir}")
     manual = str(Path(manual_dir).expanduser().absolute()) if manual_dir else None
     builder.download_and_prepare(
@@ -94,7 +100,9 @@ class ClipSource:
         size = int(metadata["size"])
         self.clip_shape = (int(metadata["clip_frames"]), size, size, 1)
         self.records = builder.as_data_source(split=SPLIT)
-        text = _read_or_scan(self.records, Path(builder.data_dir) / TABLE_FILE)
+        path = Path(builder.data_dir) / TABLE_FILE
+        columns = 3 + len(self.classes)
+        text = _read_or_scan(self.records, path, columns)
         self.table = _parse_table(text, self.classes, self.name)
 
     def __len__(self) -> int:
@@ -121,10 +129,13 @@ class ClipSource:
         return ClipBatch(clip=clip, length=length, labels=labels, index=indices)
 
 
-def _read_or_scan(records: Any, cache: Path) -> str:
+def _read_or_scan(records: Any, cache: Path, columns: int) -> str:
     """Returns ids, labels and the content's hash, from the cache if it is there."""
     if cache.is_file():
-        return cache.read_text()
+        text = cache.read_text()
+        rows = list(csv.reader(io.StringIO(text)))[1:]
+        if len(rows) == len(records) and {len(row) for row in rows} == {columns}:
+            return text
     text = _scan(records)
     temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
     # A read-only dataset is scanned at every start.
