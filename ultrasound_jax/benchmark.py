@@ -162,14 +162,14 @@ class FlaxStep:
         model = nnx.view(model, deterministic=False, use_running_average=False)
         self.model, self.batch = model, batch
         self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
-        self.rngs = nnx.Rngs(dropout=0)
         task, key = experiment.task, jax.random.key(0)
         augment = experiment.augment
 
         @nnx.jit
-        def step(model: Any, optimizer: Any, rngs: nnx.Rngs, batch: Any) -> Any:
+        def step(model: Any, optimizer: Any, batch: Any) -> Any:
             def loss_fn(model: Any) -> Any:
                 pixels, *others = task.inputs(batch)
+                rngs = nnx.Rngs(dropout=0)
                 terms = task.loss(
                     model(augment(pixels, key=key), *others, rngs=rngs), batch
                 )
@@ -183,7 +183,7 @@ class FlaxStep:
 
     def once(self) -> Any:
         """Makes one step."""
-        return self.step(self.model, self.optimizer, self.rngs, self.batch)
+        return self.step(self.model, self.optimizer, self.batch)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
