@@ -37,8 +37,13 @@ def facts() -> dict[str, str]:
 def command() -> str:
     """Returns the command line as one would type it in the project's folder."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    program = f"-m {spec.name}" if spec else Path(sys.argv[0]).name
+    program = f"-m {spec.name}" if spec else _in_project(Path(sys.argv[0]))
     return shlex.join(["python", *program.split(), *map(_short, sys.argv[1:])])
+
+
+def _in_project(path: Path) -> str:
+    root, path = Path(__file__).parent.parent, path.absolute()
+    return str(path.relative_to(root) if path.is_relative_to(root) else path.name)
 
 
 def _short(argument: str) -> str:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated import join, simulate
 
+from tests.analysis.simulated import join, simulate
 from ultrasound_jax.analysis.aggregate import at_level, to_videos
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.predictions import Predictions

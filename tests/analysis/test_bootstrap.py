@@ -4,9 +4,9 @@ import time
 
 import numpy as np
 import pytest
-from simulated import simulate
 from sklearn import metrics as reference
 
+from tests.analysis.simulated import simulate
 from ultrasound_jax.analysis import bootstrap
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.metrics import METRICS, decide, measure

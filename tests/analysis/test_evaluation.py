@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated import CLASSES, join, simulate, without_positives
 from sklearn import metrics as reference
 
+from tests.analysis.simulated import CLASSES, join, simulate, without_positives
 from ultrasound_jax.analysis.aggregate import LEVELS, at_level
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.evaluation import (

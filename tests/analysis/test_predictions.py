@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from simulated import CLASSES, simulate
 
+from tests.analysis.simulated import CLASSES, simulate
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.predictions import Predictions
 

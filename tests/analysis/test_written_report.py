@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 import pytest
-from simulated import join, simulate, without_positives
 
+from tests.analysis.simulated import join, simulate, without_positives
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.evaluation import evaluate, evaluate_out_of_fold
 from ultrasound_jax.analysis.figures import STYLES, value_text, write_roc_figure
