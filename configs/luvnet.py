@@ -27,8 +27,8 @@ def get_config(arg: str = "") -> Any:
 def phantom(config: Any) -> None:
     """The embedded phantom, sized for two CPU cores.
 
-    `--config configs/luvnet.py`, AMD EPYC with 2 cores, 2.2 minutes: test macro AUROC of
-    clips 0.947 [0.893, 0.981] (experiments/results/phantom_luvnet.json).
+    `--config configs/luvnet.py`, AMD EPYC with 2 cores, 2.2 minutes: test macro AUROC
+    of clips 0.947 [0.893, 0.981] (experiments/results/phantom_luvnet.json).
     """
     config.data.options = ConfigDict(PHANTOM | CLIPS)
     config.model.width = 16
@@ -43,7 +43,8 @@ def no_temporal(config: Any) -> None:
     """The phantom without the temporal branch (the paper's TFWO).
 
     `--config configs/luvnet.py:no_temporal`, AMD EPYC with 2 cores, 2.1 minutes: test
-    macro AUROC of clips 0.927 [0.890, 0.959] (experiments/results/phantom_no_temporal.json).
+    macro AUROC of clips 0.927 [0.890, 0.959]
+    (experiments/results/phantom_no_temporal.json).
     """
     phantom(config)
     config.model.name = "luvnet_no_temporal"
@@ -53,7 +54,8 @@ def frame_vote(config: Any) -> None:
     """The phantom with the mean of per-frame logits, the plainest baseline.
 
     `--config configs/luvnet.py:frame_vote`, AMD EPYC with 2 cores, 1.8 minutes: test
-    macro AUROC of clips 0.937 [0.896, 0.976] (experiments/results/phantom_frame_vote.json).
+    macro AUROC of clips 0.937 [0.896, 0.976]
+    (experiments/results/phantom_frame_vote.json).
     """
     phantom(config)
     config.model.name = "frame_vote"
@@ -95,7 +97,7 @@ def pocus_frame_vote(config: Any) -> None:
 def paper(config: Any) -> None:
     """The original recipe, on the open POCUS videos: the hospital's are not public.
 
-    `--config configs/luvnet.py:paper --config.data.manual_dir=DIR`, for one GPU of 24 GB.
+    `--config configs/luvnet.py:paper --config.data.manual_dir=DIR`, for a 24 GB GPU.
     Not run to its end yet, so there is no time and no result to tell; on a CPU the step
     is refused unless the machine has the memory that it names.
     """
@@ -124,7 +126,7 @@ def tuned(config: Any) -> None:
     1e-4 with warm-up and cosine, clipping, averaged weights, bfloat16, true lengths of
     tails instead of repeated frames, and selection by AUROC.
 
-    `--config configs/luvnet.py:tuned --config.data.manual_dir=DIR`, for one GPU of 24 GB.
+    `--config configs/luvnet.py:tuned --config.data.manual_dir=DIR`, for a 24 GB GPU.
     Not run to its end yet, so there is no time and no result to tell.
     """
     paper(config)
