@@ -11,8 +11,6 @@ import numpy as np
 from ultrasound_jax.data.examples import ExampleTable, SplitError
 from ultrasound_jax.data.manifest import Manifest
 
-PROTOCOLS = ("holdout", "rotation")
-
 
 def assign(
     manifest: Manifest, table: ExampleTable, *, protocol: str, fold: int
