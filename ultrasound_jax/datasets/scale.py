@@ -83,16 +83,22 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 there is not a single example.
         """
         self._check_make(make)
+        if not items:
+            self._refuse_empty()
         return self._generate_examples(
             items=list(items), make=make, ahead=ahead, unit=unit
         )
+
+    def skip(self, name: str, reason: str) -> None:
+        """Tell of an input that no item is made of; for `_split_generators`."""
+        self._tell(Skipped(name, reason))
 
     def account(
         self, facts: Sequence[Fact], skipped: Sequence[Skipped]
     ) -> dict[str, Any]:
         """What to write into the metadata once all examples are written.
 
-        Both are in the order of the items, wherever they were made.
+        Both are in the order in which one machine would have come upon them.
         """
         del facts
         return {"skipped": [{"file": s.name, "reason": s.reason} for s in skipped]}
@@ -160,29 +166,28 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _make_here(
         self, items: list[Any], make: Make, ahead: int, unit: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        count, told = 0, []
+        count = 0
         progress = _Progress(self.name, len(items), unit)
         made = _ahead(items, make, ahead) if ahead else map(make, items)
         for of_one in made:
             for one in of_one:
                 if isinstance(one, Skipped | Fact):
-                    self._tell(one, told)
+                    self._tell(one)
                 else:
                     count += 1
                     yield one
             progress.step()
         progress.close()
         if not count:
-            self._refuse_empty(told)
+            self._refuse_empty()
 
-    def _tell(self, one: Skipped | Fact, told: list[Skipped | Fact]) -> None:
-        told.append(one)
+    def _tell(self, one: Skipped | Fact) -> None:
         self._told.append(one)
         if isinstance(one, Skipped):
             logging.warning("%s: skipped %s: %s", self.name, one.name, one.reason)
 
-    def _refuse_empty(self, told: Iterable[Skipped | Fact]) -> None:
-        skipped = [one for one in told if isinstance(one, Skipped)]
+    def _refuse_empty(self) -> None:
+        skipped = [one for one in self._told if isinstance(one, Skipped)]
         some = "; ".join(f"{one.name}: {one.reason}" for one in skipped[:20])
         rest = f"; and {len(skipped) - 20} more" if len(skipped) > 20 else ""
         raise DatasetError(

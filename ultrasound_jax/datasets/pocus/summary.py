@@ -4,7 +4,7 @@ import dataclasses
 from collections import defaultdict
 from typing import Any
 
-from ultrasound_jax.datasets.pocus.sheet import PATTERN_COLUMNS, Recording
+from ultrasound_jax.datasets.pocus.sheet import PATTERN_COLUMNS
 
 
 @dataclasses.dataclass
@@ -30,15 +30,20 @@ class Summary:
     )
     _patients: set[str] = dataclasses.field(default_factory=set)
 
-    def add(self, recording: Recording, patient: str, clips: int) -> None:
-        """Count a video that gave `clips` clips."""
-        self.videos[recording.video_id] = recording.name
+    def add(self, video: dict[str, Any]) -> None:
+        """Count a video, given by what `cut_video` tells of it."""
+        video_id, patient, clips = (video[k] for k in ("video_id", "patient", "clips"))
+        self.videos[video_id] = video["name"]
         self.clips += clips
         self._patients.add(patient)
-        for pattern, label in zip(PATTERN_COLUMNS, recording.labels, strict=True):
+        for pattern, label in zip(PATTERN_COLUMNS, video["labels"], strict=True):
             self._clips[pattern, label] += clips
-            self._seen["videos", pattern, label].add(recording.video_id)
+            self._seen["videos", pattern, label].add(video_id)
             self._seen["patients", pattern, label].add(patient)
+        if video["damaged"]:
+            self.file_notes.append(
+                f"{video['name']}: {video['damaged']} packets do not decode"
+            )
 
     def skip(self, file: str, reason: str) -> None:
         """Count a file that could not be used."""

@@ -1,0 +1,74 @@
+"""The clips that a POCUS video is cut into."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ultrasound_jax.datasets.pocus.options import PocusConfig
+from ultrasound_jax.datasets.pocus.sheet import Recording
+from ultrasound_jax.datasets.scale import Fact, Made, Skipped
+from ultrasound_jax.dicom.clips import clip_step, clip_windows, pad_tail
+from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.dicom.frames import resample_times
+from ultrasound_jax.dicom.video import Video, read_video
+
+
+@dataclass(frozen=True)
+class Item:
+    """One video to be cut, and the group that it belongs to."""
+
+    recording: Recording
+    patient: str
+
+
+def cut_video(config: PocusConfig, item: Item) -> Iterator[Made]:
+    """The clips of one video, and a fact that the summary counts it by."""
+    recording = item.recording
+    try:
+        video = read_video(recording.path, config.size)
+    except CineError as error:
+        reason = str(error).removeprefix(f"{recording.path}: ")
+        yield Skipped(recording.name, reason)
+        return
+    clips = 0
+    for example in _clips(config, item, video):
+        clips += 1
+        yield example["example_id"], example
+    yield Fact(
+        "video",
+        {
+            "name": recording.name,
+            "video_id": recording.video_id,
+            "patient": item.patient,
+            "labels": list(recording.labels),
+            "clips": clips,
+            "damaged": video.damaged,
+        },
+    )
+
+
+def _clips(config: PocusConfig, item: Item, video: Video) -> Iterator[dict[str, Any]]:
+    recording = item.recording
+    shown = resample_times(
+        video.timestamps, config.frame_rate, frame_seconds=video.frame_seconds
+    )
+    frames = video.frames[shown][..., np.newaxis]
+    length = config.clip_frames
+    step = clip_step(length, config.overlap)
+    for start, end in clip_windows(len(frames), length, step):
+        clip = frames[start:end]
+        yield {
+            "clip": pad_tail(clip, length) if config.tail == "duplicate" else clip,
+            "labels": np.array(recording.labels, np.int8),
+            "example_id": f"{recording.video_id}_{start:04d}",
+            "video_id": recording.video_id,
+            "patient_id": item.patient,
+            "start_frame": start,
+            "frame_rate": config.frame_rate,
+            "diagnosis": recording.diagnosis,
+            "severity": recording.severity,
+            "probe": recording.probe,
+            "licence": recording.licence,
+        }
