@@ -157,7 +157,7 @@ def write_index(path: str | os.PathLike[str], rows: Iterable[IndexRow]) -> None:
         CineError: it cannot be written.
     """
     rows = list(rows)
-    names = list(LABEL_COLUMNS)
+    names: list[str] = list(LABEL_COLUMNS)
     names += dict.fromkeys(
         n for row in rows for n in row.labels if n not in LABEL_COLUMNS
     )
