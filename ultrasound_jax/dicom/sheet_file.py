@@ -52,6 +52,10 @@ class Heading:
         cells = {column: self.cell(line, column).strip() for column in KEPT}
         return {column: cell for column, cell in cells.items() if cell}
 
+    def is_skipped(self, line: SheetLine) -> bool:
+        """Whether the index has left this file out."""
+        return self.cell(line, "status").strip() == "skipped"
+
     @property
     def names_rows(self) -> bool:
         """Whether there is a column that says which video a row is about."""
@@ -117,7 +121,8 @@ def read_lines(path: Path) -> tuple[Heading, list[SheetLine]]:
             f"{path.name}: row {', '.join(long[:50])}: more cells than the heading's "
             f"{width}; a list of ranges must be one cell, in quotation marks"
         )
-    return heading, lines[1:]
+    # An index is a sheet; its rows of files that cannot be used are not labelled.
+    return heading, [one for one in lines[1:] if not heading.is_skipped(one)]
 
 
 def _read_text(path: Path) -> str:
