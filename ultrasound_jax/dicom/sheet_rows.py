@@ -1,0 +1,53 @@
+"""Sheets in the terms of an index: pseudonyms for patients, known lengths."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.dicom.index import IndexRow
+from ultrasound_jax.dicom.labels import LabelRow, read_sheet
+from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+
+_PSEUDONYM = re.compile(r"P[0-9a-f]{10}")
+_VIDEO = re.compile(r"P[0-9a-f]{10}_\d{5}")
+
+
+def patient_names(key_file: str | None) -> Callable[[str], str] | None:
+    """What turns a `PatientID` of a sheet into its pseudonym; None without a key.
+
+    Pseudonyms stay as they are.
+
+    Raises:
+        CineError: there is no such key file: a new key would give other pseudonyms.
+    """
+    if key_file is None:
+        return None
+    if not Path(key_file).is_file():
+        raise CineError(f"{key_file}: no such key file; `index` makes it")
+    key = Pseudonyms.open(key_file)
+    return lambda name: name if _PSEUDONYM.fullmatch(name) else key.patient(name)
+
+
+def read_rows(
+    path: str | Path, *, index: Iterable[IndexRow] = (), key_file: str | None = None
+) -> list[LabelRow]:
+    """Reads a sheet and checks its ranges against the lengths that the index knows.
+
+    Raises:
+        CineError: as `read_sheet` and `patient_names`.
+    """
+    frames = {row.video_id: row.frames for row in index if row.ok and row.frames}
+    return read_sheet(path, frames=frames, patient_name=patient_names(key_file))
+
+
+def warn_of_names(rows: Iterable[LabelRow]) -> None:
+    """Says on standard error if rows are not named by pseudonyms."""
+    named = [row for row in rows if not _VIDEO.fullmatch(row.video_id)]
+    if named:
+        print(
+            f"note: {len(named)} rows are not named by pseudonyms of this program; "
+            "outputs name them as the sheet does. --key-file KEY makes pseudonyms",
+            file=sys.stderr,
+        )
