@@ -209,7 +209,10 @@ def read_sources(index_path: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def write_sources(
-    index_path: str | os.PathLike[str], root: Path, files: Mapping[str, str]
+    index_path: str | os.PathLike[str],
+    root: Path,
+    files: Mapping[str, str],
+    not_dicom: Iterable[str] = (),
 ) -> None:
     """Writes the private file beside an index, readable by its owner only.
 
@@ -217,12 +220,14 @@ def write_sources(
         index_path: of the index.csv.
         root: folder of the recordings.
         files: `video_id` to the file's path below `root`.
+        not_dicom: paths of files that are none; nothing but this list holds them.
     """
     tree = {
         "format": _SOURCES_FORMAT,
         "note": _NOTE,
         "root": str(root),
         "files": dict(sorted(files.items())),
+        "not_dicom": list(not_dicom),
     }
     text = json.dumps(tree, indent=1) + "\n"
     write_whole(sources_path(index_path), text, mode=0o600)

@@ -1,0 +1,257 @@
+"""Makes the index of a folder of DICOM files: one row a file, without names.
+
+What it writes, and nothing else:
+  index.csv           one row a file: pseudonyms, frames, rate, calibrated regions,
+                      hash, and empty columns to label in. Files that are skipped stand
+                      there too, with the reason.
+  index_times/        seconds of every frame, of those videos whose intervals vary
+  index.sources.json  PRIVATE: where each video lies. Stays with you.
+  pseudonyms.json     PRIVATE: the key of the pseudonyms. Stays with you; keep it, or
+                      later runs give other pseudonyms.
+
+Run it again whenever files are added: ids stay, and what was labelled stays.
+
+example:
+  python -m ultrasound_jax.dicom index /data/lung --out study/index.csv
+  python -m ultrasound_jax.dicom index /data/lung --out study/index.csv \\
+      --patient-from folder        # <date>/<patient>/00001.dcm, PatientID is ANONYMIZED
+"""
+
+import argparse
+import dataclasses
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ultrasound_jax.dicom.describe import describe_file
+from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.dicom.index import (
+    IndexRow,
+    read_index,
+    sources_path,
+    write_index,
+    write_sources,
+)
+from ultrasound_jax.dicom.indexing import (
+    DATES,
+    DUPLICATE,
+    REGIONLESS,
+    UNREADABLE,
+    Assembled,
+    Rules,
+    assemble,
+    category,
+    facts_of,
+    rules_as_data,
+    skipped_facts,
+)
+from ultrasound_jax.dicom.limits import Limits
+from ultrasound_jax.dicom.progress import Progress
+from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.run_options import add_run_arguments, limits_of
+from ultrasound_jax.dicom.runs import Journal, write_whole
+from ultrasound_jax.dicom.walk import Found, walk
+from ultrasound_jax.dicom.worker import Outcome, run_safely
+
+_KEEP = {"regionless": "keep_regionless", "duplicates": "keep_duplicates"}
+_HINTS = {
+    REGIONLESS: " (--keep regionless uses them)",
+    DUPLICATE: " (--keep duplicates uses them)",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this verb."""
+    parser.add_argument("root", type=Path, help="folder of DICOM files, any depth")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="INDEX.csv", help="the index"
+    )
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        metavar="FILE",
+        help="key of the pseudonyms, made if it is not there "
+        "(default: pseudonyms.json beside the index)",
+    )
+    parser.add_argument(
+        "--patient-from",
+        default="tag",
+        metavar="tag|folder|folder:N",
+        help="the patient is PatientID (default), or the folder N above the file",
+    )
+    parser.add_argument(
+        "--dates",
+        choices=DATES,
+        default="shift",
+        help="study dates: shifted by days that are secret and the same for all dates "
+        "of a patient (default), or dropped",
+    )
+    parser.add_argument(
+        "--keep",
+        choices=_KEEP,
+        action="append",
+        default=[],
+        help="use files without ultrasound regions (often screens that name the "
+        "patient), or every file of one SOPInstanceUID, instead of skipping them",
+    )
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Makes or renews the index; returns the exit code."""
+    begun, root, out = time.monotonic(), args.root, args.out
+    rules = Rules(
+        patient_from=Rules.patient_level(args.patient_from),
+        dates=args.dates,
+        **{_KEEP[name]: True for name in args.keep},
+    )
+    key_file = args.key_file or out.parent / "pseudonyms.json"
+    times_folder = out.parent / f"{out.stem}_times"
+    if out.suffix.lower() != ".csv":
+        raise CineError(f"{out}: the index is to be a .csv file")
+    before = read_index(out) if out.exists() else []
+    own = {out, sources_path(out), key_file, _journal_path(out)}
+    found = _without(walk(root), root, own, times_folder)
+    if not found:
+        raise CineError(f"{root}: there is no file in it")
+    pseudonyms = Pseudonyms.open(key_file)
+    limits = limits_of(args)
+    journal = Journal.open(_journal_path(out), _settings(rules, limits, pseudonyms))
+    try:
+        facts = _gather(root, found, journal, rules, pseudonyms, limits, args.workers)
+    finally:
+        journal.close()
+    made = assemble(facts, before, rules, pseudonyms, times_folder.name)
+    _write(out, root, made, times_folder)
+    journal.remove()
+    size = sum(entry.size for entry in found)
+    print("\n".join(_summary(made, size, time.monotonic() - begun, args)))
+    return 0
+
+
+def _journal_path(out: Path) -> Path:
+    return out.with_name(f".{out.name}.journal")
+
+
+def _settings(rules: Rules, limits: Limits, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    return {
+        "format": "index 1",
+        "rules": rules_as_data(rules),
+        "limits": dataclasses.asdict(limits),
+        "key": pseudonyms.digest("key", "")[:16],
+    }
+
+
+def _without(
+    found: list[Found], root: Path, own: set[Path], times_folder: Path
+) -> list[Found]:
+    """Leaves out what this verb writes itself, should it lie below the root."""
+    base = root.resolve()
+    mine = {path.resolve() for path in own}
+    times = times_folder.resolve()
+    kept = []
+    for entry in found:
+        path = base / entry.place
+        if path not in mine and times not in path.parents:
+            kept.append(entry)
+    return kept
+
+
+def _gather(
+    root: Path,
+    found: list[Found],
+    journal: Journal,
+    rules: Rules,
+    pseudonyms: Pseudonyms,
+    limits: Limits,
+    workers: int,
+) -> dict[str, dict[str, Any]]:
+    """The facts of every file, by place; those in the journal are not read again."""
+    keys = {e.place: _key(e, pseudonyms) for e in found}
+    facts = {e.place: skipped_facts("", e.problem) for e in found if e.problem}
+    todo = [
+        e.place for e in found if not e.problem and keys[e.place] not in journal.done
+    ]
+    done = len(found) - len(todo)
+    if journal.done:
+        print(f"continues: {done} of {len(found)} files were done before")
+    bounds = dataclasses.asdict(limits)
+    items = ({"path": str(root / place), "limits": bounds} for place in todo)
+
+    with Progress(len(found), "files", done=done) as progress:
+
+        def note(outcome: Outcome) -> None:
+            place = todo[outcome.index]
+            if outcome.ok:
+                fact = facts_of(place, outcome.value, rules, pseudonyms)
+            else:
+                fact = skipped_facts(outcome.kind, outcome.reason)
+            journal.record(keys[place], fact)
+            progress.advance()
+
+        run_safely(describe_file, items, limits=limits, workers=workers, on_done=note)
+    return facts | {
+        e.place: journal.done[keys[e.place]] for e in found if not e.problem
+    }
+
+
+def _key(entry: Found, pseudonyms: Pseudonyms) -> str:
+    """A file in the journal: changes with its content, and does not tell its name."""
+    return pseudonyms.digest("journal", f"{entry.place}\0{entry.size}\0{entry.changed}")
+
+
+def _write(out: Path, root: Path, made: Assembled, times_folder: Path) -> None:
+    """The index comes last: what it names is there already."""
+    write_sources(out, root.resolve(), made.places, made.not_dicom)
+    for video_id, seconds in made.times.items():
+        lines = [f"{n},{second:.6f}\n" for n, second in enumerate(seconds, 1)]
+        write_whole(
+            times_folder / f"{video_id}.csv", "frame,seconds\n" + "".join(lines)
+        )
+    write_index(out, made.rows)
+    if times_folder.is_dir():
+        for path in times_folder.glob("*.csv"):
+            if path.stem not in made.times:
+                path.unlink()
+
+
+def _summary(
+    made: Assembled, size: int, seconds: float, args: argparse.Namespace
+) -> list[str]:
+    usable = [row for row in made.rows if row.ok]
+    kinds = Counter(row.data_type for row in usable)
+    lines = [
+        f"{len(made.places) + len(made.not_dicom)} files, {size / 1e6:,.1f} MB, "
+        f"in {seconds:.1f} s",
+        f"{len(usable):7,} in the index: {kinds['video']} videos and "
+        f"{kinds['image']} images, {sum(row.frames or 0 for row in usable):,} frames, "
+        f"of {len({row.patient_id for row in usable})} patients",
+    ]
+    for name, count in _skips(made):
+        lines.append(f"{count:7,} skipped: {name}{_HINTS.get(name, '')}")
+    lines += [f"warning: {warning}" for warning in made.warnings]
+    noted = sum(bool(row.reason) for row in usable)
+    if noted:
+        lines.append(f"{noted} of the files in the index have a note (column reason)")
+    kept = sum(row.labelled for row in made.rows)
+    if kept:
+        lines.append(f"labels of {kept} rows were kept")
+    lines.append(f"written: {args.out}; private: {sources_path(args.out)}, key file")
+    return lines
+
+
+def _skips(made: Assembled) -> list[tuple[str, int]]:
+    skipped: Counter[str] = Counter(
+        category(row) if category(row) != UNREADABLE else _short(row)
+        for row in made.rows
+        if not row.ok
+    )
+    if made.not_dicom:
+        skipped["not DICOM (listed in the private file only)"] = len(made.not_dicom)
+    return skipped.most_common()
+
+
+def _short(row: IndexRow) -> str:
+    """A reason without its numbers, so that equal reasons are counted together."""
+    return "".join("#" if c.isdigit() else c for c in row.reason)[:100]

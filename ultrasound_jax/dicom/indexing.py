@@ -1,0 +1,341 @@
+"""From what was found in each file to the rows of the index.
+
+Everything here is a function of the files, the key and the index that was there before,
+in no way of the order in which workers answered.
+"""
+
+import dataclasses
+import datetime
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from ultrasound_jax.dicom.devices import manufacturer_name, model_name
+from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.dicom.index import IndexRow
+from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+
+# The part of a reason before its colon; the summary counts them.
+UNREADABLE, REGIONLESS = "unreadable", "no ultrasound region"
+DUPLICATE, OTHER, MISSING = "duplicate", "not ultrasound", "missing"
+DATES = ("shift", "drop")
+_NOBODY = {"", "ANONYMIZED", "ANONYMISED", "ANONYMOUS", "ANON", "NONE", "UNKNOWN"}
+_FOLDER = re.compile(r"folder(?::([1-9]\d?))?")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How identities are told and what is kept.
+
+    patient_from: 0 takes PatientID, n the name of the n-th folder above a file.
+    dates: `shift` or `drop`.
+    keep_regionless: files without ultrasound regions are used whole, not skipped.
+    keep_duplicates: files of one SOPInstanceUID are all used.
+    """
+
+    patient_from: int = 0
+    dates: str = "shift"
+    keep_regionless: bool = False
+    keep_duplicates: bool = False
+
+    @classmethod
+    def patient_level(cls, text: str) -> int:
+        """Understands `tag`, `folder` and `folder:2`.
+
+        Raises:
+            CineError: it is something else.
+        """
+        match = _FOLDER.fullmatch(text)
+        if text != "tag" and not match:
+            raise CineError(
+                f"patients from {text!r}, allowed are tag, folder and folder:N, N "
+                "folders above the file"
+            )
+        return int(match[1] or 1) if match else 0
+
+
+def facts_of(
+    place: str, described: Mapping[str, Any], rules: Rules, pseudonyms: Pseudonyms
+) -> dict[str, Any]:
+    """What may be kept of a description: plain data without identifiers.
+
+    Args:
+        place: of the file below the root.
+        described: as `describe_file` gives it.
+        rules: of the run.
+        pseudonyms: of the key file.
+    """
+    state = described["state"]
+    if state == "not_dicom":
+        return {"state": state}
+    if state == "unreadable":
+        return _skipped(described["sha256"], f"{UNREADABLE}: {described['reason']}")
+    if not described["ultrasound"]:
+        return _skipped(described["sha256"], OTHER)
+    identity = described["patient_id"]
+    if rules.patient_from:
+        parents = PurePosixPath(place).parts[:-1]
+        if len(parents) < rules.patient_from:
+            reason = f"{UNREADABLE}: no folder {rules.patient_from} above it to name it"
+            return _skipped(described["sha256"], reason)
+        identity = parents[-rules.patient_from]
+    study = described["study_uid"] or f"{identity}/{described['study_date']}"
+    fields = dict(described["fields"])
+    return {
+        "state": "described",
+        "sha256": described["sha256"],
+        "sop": described["sop"] and pseudonyms.digest("sop", described["sop"]),
+        "nobody": identity.strip().upper() in _NOBODY,
+        "number": _number(place),
+        "times": described["times"],
+        "fields": fields
+        | {
+            "patient_id": pseudonyms.patient(identity),
+            "study_id": pseudonyms.study(study),
+            "study_date": _date(described["study_date"], identity, rules, pseudonyms),
+            "manufacturer": manufacturer_name(described["manufacturer"], pseudonyms),
+            "model": model_name(described["model"], pseudonyms),
+        },
+    }
+
+
+def skipped_facts(kind: str, reason: str) -> dict[str, Any]:
+    """The facts of a file that could not be described at all (see `Outcome`)."""
+    return _skipped("", f"{UNREADABLE}: {reason or kind}")
+
+
+def _skipped(sha256: str, reason: str) -> dict[str, Any]:
+    return {"state": "skipped", "sha256": sha256, "reason": reason}
+
+
+def _number(place: str) -> int | None:
+    """The number that a file's name is, as in `00012.dcm`."""
+    match = re.fullmatch(r"(\d{1,9})(\.[A-Za-z]+)?", PurePosixPath(place).name, re.A)
+    return int(match[1]) if match else None
+
+
+def _date(text: str, identity: str, rules: Rules, pseudonyms: Pseudonyms) -> str:
+    digits = text.replace(".", "").replace("-", "")
+    if rules.dates == "drop" or not re.fullmatch(r"\d{8}", digits, re.A):
+        return ""
+    try:
+        date = datetime.date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        days = pseudonyms.shift_days(identity)
+        return (date + datetime.timedelta(days=days)).isoformat()
+    except (ValueError, OverflowError):
+        return ""
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """An index ready to be written.
+
+    rows: sorted, the usable ones first.
+    places: `video_id` to place below the root.
+    times: `video_id` to the seconds of its frames, where they vary.
+    not_dicom: places of files that are none.
+    warnings: one line each.
+    """
+
+    rows: list[IndexRow]
+    places: dict[str, str]
+    times: dict[str, list[float]]
+    not_dicom: list[str]
+    warnings: list[str]
+
+
+def assemble(
+    facts: Mapping[str, Mapping[str, Any]],
+    before: Sequence[IndexRow],
+    rules: Rules,
+    pseudonyms: Pseudonyms,
+    times_folder: str,
+) -> Assembled:
+    """Makes the rows: skips, numbers, and keeps what was labelled before.
+
+    A file that the index before knew (by its hash) keeps its number and its labels. A
+    labelled row whose file is gone stays, skipped as `missing`: labels are never lost.
+
+    Args:
+        facts: of every file, by place.
+        before: rows of the index that is there already, or none.
+        rules: of the run.
+        pseudonyms: of the key file.
+        times_folder: name of the folder of frame times, beside the index.
+    """
+    known = {row.sha256 for row in before if row.ok}
+    usable, reasons = _sort_out(facts, known, rules)
+    numbers = _number_all({p: facts[p] for p in usable}, before)
+    ids = {p: f"{facts[p]['fields']['patient_id']}_{numbers[p]:05d}" for p in usable}
+    rows, places, times = [], {}, {}
+    for place in sorted(usable):
+        fields, video_id = dict(facts[place]["fields"]), ids[place]
+        fields["regions"] = tuple(fields["regions"])
+        if not fields["regions"]:
+            fields["reason"] = _joined(fields["reason"], REGIONLESS + ": used whole")
+        row = IndexRow(
+            video_id=video_id,
+            data_idx=numbers[place],
+            sha256=facts[place]["sha256"],
+            **fields,
+        )
+        if facts[place]["times"]:
+            times[video_id] = facts[place]["times"]
+            row = replace(row, frame_times_file=f"{times_folder}/{video_id}.csv")
+        rows.append(row)
+        places[video_id] = place
+    for place, (reason, original) in reasons.items():
+        video_id = "F" + pseudonyms.digest("file", place)[:10]
+        text = f"{reason} {ids[original]}" if original else reason
+        rows.append(_skipped_row(video_id, text, facts[place]))
+        places[video_id] = place
+    rows = _with_old_labels(rows, before)
+    rows.sort(key=lambda r: (not r.ok, r.patient_id, r.data_idx or 0, r.video_id))
+    not_dicom = sorted(p for p, fact in facts.items() if fact["state"] == "not_dicom")
+    warnings = _warnings([facts[p] for p in usable], usable, rules)
+    return Assembled(rows, places, times, not_dicom, warnings)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _skipped_row(video_id: str, reason: str, fact: Mapping[str, Any]) -> IndexRow:
+    fields = dict(fact.get("fields", {}))
+    if fields:
+        fields["regions"] = tuple(fields["regions"])
+    fields |= {"status": "skipped", "reason": reason, "sha256": fact["sha256"]}
+    return IndexRow(video_id=video_id, **fields)
+
+
+def _sort_out(
+    facts: Mapping[str, Mapping[str, Any]], known: set[str], rules: Rules
+) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """Places to use, and for the others the reason and the place that they repeat.
+
+    Of duplicates the one that was in use before is kept, else the first by name.
+    """
+    usable: list[str] = []
+    reasons: dict[str, tuple[str, str]] = {}
+    seen: dict[str, str] = {}
+    order = sorted(facts, key=lambda p: (facts[p].get("sha256") not in known, p))
+    for place in order:
+        fact = facts[place]
+        if fact["state"] == "skipped":
+            reasons[place] = (fact["reason"], "")
+        if fact["state"] != "described":
+            continue
+        if not fact["fields"]["regions"] and not rules.keep_regionless:
+            reasons[place] = (REGIONLESS, "")
+            continue
+        keys = [key for key in (fact["sha256"], fact["sop"]) if key]
+        first = next((seen[key] for key in keys if key in seen), "")
+        if first and not rules.keep_duplicates:
+            same = facts[first]["sha256"] == fact["sha256"]
+            what = "the same bytes as" if same else "same SOPInstanceUID, other bytes:"
+            reasons[place] = (f"{DUPLICATE}: {what}", first)
+            continue
+        usable.append(place)
+        for key in keys:
+            seen.setdefault(key, place)
+    return usable, dict(sorted(reasons.items()))
+
+
+def _number_all(
+    facts: Mapping[str, Mapping[str, Any]], before: Iterable[IndexRow]
+) -> dict[str, int]:
+    """A number for each place, unique within its patient.
+
+    First the numbers of the index before; then those that file names are, where no two
+    files of the patient have the same; then the next free ones, in the files' order.
+    """
+    old: dict[tuple[str, str], list[int]] = defaultdict(list)
+    taken: dict[str, set[int]] = defaultdict(set)
+    for row in before:
+        if row.data_idx is not None and row.patient_id:
+            old[row.patient_id, row.sha256].append(row.data_idx)
+            taken[row.patient_id].add(row.data_idx)
+    numbers: dict[str, int] = {}
+    wishes: Counter[tuple[str, int]] = Counter()
+    for place in sorted(facts):
+        patient = facts[place]["fields"]["patient_id"]
+        if former := old[patient, facts[place]["sha256"]]:
+            numbers[place] = former.pop(0)
+        elif facts[place]["number"] is not None:
+            wishes[patient, facts[place]["number"]] += 1
+    rest = [place for place in sorted(facts) if place not in numbers]
+    for place in rest:
+        patient, number = facts[place]["fields"]["patient_id"], facts[place]["number"]
+        if wishes[patient, number] == 1 and number not in taken[patient]:
+            numbers[place] = number
+            taken[patient].add(number)
+    for place in rest:
+        patient = facts[place]["fields"]["patient_id"]
+        if place not in numbers:
+            numbers[place] = max(taken[patient], default=0) + 1
+            taken[patient].add(numbers[place])
+    return numbers
+
+
+def _with_old_labels(
+    rows: list[IndexRow], before: Iterable[IndexRow]
+) -> list[IndexRow]:
+    """The rows with the labels that were written into the index before."""
+    labelled = {row.video_id: row for row in before if row.labelled}
+    result: dict[str, IndexRow] = {row.video_id: row for row in rows}
+    by_hash: dict[str, list[str]] = defaultdict(list)
+    for row in sorted(rows, key=lambda row: (not row.ok, row.video_id)):
+        by_hash[row.sha256].append(row.video_id)
+    # The same id and bytes first; then the same bytes under another id.
+    for old_id, old in list(labelled.items()):
+        if old_id in result and result[old_id].sha256 == old.sha256:
+            result[old_id] = replace(result[old_id], labels=old.labels)
+            del labelled[old_id]
+    for old_id, old in list(labelled.items()):
+        free = [i for i in by_hash[old.sha256] if not result[i].labelled]
+        if old.sha256 and free:
+            result[free[0]] = replace(result[free[0]], labels=old.labels)
+            del labelled[old_id]
+    for old_id, old in labelled.items():
+        gone = old_id
+        while gone in result:
+            gone += "_before"
+        reason = f"{MISSING}: no file has these bytes now"
+        result[gone] = replace(old, video_id=gone, status="skipped", reason=reason)
+    return list(result.values())
+
+
+def _warnings(
+    facts: Sequence[Mapping[str, Any]], places: Sequence[str], rules: Rules
+) -> list[str]:
+    if rules.patient_from or not facts:
+        return []
+    nobody = sum(fact["nobody"] for fact in facts)
+    patients = {fact["fields"]["patient_id"] for fact in facts}
+    folders = {PurePosixPath(place).parent for place in places}
+    if nobody * 2 >= len(facts):
+        return [
+            f"{nobody} of {len(facts)} files have no PatientID of their own (empty, "
+            "ANONYMIZED, ...) and count as one patient; if folders are named by "
+            "patient, use --patient-from folder or folder:2"
+        ]
+    if len(patients) == 1 and len(folders) > 1:
+        return [
+            f"all {len(facts)} files have one PatientID but lie in {len(folders)} "
+            "folders; if these are patients, use --patient-from folder"
+        ]
+    return []
+
+
+def category(row: IndexRow) -> str:
+    """The part of a skipped row's reason that the summary counts by."""
+    return row.reason.partition(":")[0]
+
+
+def rules_as_data(rules: Rules) -> dict[str, Any]:
+    """What of the rules changes the facts of a file."""
+    tree = dataclasses.asdict(rules)
+    return {name: tree[name] for name in ("patient_from", "dates")}
