@@ -46,9 +46,9 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
     found = value(dataset, keyword)
     if found is None:
         return []
-    several = isinstance(found, list | tuple) or hasattr(found, "append")
+    several: Any = found if hasattr(found, "append") else [found]
     try:
-        result = [float(number) for number in (found if several else [found])]
+        result = [float(number) for number in several]
     except (TypeError, ValueError, OverflowError):
         return []
     return result if all(map(math.isfinite, result)) else []

@@ -58,6 +58,8 @@ KEYWORDS = (
     "WindowCenter",
     "WindowWidth",
     "VOILUTFunction",
+    "SmallestImagePixelValue",
+    "LargestImagePixelValue",
     "RescaleIntercept",
     "RescaleSlope",
     "RedPaletteColorLookupTableDescriptor",
@@ -84,6 +86,7 @@ class Source:
     syntax: transfer syntax UID as stated, or found out where none is stated.
     little_endian: byte order of the elements.
     pixels_start, pixels_length: the pixel data's value; UNDEFINED when encapsulated.
+    pixels_vr: as written, "" in implicit VR.
     """
 
     stream: BoundedStream
@@ -92,6 +95,7 @@ class Source:
     little_endian: bool
     pixels_start: int
     pixels_length: int
+    pixels_vr: str
 
     @property
     def encapsulated(self) -> bool:
@@ -183,13 +187,13 @@ def _probe(first: bytes) -> tuple[bool, bool]:
 
 def _parse(
     stream: BoundedStream, implicit: bool, little: bool
-) -> tuple[Dataset, tuple[str, int, int] | None]:
-    """The needed elements, and the kind, start and length of the pixels."""
-    pixels: list[tuple[str, int, int]] = []
+) -> tuple[Dataset, tuple[str, int, int, str] | None]:
+    """The needed elements, and the kind, start, length and VR of the pixels."""
+    pixels: list[tuple[str, int, int, str]] = []
 
     def at_pixels(tag: int, vr: str | None, length: int) -> bool:
         if int(tag) in _PIXELS:
-            pixels.append((_PIXELS[int(tag)], stream.tell(), length))
+            pixels.append((_PIXELS[int(tag)], stream.tell(), length, vr or ""))
         return int(tag) in _PIXELS
 
     try:
