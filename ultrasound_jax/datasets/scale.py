@@ -9,8 +9,6 @@ imported without being asked for.
 """
 
 import functools
-import json
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +19,6 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 from absl import logging
-from etils import epath
 from tqdm import tqdm
 
 from ultrasound_jax.datasets.errors import DatasetError
@@ -61,7 +58,6 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(file_format=file_format or "array_record", **kwargs)
         self._beam = False
         self._told: list[Skipped | Fact] = []
-        self._told_files: list[epath.Path] = []
 
     def examples(
         self, items: Sequence[Any], make: Make, *, ahead: int = 0, unit: str = "files"
@@ -120,23 +116,53 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_splits(self, dl_manager: Any, download_config: Any) -> Any:
         self._beam = bool(download_config.beam_runner or download_config.beam_options)
-        self._told, self._told_files = [], []
-        try:
+        self._told = []
+        if self._beam:
+            splits = self._splits_on_beam(dl_manager, download_config)
+        else:
             splits = super()._generate_splits(dl_manager, download_config)
-        except Exception as error:
-            if self._beam and "total number of generated examples is 0" in str(error):
-                raise DatasetError(
-                    f"{self.name}: no file is usable; a build without Beam says why"
-                ) from error
-            raise
-        for path in self._told_files:
-            self._told += [_from_json(one) for one in json.loads(path.read_text())]
-            path.unlink()
         if self.info.metadata is not None:  # only its type says that it may be
             facts = [one for one in self._told if isinstance(one, Fact)]
             skipped = [one for one in self._told if isinstance(one, Skipped)]
             self.info.metadata.update(self.account(facts, skipped))
         return splits
+
+    def _splits_on_beam(self, dl_manager: Any, download_config: Any) -> list[Any]:
+        from ultrasound_jax.datasets import on_beam
+
+        splits = [
+            on_beam.Split(
+                name=name,
+                items=items,
+                make=make,
+                features=self.info.features,
+                writer=self._example_writer(),
+                template=self._get_filename_template(split_name=name),
+                shards=download_config.get_shard_config(),
+                shuffled=not self.info.disable_shuffling,
+                once=download_config.ignore_duplicates,
+            )
+            for name, (items, make) in self._split_generators(dl_manager).items()
+        ]
+        on_beam.run(splits, download_config.beam_runner, download_config.beam_options)
+        return [self._finish_on_beam(on_beam, split) for split in splits]
+
+    def _finish_on_beam(self, on_beam: Any, split: Any) -> tfds.core.SplitInfo:
+        outcome = on_beam.read_outcome(split)
+        for one in outcome["told"]:
+            kind = Skipped if one.pop("kind") == Skipped.__name__ else Fact
+            self._tell(kind(**one))
+        if outcome["repeated"]:
+            keys = ", ".join(outcome["repeated"])
+            raise DatasetError(f"{self.name}: keys of several examples: {keys}")
+        if not outcome["shard_lengths"]:
+            self._refuse_empty()
+        return tfds.core.SplitInfo(
+            name=split.name,
+            shard_lengths=outcome["shard_lengths"],
+            num_bytes=outcome["bytes"],
+            filename_template=split.template,
+        )
 
     def _check_make(self, make: Make) -> None:
         function: Any = make
@@ -154,14 +180,9 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _generate_examples(
         self, items: list[Any], make: Make, ahead: int, unit: str
     ) -> Any:
-        if not self._beam:
-            return self._make_here(items, make, ahead, unit)
-        from ultrasound_jax.datasets.on_beam import MakeExamples
-
-        # Beside the shards, where every worker can write.
-        path = epath.Path(self.data_dir) / f"told-{len(self._told_files)}.json"
-        self._told_files.append(path)
-        return MakeExamples(items, make, os.fspath(path))
+        if self._beam:
+            return items, make
+        return self._make_here(items, make, ahead, unit)
 
     def _make_here(
         self, items: list[Any], make: Make, ahead: int, unit: str
@@ -193,18 +214,6 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         raise DatasetError(
             f"{self.name}: none of {len(skipped)} files is usable ({some}{rest})"
         )
-
-
-def as_json(one: Skipped | Fact) -> list[Any]:
-    """What `_from_json` takes back."""
-    if isinstance(one, Skipped):
-        return ["skipped", one.name, one.reason]
-    return ["fact", one.name, one.value]
-
-
-def _from_json(one: list[Any]) -> Skipped | Fact:
-    kind, name, rest = one
-    return Skipped(name, rest) if kind == "skipped" else Fact(name, rest)
 
 
 def _ahead(items: list[Any], make: Make, threads: int) -> Iterator[list[Made]]:
