@@ -15,6 +15,8 @@ from ultrasound_jax.dicom.moments import Moments
 
 GRID = 256  # the longest side of the grid that areas are judged on
 VISIBLE = 5  # grey levels above the background from which something is shown
+MARK = 40  # grey levels above the background that marks have, to be legible
+LETTER = 110  # the same for text, where nothing else tells it from echoes
 FLICKER = 0.75  # grey levels of standard deviation over time, from which a pixel moves
 MOVING_SHARE = 0.02  # of the picture, from which movement can be relied on
 DENSE = 0.55  # share of echo pixels in a neighbourhood that makes it an echo area
@@ -48,8 +50,18 @@ def find_echoes(moments: Moments) -> Echoes:
     textured = visible & ~_flat(moments, background)
     moves = textured & (moments.spread >= FLICKER + 0.01 * moments.mean)
     moving = moments.frames > 1 and float(moves.mean()) >= MOVING_SHARE
-    pixels = moves if moving else textured
-    return Echoes(pixels, _dense_area(pixels, moving), background, moving)
+    if moving:
+        return Echoes(moves, _dense_area(moves, 0.02), background, True)
+    lettered = _lettered(moments, background)
+    core = _dense_area(textured & ~lettered, 0.15)
+    # The edges of bright tissue look like letters too: they are given back.
+    side = (
+        2 * round(0.6 * _window(textured.shape) * max(core.shape) / max(textured.shape))
+        + 3
+    )
+    near = cv2.dilate(core.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    area = near & _dense_area(textured, 0.15)
+    return Echoes(textured, area, background, False)
 
 
 def _background(moments: Moments) -> int:
@@ -73,12 +85,24 @@ def _flat(moments: Moments, background: int) -> np.ndarray:
     mean = moments.mean
     kernel = np.ones((5, 5), np.uint8)
     contrast = cv2.dilate(mean, kernel) - cv2.erode(mean, kernel)
-    flat = (contrast <= 1) & (np.abs(mean - background) >= VISIBLE)
+    flat = (contrast <= 1) & (mean - background >= MARK)
     flat &= moments.spread < FLICKER
     return cv2.dilate(flat.astype(np.uint8), kernel) > 0
 
 
-def _dense_area(pixels: np.ndarray, moving: bool) -> np.ndarray:
+def _lettered(moments: Moments, background: int) -> np.ndarray:
+    """Surroundings of white strokes on background, which still text is made of."""
+    kernel = np.ones((_window(moments.peak.shape),) * 2, np.uint8)
+    dark = cv2.erode(moments.peak, kernel) < background + VISIBLE + 3
+    return dark & (cv2.dilate(moments.peak, kernel) >= background + LETTER)
+
+
+def _window(shape: tuple[int, ...]) -> int:
+    """About the height of a small letter, odd."""
+    return max(5, max(shape) // 60 | 1)
+
+
+def _dense_area(pixels: np.ndarray, share_of_largest: float) -> np.ndarray:
     """The large areas that echoes fill, without the strokes beside them."""
     density = shrink(pixels)
     for share in (DENSE, 0.6 * DENSE, 0.35 * DENSE):
@@ -86,7 +110,7 @@ def _dense_area(pixels: np.ndarray, moving: bool) -> np.ndarray:
         dense = (cv2.blur(density, (side, side)) > share).astype(np.uint8)
         ball = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
         dense = cv2.morphologyEx(dense, cv2.MORPH_OPEN, ball)
-        area = _largest(dense, density, 0.04 if moving else 0.15)
+        area = _largest(dense, density, share_of_largest)
         if area.mean() >= 0.03:
             break
     return area

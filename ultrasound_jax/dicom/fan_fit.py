@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from ultrasound_jax.dicom.echo import Echoes, find_echoes, shrink
+from ultrasound_jax.dicom.echo import MARK, Echoes, find_echoes, shrink
 from ultrasound_jax.dicom.fan import Fan, whole
 from ultrasound_jax.dicom.moments import Moments
 
@@ -22,6 +22,17 @@ SMALLEST = 0.01  # of the picture; less echo than that is no fan
 POINTS, CELLS = 1500, 72  # echo points tried, and cells along the area grid's side
 FAINT = 0.25  # share of echo pixels that extends the fan outwards
 MARKED = 0.02  # share of still marks that stops it
+# Kind, whether it is even, and how much smaller it must be to be preferred to a
+# rectangle. Steered fans are rare, shadowed ones that only look so are not.
+SHAPES = (
+    ("sector", True, 1.04),
+    ("trapezoid", True, 1.06),
+    ("sector", False, 1.3),
+    ("trapezoid", False, 1.25),
+)
+STEEPEST = 3.8  # dx / dy of a side: 75 degrees, as endocavitary probes have
+AIMED = 1.15  # how much larger a fan around the header's middle may be
+FLAT = 0.04  # of its height; a fan whose arc would end lower has a flat bottom
 COVERED = 0.97  # of the echo area that a fit has to hold
 KEPT = 0.95  # of all moving light; less is for somebody to look at
 
@@ -46,11 +57,17 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Grid:
-    """What the fit looks at, on the small grid."""
+    """What the fit looks at, on the small grid: shares of pixels in each cell.
+
+    area: dense echo. echo: any. faint: anything above the background. marks: bright
+    and still, or just bright where nothing moves. foreign: bright, and not near `area`.
+    """
 
     area: Bool[np.ndarray, "y x"]
     echo: Float32[np.ndarray, "y x"]
+    faint: Float32[np.ndarray, "y x"]
     marks: Float32[np.ndarray, "y x"]
+    foreign: Float32[np.ndarray, "y x"]
     moving: bool
 
 
@@ -94,55 +111,65 @@ def fit_fan(moments: Moments, *, middle: float | None = None) -> Fit | None:
 
 
 def _grid(moments: Moments, echoes: Echoes) -> _Grid:
-    shown = moments.peak.astype(np.int16) - echoes.background >= 40
-    marks = shown & ~echoes.pixels if echoes.moving else shown
-    return _Grid(echoes.area, shrink(echoes.pixels), shrink(marks), echoes.moving)
+    shown = moments.peak.astype(np.int16) - echoes.background >= MARK
+    marks = shrink(shown & ~echoes.pixels if echoes.moving else shown)
+    side = max(3, round(0.04 * max(echoes.area.shape)) | 1)
+    near = cv2.dilate(echoes.area.astype(np.uint8), np.ones((side, side), np.uint8))
+    return _Grid(
+        area=echoes.area,
+        echo=shrink(echoes.pixels),
+        faint=shrink(moments.peak.astype(np.int16) > echoes.background),
+        marks=marks,
+        foreign=np.where(near > 0, 0, shrink(shown)),
+        moving=echoes.moving,
+    )
 
 
 def _best_shape(grid: _Grid, middle: float | None, full: tuple[int, int]) -> Fan:
-    """The smallest of the shapes; the simpler one where it is nearly as small."""
+    """The smallest of the shapes; the likelier one where it is nearly as small."""
     height, width = grid.area.shape
     rows, columns = np.nonzero(grid.area)
-    box = (columns.min(), rows.min(), columns.max(), rows.max())
-    box = tuple(float(edge) for edge in box)
     step = max(1, len(rows) // POINTS)
     points = np.stack([columns, rows], -1)[::step].astype(np.float32)
-    search = _Search(points, height, width)
-    rectangle = Fan("rectangle", _trimmed_box(points))
-    fans = {"rectangle": (rectangle.mask(height, width).sum(), rectangle)}
-    for kind in ("trapezoid", "sector"):
-        size, apex = search.run(kind, None)
+    fans = [(1.0, Fan("rectangle", _trimmed_box(points)))]
+    for kind, even, handicap in SHAPES:
+        search = _Search(kind, even, points, grid.area.shape)
+        size, fan = search.run(None)
         if middle is not None and 0 <= middle < full[1]:
-            column = (middle + 0.5) * width / full[1] - 0.5
-            aimed_size, aimed = search.run(kind, column)
-            if aimed_size <= 1.06 * size:
-                size, apex = aimed_size, aimed
-        fans[kind] = (size, search.fan(kind, apex, box))
-    handicap = {"rectangle": 1.0, "trapezoid": 1.05, "sector": 1.02}
-    kind = min(fans, key=lambda name: fans[name][0] * handicap[name])
-    fan = fans[kind][1]
-    if kind != "rectangle":
-        fan = _extended(fan, grid)
-    return _with_margin(fan)
+            aimed_size, aimed = search.run((middle + 0.5) * width / full[1] - 0.5)
+            if aimed_size <= AIMED * size:
+                fan = aimed
+        if np.isfinite(size):
+            fans.append((handicap, fan))
+    _, fan = min(fans, key=lambda pair: pair[0] * _cost(pair[1], grid))
+    return _with_margin(fan if fan.apex is None else _extended(fan, grid))
+
+
+def _cost(fan: Fan, grid: _Grid) -> float:
+    """Area, and more for marks inside that are far from any echo."""
+    inside = fan.mask(*grid.area.shape)
+    return float(inside.sum() + 4 * grid.foreign[inside].sum())
 
 
 class _Search:
     """Tries apexes, coarse to fine; the cost is the shape's area within the picture."""
 
-    def __init__(self, points: np.ndarray, height: int, width: int):
-        self.points, self.height, self.width = points, height, width
+    def __init__(self, kind: str, even: bool, points: np.ndarray, shape: tuple):
+        """`even`: both sides lean out by as much, as those of unsteered fans do."""
+        self.kind, self.even, self.points = kind, even, points
+        self.height, self.width = shape
         self.top = float(np.quantile(points[:, 1], TRIM))
         self.middle = float((points[:, 0].min() + points[:, 0].max()) / 2)
-        step = max(height, width) / CELLS
-        rows, columns = np.mgrid[0 : height - 1 : step, 0 : width - 1 : step]
+        step = max(shape) / CELLS
+        rows, columns = np.mgrid[0 : shape[0] - 1 : step, 0 : shape[1] - 1 : step]
         self.cells = np.stack([columns.ravel(), rows.ravel()], -1).astype(np.float32)
         self.cell = step * step
 
-    def run(self, kind: str, column: float | None) -> tuple[float, np.ndarray]:
-        """Area and apex of the smallest shape; its apex on `column` if given."""
+    def run(self, column: float | None) -> tuple[float, Fan]:
+        """Area and shape of the smallest; its apex on `column` if given."""
         side = max(self.height, self.width)
         centre = np.array([self.middle if column is None else column, np.log(side / 4)])
-        spread = np.array([0.3 * self.width, np.log(16.0)])
+        spread = np.array([0.4 * self.width, np.log(16.0)])
         counts = (9, 13)
         for _ in range(7):
             across = np.linspace(-1, 1, counts[0]) if column is None else np.zeros(1)
@@ -150,32 +177,41 @@ class _Search:
             tried = np.stack(np.meshgrid(across, ahead), -1).reshape(-1, 2) * spread
             tried = tried + centre
             apexes = np.stack([tried[:, 0], self.top - np.exp(tried[:, 1])], -1)
-            sizes = self.sizes(kind, apexes)
+            sizes = self.sizes(apexes)
             best = int(sizes.argmin())
             centre, spread = tried[best], spread * 0.4
             counts = (5, 5)
-        return float(sizes[best]), apexes[best]
+        return float(sizes[best]), self.fan(apexes[best])
 
-    def sizes(self, kind: str, apexes: np.ndarray) -> np.ndarray:
+    def sizes(self, apexes: np.ndarray) -> np.ndarray:
         """Area in grid cells of the shape that each apex needs to hold the points."""
-        slopes, reach = self.edges(kind, apexes)
-        slope, far = _polar(kind, apexes, self.cells)
+        slopes, reach = self.edges(apexes)
+        slope, far = _polar(self.kind, apexes, self.cells)
         inside = (slope >= slopes[:, :1]) & (slope <= slopes[:, 1:])
         inside &= (far >= reach[:, :1]) & (far <= reach[:, 1:])
-        return inside.sum(1) * self.cell
+        sizes = inside.sum(1) * self.cell
+        return np.where(np.abs(slopes).max(1) <= STEEPEST, sizes, np.inf)
 
-    def edges(self, kind: str, apexes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def edges(self, apexes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Slopes and reach; the trimmed points' share is added back outwards."""
-        slope, far = _polar(kind, apexes, self.points)
-        squared = far**2  # the area of a sector grows with the square of its radius
-        return _ends(slope), np.sqrt(np.maximum(_ends(squared), 0))
+        slope, far = _polar(self.kind, apexes, self.points)
+        slopes = _ends(slope)
+        if self.even:
+            steepest = np.abs(slopes).max(1)
+            slopes = np.stack([-steepest, steepest], -1)
+        # The area of a sector grows with the square of its radius.
+        return slopes, np.sqrt(np.maximum(_ends(far**2), 0))
 
-    def fan(self, kind: str, apex: np.ndarray, box: tuple[float, ...]) -> Fan:
-        """The shape that belongs to an apex."""
-        slopes, reach = self.edges(kind, apex[None])
+    def fan(self, apex: np.ndarray) -> Fan:
+        """The shape that belongs to an apex; cut where it has a flat bottom."""
+        slopes, reach = self.edges(apex[None])
+        bottom = float(self.points[:, 1].max())
+        height = bottom - float(self.points[:, 1].min())
+        if apex[1] + reach[0, 1] - bottom < FLAT * height:
+            bottom = self.height - 1.0
         return Fan(
-            kind,
-            (box[0], box[1], box[2], box[3]),
+            self.kind,
+            (0.0, 0.0, self.width - 1.0, bottom),
             (float(apex[0]), float(apex[1])),
             (float(slopes[0, 0]), float(slopes[0, 1])),
             (float(reach[0, 0]), float(reach[0, 1])),
@@ -209,55 +245,52 @@ def _trimmed_box(points: np.ndarray) -> tuple[float, float, float, float]:
 def _extended(fan: Fan, grid: _Grid) -> Fan:
     """Add beams and depths whose echoes are too faint to be dense.
 
-    Only where movement tells echoes from marks, and never over still marks. A sector
-    that is dark at one side (poor contact, a shadow) is completed to a symmetric one.
+    Never over marks.
     """
-    if not grid.moving:
-        return fan
-    step = 1.0
+    shape = grid.area.shape
     for edge in ("left", "right", "far", "near"):
-        for _ in range(64):
-            wider = _moved(fan, edge, step)
-            added = wider.mask(*grid.area.shape) & ~fan.mask(*grid.area.shape)
-            if added.sum() < 4 or grid.echo[added].mean() < FAINT:
+        for _ in range(2 * max(shape)):
+            wider = _moved(fan, edge, 1.0)
+            added = wider.mask(*shape) & ~fan.mask(*shape)
+            if added.sum() < 4 or grid.marks[added].mean() > MARKED:
                 break
-            if grid.marks[added].mean() > MARKED:
+            seen = grid.moving and grid.echo[added].mean() >= FAINT
+            if not seen and not (edge == "far" and _fills(fan, added, grid)):
                 break
             fan = wider
-    if fan.kind == "sector" and fan.slopes is not None:
-        steepest = max(abs(slope) for slope in fan.slopes)
-        even = replace(fan, slopes=(-steepest, steepest))
-        even = replace(even, box=_box_of(even, grid.area.shape))
-        added = even.mask(*grid.area.shape) & ~fan.mask(*grid.area.shape)
-        share = added.sum() / fan.mask(*grid.area.shape).sum()
-        # Less is only the fit's own uncertainty, more would be a steered sector.
-        if 0.05 <= share <= 0.25 and grid.marks[added].mean() <= MARKED:
-            fan = even
     return fan
+
+
+def _fills(fan: Fan, added: np.ndarray, grid: _Grid) -> bool:
+    """Whether a further depth is filled between the sides but not beside them."""
+    rows = np.nonzero(added.any(1))[0]
+    assert fan.slopes is not None  # noqa: S101
+    low, high = (
+        slope + sign * 0.06 for slope, sign in zip(fan.slopes, (-1, 1), strict=True)
+    )
+    wide = replace(fan, kind="trapezoid", slopes=(low, high), reach=(0, 1e9))
+    beside = ~replace(wide, box=(0, 0, 1e9, 1e9)).mask(*grid.area.shape)
+    beside[: rows.min()], beside[rows.max() + 1 :] = False, False
+    if beside.sum() < 4:
+        return False
+    inside = float(grid.faint[added].mean())
+    return inside >= 0.4 and grid.faint[beside].mean() <= 0.25 * inside
 
 
 def _moved(fan: Fan, edge: str, step: float) -> Fan:
     """The fan with one edge moved outwards by `step` cells (sides: at the far end)."""
     (left, right), (near, far) = fan.slopes or (0, 0), fan.reach or (0, 0)
-    box_left, box_top, box_right, box_bottom = fan.box
+    box_left, box_top, box_right, bottom = fan.box
     if edge == "left":
-        left, box_left = left - step / far, box_left - step
+        left -= step / far
     elif edge == "right":
-        right, box_right = right + step / far, box_right + step
+        right += step / far
     elif edge == "far":
-        far, box_bottom = far + step, box_bottom + step
+        far, bottom = far + step, bottom + step
     else:
-        near, box_top = max(near - step, 0), box_top - step
-    box = (box_left, box_top, box_right, box_bottom)
+        near = max(near - step, 0)
+    box = (box_left, box_top, box_right, bottom)
     return replace(fan, slopes=(left, right), reach=(near, far), box=box)
-
-
-def _box_of(fan: Fan, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
-    """The box of a sector whose sides may reach further out than the fit's."""
-    height, width = shape
-    open_ = replace(fan, box=(0, fan.box[1], width - 1, fan.box[3]))
-    columns = np.nonzero(open_.mask(height, width).any(0))[0]
-    return (float(columns.min()), fan.box[1], float(columns.max()), fan.box[3])
 
 
 def _with_margin(fan: Fan) -> Fan:
