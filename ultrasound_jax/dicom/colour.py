@@ -38,7 +38,10 @@ def _matrix(luma: float, chroma: float, black: float) -> np.ndarray:
     return np.column_stack([weights, -weights @ [black, 128, 128]])
 
 
-_MATRICES = {YBR: _matrix(1, 1, 0), YBR_PARTIAL: _matrix(255 / 219, 255 / 224, 16)}
+_MATRICES = {
+    YBR: _matrix(1.0, 1.0, 0.0),
+    YBR_PARTIAL: _matrix(255 / 219, 255 / 224, 16.0),
+}
 
 
 def stated_space(photometric: str, stream: Codestream | None) -> str:

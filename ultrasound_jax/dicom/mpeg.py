@@ -78,7 +78,7 @@ class Film:
         file = io.BufferedReader(_Pieces(self._stream, self._pieces))
         options = {"format_whitelist": _DEMUXERS}
         with av.open(
-            file, container_options=options, metadata_errors="replace"
+            file, "r", container_options=options, metadata_errors="replace"
         ) as container:
             if container.streams.video:
                 yield from container.decode(container.streams.video[0])
@@ -89,7 +89,7 @@ class _Pieces(io.RawIOBase):
 
     def __init__(self, stream: BoundedStream, pieces: Sequence[Piece]) -> None:
         self._stream, self._pieces, self._position = stream, pieces, 0
-        self._ends = np.cumsum([length for _, length in pieces]).tolist()
+        self._ends: list[int] = np.cumsum([length for _, length in pieces]).tolist()
 
     def readable(self) -> bool:
         return True
@@ -98,8 +98,8 @@ class _Pieces(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}.get(whence, self._ends[-1])
-        self._position = max(0, base + offset)
+        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}
+        self._position = max(0, bases.get(whence, self._ends[-1]) + offset)
         return self._position
 
     def readinto(self, buffer) -> int:  # pyright: ignore[reportMissingParameterType]

@@ -132,7 +132,11 @@ def open_source(path: Path, limits: Limits) -> Iterator[Source]:
                     setattr(dataset, keyword, meta[element])
         if not pixels:
             known = start or "SOPClassUID" in dataset
-            raise CineError("holds no pixel data" if known else "is not a DICOM file")
+            raise CineError(
+                "holds no pixel data, or ends before it"
+                if known
+                else "is not a DICOM file"
+            )
         if pixels[0] != "PixelData":
             raise CineError(f"holds {pixels[0]} pixels, allowed are whole numbers")
         yield Source(stream, dataset, syntax, little, *pixels[1:])
