@@ -7,11 +7,19 @@ import pytest
 
 from tests.dicom.test_labels import sheet
 from ultrasound_jax.dicom.__main__ import main
-from ultrasound_jax.dicom.clip_table import ClipSettings, cut, shown_frames
+from ultrasound_jax.dicom.clip_table import (
+    ClipSettings,
+    cut,
+    shown_frames,
+    stream_clips,
+)
+from ultrasound_jax.dicom.clips import clip_windows
+from ultrasound_jax.dicom.convert import schedule
 from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.index import IndexRow, write_index
 from ultrasound_jax.dicom.labels import LabelRow, read_sheet
 from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.timing import FrameTiming
 
 NATIVE = ClipSettings(rate=None)
 
@@ -139,6 +147,39 @@ def test_frames_of_varying_times_are_shown_when_they_were_taken():
 def test_a_video_without_a_rate_counts_as_30_hz():
     assert shown_frames(40, rate=30.0).tolist() == list(range(40))
     assert shown_frames(1, rate=30.0).tolist() == [0]
+
+
+@pytest.mark.parametrize("source", [12.5, 30.0, 47.3])
+@pytest.mark.parametrize("frames", [1, 2, 61])
+def test_labels_and_converted_clips_show_the_same_frames(frames, source):
+    for rate in (None, 10.0, 30.0):
+        order, _, _ = schedule(FrameTiming(source, "CineRate"), frames, rate)
+        shown = shown_frames(frames, rate=rate, source_rate=source)
+        np.testing.assert_array_equal(shown, order)
+    times = np.cumsum(np.random.default_rng(0).uniform(0.01, 0.1, frames))
+    timing = FrameTiming(source, "FrameTimeVector", times)
+    order, _, _ = schedule(timing, frames, 30.0)
+    shown = shown_frames(frames, rate=30.0, source_rate=source, times=times)
+    np.testing.assert_array_equal(shown, order)
+
+
+@pytest.mark.parametrize("rate", [None, 15.0, 60.0])
+def test_streamed_clips_are_those_of_the_whole_video(rate):
+    video = np.arange(50, dtype=np.uint8)[:, None, None].repeat(2, 1)
+    shown = shown_frames(50, rate=rate, source_rate=30.0)
+    windows = clip_windows(len(shown), 10, 8)
+    found = list(stream_clips(iter(video), shown, windows))
+    assert len(found) == len(windows)
+    for clip, (start, end) in zip(found, windows, strict=True):
+        np.testing.assert_array_equal(clip, video[shown][start:end])
+
+
+def test_a_video_that_ends_early_is_noticed():
+    windows = clip_windows(50, 10, 8)
+    clips = stream_clips(iter(np.zeros((21, 2, 2), np.uint8)), np.arange(50), windows)
+    assert len(next(clips)) == len(next(clips)) == 10
+    with pytest.raises(CineError, match="only 21 of 50 frames decode"):
+        next(clips)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ a clip's label asks which recorded frames the clip shows.
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from ultrasound_jax.dicom.clips import clip_step, clip_windows
 from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.findings import FINDINGS, NOTHING, PARTS, PATTERNS, SCORES
 from ultrasound_jax.dicom.frames import resample_times
+from ultrasound_jax.dicom.index import IndexRow
 from ultrasound_jax.dicom.labels import LabelRow
 from ultrasound_jax.types import UNKNOWN
 
@@ -105,7 +107,7 @@ def shown_frames(
     Raises:
         CineError: fewer times than frames, or times that do not increase.
     """
-    if rate is None or frames < 1:
+    if rate is None or frames < 2:
         return np.arange(max(0, frames))
     steady = source_rate or DEFAULT_RATE
     if times is None:
@@ -114,8 +116,35 @@ def shown_frames(
         raise CineError(f"{len(times)} frame times for a video of {frames} frames")
     else:
         stamps = np.asarray(times[:frames], np.float64)
-    seconds = 1 / steady if times is None or frames < 2 else None
-    return resample_times(stamps, rate, frame_seconds=seconds)
+    return resample_times(stamps, rate)
+
+
+def reason_against(
+    video: IndexRow,
+    row: LabelRow | None,
+    doubtful: LabelRow | None = None,
+    *,
+    blank: str = "skip",
+) -> str:
+    """Why a file of the index gives no clips, or "".
+
+    Args:
+        video: the file.
+        row: its labels, None if the sheet has none.
+        doubtful: its row in the sheet of frames to be ignored.
+        blank: `absent` takes a row without any mark or score as "nothing is there";
+            `skip` as "nobody has looked".
+    """
+    if not video.ok:
+        return video.reason or "skipped by the index"
+    if video.data_type != "video":
+        return "a still image"
+    if row is None:
+        return "no row in the labelling sheet"
+    unmarked = row.is_blank and (doubtful is None or doubtful.is_blank)
+    if unmarked and blank == "skip":
+        return "not annotated: neither a mark nor a score"
+    return ""
 
 
 def finding_masks(
@@ -212,9 +241,38 @@ def _score(
     return certain if present else NOTHING
 
 
-def clips_text(
-    clips: Iterable[tuple[Clip, str, float | None]],
-) -> str:
+def stream_clips(
+    frames: Iterable[np.ndarray],
+    shown: Int[np.ndarray, " t"],
+    windows: Sequence[tuple[int, int]],
+) -> Iterator[np.ndarray]:
+    """The frames of each window as they come; about one clip of them is in memory.
+
+    Args:
+        frames: the recorded frames, from the first.
+        shown: as `shown_frames` gives it; never goes back.
+        windows: half-open ranges of the resampled video, in order of start and end.
+
+    Raises:
+        CineError: the recording has fewer frames than the windows need.
+    """
+    repeats = np.bincount(shown)
+    held: dict[int, np.ndarray] = {}
+    waiting, seen = deque(windows), 0
+    for frame, count in zip(frames, repeats, strict=False):
+        for _ in range(count):
+            held[seen] = frame
+            seen += 1
+        while waiting and waiting[0][1] <= seen:
+            yield np.stack([held[place] for place in range(*waiting.popleft())])
+        first = waiting[0][0] if waiting else seen
+        held = {place: held[place] for place in held if place >= first}
+    if waiting:
+        recorded = shown[seen - 1] + 1 if seen else 0
+        raise CineError(f"only {recorded} of {len(repeats)} frames decode")
+
+
+def clips_text(clips: Iterable[tuple[Clip, str, float | None]]) -> str:
     """The table of clips as csv, from clips with their patient and frame rate."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -21,6 +21,7 @@ from ultrasound_jax.dicom.clip_table import (
     ClipSettings,
     clips_text,
     cut,
+    reason_against,
     shown_frames,
 )
 from ultrasound_jax.dicom.errors import CineError
@@ -153,7 +154,7 @@ def cut_all(
     for video in index:
         row = rows.get(video.video_id)
         doubtful = ignored.get(video.video_id)
-        reason = _why_not(video, row, doubtful, blank)
+        reason = reason_against(video, row, doubtful, blank=blank)
         if reason or row is None:
             cuts.skipped.append((video.video_id, reason))
             continue
@@ -168,21 +169,6 @@ def cut_all(
         cuts.clips += [(clip, video.patient_id, rate) for clip in clips]
         cuts.videos += 1
     return cuts
-
-
-def _why_not(
-    video: IndexRow, row: LabelRow | None, doubtful: LabelRow | None, blank: str
-) -> str:
-    if not video.ok:
-        return video.reason or "skipped by the index"
-    if video.data_type != "video":
-        return "a still image"
-    if row is None:
-        return "no row in the labelling sheet"
-    unmarked = row.is_blank and (doubtful is None or doubtful.is_blank)
-    if unmarked and blank == "skip":
-        return "not annotated: neither a mark nor a score"
-    return ""
 
 
 def _summary(out: str, cuts: Cuts) -> str:

@@ -1,0 +1,143 @@
+"""The clips that a labelled cine is cut into."""
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ultrasound_jax.datasets.lus_clips.layout import Item
+from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
+from ultrasound_jax.datasets.scale import Fact, Made, Skipped
+from ultrasound_jax.dicom.clean import plan_cleaning, prepare_frames
+from ultrasound_jax.dicom.clip_table import (
+    DEFAULT_RATE,
+    Clip,
+    cut,
+    pattern_frames,
+    shown_frames,
+    stream_clips,
+)
+from ultrasound_jax.dicom.clips import pad_tail
+from ultrasound_jax.dicom.decode import open_cine
+from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.dicom.findings import PATTERNS
+from ultrasound_jax.dicom.limits import Limits
+from ultrasound_jax.dicom.video import read_video
+from ultrasound_jax.types import UNKNOWN
+
+# The file is read while clips are written, so that its time is not only its own.
+LIMITS = dataclasses.replace(Limits(), seconds=3600.0)
+NO_SCALE = 0.0  # pixel_mm of a recording without calibration
+
+
+def cut_video(config: LusClipsConfig, item: Item) -> Iterator[Made]:
+    """The clips of one video, and a fact that the summary counts it by."""
+    name, clips, note = item.video.video_id, [], ""
+    try:
+        for clip, example in _clips(config, item):
+            clips.append(clip)
+            yield example["example_id"], example
+    except CineError as error:
+        # The message is for the metadata, where no file name may stand.
+        reason = str(error).removeprefix(f"{item.path}: ")
+        reason = reason.replace(item.path, "the file")
+        if not clips:
+            yield Skipped(name, reason)
+            return
+        note = f"{name}: {reason}; the clips before that are used"
+    yield Fact(
+        "video",
+        {
+            "video_id": name,
+            "patient_id": item.video.patient_id,
+            "labels": [clip.labels.tolist() for clip in clips],
+            "scores": [clip.score for clip in clips],
+            "note": note,
+        },
+    )
+
+
+def _clips(config: LusClipsConfig, item: Item) -> Iterator[tuple[Clip, dict[str, Any]]]:
+    video, settings = item.video, config.cutting
+    total = video.frames or 0
+    shown = shown_frames(
+        total,
+        rate=settings.rate,
+        source_rate=video.frame_rate,
+        times=None if item.times is None else np.array(item.times),
+    )
+    clips = cut(item.row, shown, settings, ignored=item.ignored, frames=total)
+    of_readers = [
+        None if row is None or row.is_blank else cut(row, shown, settings, frames=total)
+        for row in item.readers
+    ]
+    by_frame = pattern_frames(item.row, item.ignored, total)[shown]
+    rate = settings.rate or video.frame_rate or DEFAULT_RATE
+    windows = [(clip.start, clip.end) for clip in clips]
+    with _opened(config, item) as (frames, pixel_mm):
+        streamed = stream_clips(frames, shown, windows)
+        for place, (clip, pixels) in enumerate(zip(clips, streamed, strict=True)):
+            marks = by_frame[clip.start : clip.end]
+            if config.tail == "duplicate":
+                pixels = pad_tail(pixels, settings.length)
+                marks = np.pad(
+                    marks, ((0, settings.length - len(marks)), (0, 0)), "edge"
+                )
+            example = {
+                "clip": pixels[..., np.newaxis],
+                "labels": clip.labels,
+                "pattern_frames": marks,
+                "score": clip.score,
+                "example_id": clip.clip_id,
+                "video_id": video.video_id,
+                "patient_id": video.patient_id,
+                "study_id": video.study_id,
+                "start_frame": clip.start,
+                "source_start": clip.source_start,
+                "source_end": clip.source_end,
+                "frame_rate": rate,
+                "pixel_mm": pixel_mm,
+            }
+            for number, found in enumerate(of_readers, 1):
+                unknown = np.full(len(PATTERNS), UNKNOWN, np.int8)
+                labels = unknown if found is None else found[place].labels
+                example[f"labels_reader{number}"] = labels
+            yield clip, example
+
+
+@contextlib.contextmanager
+def _opened(
+    config: LusClipsConfig, item: Item
+) -> Iterator[tuple[Iterator[np.ndarray], float]]:
+    """Clean frames as they come, and mm a pixel."""
+    path = Path(item.path)
+    if path.suffix == ".avi":
+        yield _converted(path, config.size)
+        return
+    settings = config.cleaning
+    with open_cine(path, limits=LIMITS) as cine:
+        cleaning = plan_cleaning(cine, settings)
+        frames = prepare_frames(cine, settings, cleaning=cleaning)
+        yield frames, cleaning.out_mm[0] or NO_SCALE
+
+
+def _converted(path: Path, size: int) -> tuple[Iterator[np.ndarray], float]:
+    """Frames that `convert --to avi` has cleaned; its sidecar tells their scale."""
+    sidecar = path.with_suffix(".avi.json")
+    try:
+        about = json.loads(sidecar.read_bytes())
+        rows, columns = int(about["rows"]), int(about["columns"])
+        pixel_mm = float(about["mm_per_pixel_x"] or NO_SCALE)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CineError("no readable sidecar of `convert` is beside it") from error
+    if "source_frame_of_frame" in about:
+        raise CineError(
+            "it was converted to another frame rate, so that labels do not fit its "
+            "frames; allowed is `convert --rate native`"
+        )
+    frames = read_video(path, size).frames
+    return iter(frames), pixel_mm * max(rows, columns) / size

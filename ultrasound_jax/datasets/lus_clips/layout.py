@@ -1,0 +1,238 @@
+"""Where recordings and labels of a part lie, and which belong together.
+
+    <part>/index.csv   of `python -m ultrasound_jax.dicom index`, made from dicom/ if it
+                       is not there; index.sources.json is beside it, pseudonyms.json
+                       too or in the manual folder
+    <part>/dicom/      the recordings, or
+    <part>/avi/        what `convert --to avi` made of them
+    <part>/labels/     development: version1.csv and version2.csv (merged sheets; also
+                       ignore.csv), or the two annotators' own sheets
+                       temporal: expert.csv, reader_1.csv, reader_2.csv
+
+The part's folder is the manual one or a folder in it that is named after the part.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
+from ultrasound_jax.dicom import index_command
+from ultrasound_jax.dicom.clip_table import reason_against
+from ultrasound_jax.dicom.index import (
+    IndexRow,
+    read_frame_times,
+    read_index,
+    read_sources,
+    sources_path,
+)
+from ultrasound_jax.dicom.label_merge import merge
+from ultrasound_jax.dicom.labels import LabelRow
+from ultrasound_jax.dicom.sheet_rows import read_rows
+
+EXPERT, READERS = "expert.csv", ("reader_1.csv", "reader_2.csv")
+MERGED = {1: "version1.csv", 2: "version2.csv"}
+IGNORE = "ignore.csv"
+KEY = "pseudonyms.json"
+
+Rows = dict[str, LabelRow]
+Skip = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One video to be cut, with all that its clips need.
+
+    path: a DICOM file, or an AVI that `convert` made. times: seconds of each frame
+    where their intervals vary. readers: of the temporal part, None where a reader has
+    not looked.
+    """
+
+    path: str
+    video: IndexRow
+    times: tuple[float, ...] | None
+    row: LabelRow
+    ignored: LabelRow | None = None
+    readers: tuple[LabelRow | None, ...] = ()
+
+
+@dataclass
+class Labels:
+    """The sheets of a part, by video; `notes` is what merging them found."""
+
+    rows: Rows
+    ignored: Rows = field(default_factory=dict)
+    readers: tuple[Rows, ...] = ()
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def gather(
+    manual_dir: Path, config: LusClipsConfig, skip: Skip
+) -> tuple[list[Item], list[str]]:
+    """The videos to be cut, in the index's order, and notes about their labels.
+
+    `skip(name, reason)` is told of every file of the index that gives no clips and of
+    every label without a file.
+
+    Raises:
+        DatasetError: a folder or sheet is missing.
+        CineError: an index or a sheet is not one.
+    """
+    folder = find_part(manual_dir, config.part)
+    index_file = folder / "index.csv"
+    if not index_file.is_file():
+        _make_index(folder, index_file, manual_dir / KEY)
+    index = read_index(index_file)
+    paths = _recordings(folder, index_file)
+    labels = _labels(folder, index, config, _key_file(folder, manual_dir))
+    known = {video.video_id for video in index}
+    if not labels.rows.keys() & known:
+        raise DatasetError(
+            f"lus_clips {config.part}: none of {len(labels.rows)} labelled videos is "
+            "in the index; sheets that hold PatientIDs need its pseudonyms.json"
+        )
+    items = []
+    for video in index:
+        name = video.video_id
+        row, doubtful = labels.rows.get(name), labels.ignored.get(name)
+        reason = labels.dropped.get(name) or reason_against(video, row, doubtful)
+        if not reason and not (name in paths and paths[name].is_file()):
+            reason = "its recording is not there"
+        if reason or row is None:
+            skip(name, reason)
+            continue
+        times = read_frame_times(index_file, video)
+        readers = tuple(rows.get(name) for rows in labels.readers)
+        items.append(
+            Item(
+                str(paths[name]),
+                video,
+                None if times is None else tuple(times.tolist()),
+                row,
+                doubtful,
+                readers,
+            )
+        )
+    strangers = sorted((labels.rows.keys() | labels.dropped.keys()) - known)
+    if strangers:
+        # A sheet without pseudonyms would put its own names here.
+        labels.notes.append(f"{len(strangers)} labelled videos are not in the index")
+    return items, labels.notes
+
+
+def find_part(manual_dir: Path, part: str) -> Path:
+    """The folder with this part's labels.
+
+    Raises:
+        DatasetError: there is none.
+    """
+    for folder in (manual_dir / part, manual_dir):
+        if (folder / "labels").is_dir():
+            return folder
+    raise DatasetError(
+        f"lus_clips: no such folder: {manual_dir / part / 'labels'} nor "
+        f"{manual_dir / 'labels'}; the set's README shows what goes where"
+    )
+
+
+def _make_index(folder: Path, index_file: Path, key_file: Path) -> None:
+    """Runs `index` as its user would; what it keeps secret stays in the folder."""
+    if not (folder / "dicom").is_dir():
+        raise DatasetError(
+            f"lus_clips: neither {index_file} nor {folder / 'dicom'} to make it from"
+        )
+    parser = argparse.ArgumentParser()
+    index_command.add_arguments(parser)
+    words = [str(folder / "dicom"), "--out", str(index_file)]
+    # One key for both parts: a patient of both is the same patient.
+    words += ["--key-file", str(key_file)]
+    index_command.run(parser.parse_args(words))
+
+
+def _key_file(folder: Path, manual_dir: Path) -> str | None:
+    for path in (folder / KEY, manual_dir / KEY):
+        if path.is_file():
+            return str(path)
+    return None
+
+
+def _recordings(folder: Path, index_file: Path) -> dict[str, Path]:
+    if (folder / "avi").is_dir():
+        return {path.stem: path for path in sorted((folder / "avi").glob("*.avi"))}
+    if not sources_path(index_file).is_file():
+        raise DatasetError(
+            f"lus_clips: neither {folder / 'avi'} nor {sources_path(index_file)}, "
+            "which says where the DICOM files lie"
+        )
+    return read_sources(index_file)
+
+
+def _labels(
+    folder: Path, index: list[IndexRow], config: LusClipsConfig, key_file: str | None
+) -> Labels:
+    sheets = folder / "labels"
+
+    def read(path: Path) -> list[LabelRow]:
+        return read_rows(path, index=index, key_file=key_file)
+
+    if config.part == "temporal":
+        missing = [n for n in (EXPERT, *READERS) if not (sheets / n).is_file()]
+        if missing:
+            raise DatasetError(f"lus_clips: {sheets} lacks {', '.join(missing)}")
+        readers = tuple(_by_video(read(sheets / name)) for name in READERS)
+        return Labels(_by_video(read(sheets / EXPERT)), readers=readers)
+    if (sheets / MERGED[config.label_version]).is_file():
+        rows = _by_video(read(sheets / MERGED[config.label_version]))
+        if config.one_sided == "absent":
+            return Labels(rows)
+        if not (sheets / IGNORE).is_file():
+            raise DatasetError(
+                f"lus_clips: one_sided='ignore' needs {sheets / IGNORE}, which `labels "
+                "merge --ignore-out` writes"
+            )
+        return Labels(rows, _by_video(read(sheets / IGNORE)))
+    annotators = sorted(
+        path
+        for path in sheets.glob("*.csv")
+        if path.name not in (*MERGED.values(), IGNORE)
+    )
+    if len(annotators) != 2:
+        raise DatasetError(
+            f"lus_clips: {sheets} has no {MERGED[config.label_version]} and "
+            f"{len(annotators)} other sheets, allowed are the two annotators' sheets"
+        )
+    return _merged(read(annotators[0]), read(annotators[1]), config)
+
+
+def _merged(
+    first: list[LabelRow], second: list[LabelRow], config: LusClipsConfig
+) -> Labels:
+    """Version 1 or 2 of two annotators' sheets.
+
+    What their common frames cannot tell is left out of version 1, as the original's
+    authors did, unless the frames in question are ignored anyway.
+    """
+    both, ignore = config.label_version == 1, config.one_sided == "ignore"
+    merged = merge(
+        first,
+        second,
+        logic="and" if both else "or",
+        conflicts="drop" if both and not ignore else "keep",
+    )
+    dropped = {name: f"in the {side} sheet only" for name, side in merged.unpaired}
+    notes = []
+    for conflict in merged.conflicts:
+        reason = f"annotators in conflict: {conflict.reason}"
+        if not merged.kept_conflicts:
+            dropped[conflict.video_id] = reason
+        else:
+            notes.append(f"{conflict.video_id}: {reason}")
+    ignored = _by_video(merged.ignored) if ignore else {}
+    return Labels(_by_video(merged.rows), ignored, dropped=dropped, notes=notes)
+
+
+def _by_video(rows: Iterable[LabelRow]) -> Rows:
+    return {row.video_id: row for row in rows}
