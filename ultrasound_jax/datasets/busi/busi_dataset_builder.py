@@ -1,0 +1,117 @@
+"""BUSI (Al-Dhabyani et al. 2020): breast ultrasound with lesion masks, 3 classes."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+from ultrasound_jax.datasets.busi.duplicates import Duplicates, find_duplicates
+from ultrasound_jax.datasets.busi.files import CLASSES, PUBLISHED, list_pictures
+from ultrasound_jax.datasets.busi.record import make_record
+from ultrasound_jax.datasets.image_builder import (
+    SPLIT,
+    ImageBuilder,
+    ImageConfig,
+    checked_config,
+    find_root,
+)
+from ultrasound_jax.datasets.scale import Fact, Skipped
+
+FOLDER = "Dataset_BUSI_with_GT"
+
+
+@dataclass(kw_only=True)
+class BusiConfig(ImageConfig):
+    """drop_duplicates, drop_cross_label: see `Duplicates.dropped`."""
+
+    drop_duplicates: bool = False
+    drop_cross_label: bool = False
+
+
+class Builder(ImageBuilder):
+    """780 breast ultrasound images; near duplicates are one `patient_id`."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Get BUSI from https://scholar.cu.edu.eg/?q=afahmy/pages/dataset and give the "
+        f"folder that holds {FOLDER}: --manual_dir=DIR with DIR/{FOLDER}/"
+        "{benign,malignant,normal}."
+    )
+    CONFIG = BusiConfig
+    BUILDER_CONFIGS: ClassVar[list[BusiConfig]] = [
+        checked_config(BusiConfig, "busi", options)
+        for options in (
+            {},
+            {"size": 256},
+            {"size": 256, "drop_duplicates": True, "drop_cross_label": True},
+        )
+    ]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return self.image_info(
+            classes=CLASSES,
+            homepage="https://doi.org/10.1016/j.dib.2019.104863",
+            licence="Research use with citation; the authors name no licence",
+            more={"masks": np.int32, "calipers": np.int32},
+            metadata={
+                "duplicates": [],
+                "cross_label_duplicates": [],
+                "calipers": [],
+                "notes": [],
+            },
+        )
+
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Any]:
+        manual_dir = self.manual_folder(dl_manager)
+        places = (FOLDER, f"busi/{FOLDER}", ".")
+        root = find_root(manual_dir, places, CLASSES, dataset=self.name)
+        pictures, refused = list_pictures(root)
+        notes = _compare(Counter(picture.label for picture in pictures))
+        logging.info("busi: looking for near duplicates in %d images", len(pictures))
+        found = find_duplicates(pictures)
+        for name, reason in (*refused, *found.refused):
+            self.skip(name, reason)
+        kept = self._kept(found)
+        if self.info.metadata is not None:  # only its type says that it may be
+            self.info.metadata.update(found.as_metadata(), notes=notes)
+        make = partial(make_record, self.config.size)
+        return {SPLIT: self.examples(kept, make, ahead=2, unit="images")}
+
+    def _kept(self, found: Duplicates) -> list[Any]:
+        dropped = found.dropped(
+            repeated=self.config.drop_duplicates,
+            cross_label=self.config.drop_cross_label,
+        )
+        for place in sorted(dropped):
+            self.skip(found.pictures[place].name, dropped[place])
+        return [
+            picture
+            for place, picture in enumerate(found.pictures)
+            if place not in dropped
+        ]
+
+    def account(
+        self, facts: Sequence[Fact], skipped: Sequence[Skipped]
+    ) -> dict[str, Any]:
+        """Also lists the images with burned-in calipers."""
+        calipers = [fact.value for fact in facts if fact.name == "calipers"]
+        return {**super().account(facts, skipped), "calipers": calipers}
+
+
+def _compare(counts: Counter[str]) -> list[str]:
+    notes = [
+        f"{label}: {counts[label]} images, published are {published}"
+        for label, published in PUBLISHED.items()
+        if counts[label] != published
+    ]
+    for note in notes:
+        logging.warning("busi: %s", note)
+    return notes

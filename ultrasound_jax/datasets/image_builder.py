@@ -1,0 +1,229 @@
+"""What the builders of still images share: options, configs and the record."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import UInt8
+
+from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.scale import ScalableBuilder
+from ultrasound_jax.dicom.frames import letterbox
+
+SPLIT = "images"
+SIDES = range(8, 4097)  # pixels
+ALL_SIZES = 0
+Numbers = tuple[type, float, float]  # int or float, smallest and largest allowed
+Choices = Sequence[str]
+
+
+@dataclasses.dataclass(kw_only=True)
+class ImageConfig(tfds.core.BuilderConfig):
+    """How images are cut and sized; a subclass adds options of its own.
+
+    Two configs that differ in an option differ in their name. size: side of the square
+    that an image is fitted into with black margins, its aspect kept; 0 keeps every
+    image at its own size.
+    """
+
+    # Options that are not yes or no: what they may be, next to `size`.
+    ALLOWED: ClassVar[Mapping[str, Numbers | Choices]] = {}
+
+    size: int = ALL_SIZES
+
+
+class ImageBuilder(ScalableBuilder, skip_registration=True):
+    """A builder with one image a record; subclasses set `CONFIG` and read files."""
+
+    CONFIG: ClassVar[type[ImageConfig]] = ImageConfig
+
+    @classmethod
+    def make_config(cls, **options: Any) -> ImageConfig:
+        """The config of these options, those left out being the default's.
+
+        Raises:
+            DatasetError: an option is unknown or its value not allowed.
+        """
+        config = checked_config(cls.CONFIG, cls.name, options)
+        # TFDS takes a shipped config only as the very object that it ships.
+        shipped = {known.name: known for known in cls.BUILDER_CONFIGS}
+        return shipped.get(config.name, config)
+
+    @property
+    def config(self) -> Any:
+        """The options of this build: the `CONFIG` of the class.
+
+        Raises:
+            DatasetError: it was not made by `make_config`.
+        """
+        if not isinstance(self.builder_config, self.CONFIG):
+            raise DatasetError(
+                f"{self.name} config {self.builder_config!r}, allowed is what "
+                "make_config returns"
+            )
+        return self.builder_config
+
+    def image_info(
+        self,
+        *,
+        classes: Sequence[str],
+        homepage: str,
+        licence: str,
+        dtype: Any = np.uint8,
+        mask: bool = True,
+        label: bool = True,
+        more: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> tfds.core.DatasetInfo:
+        """The features of an image record and what is known of the set.
+
+        Args:
+            classes: names in the order of `labels`.
+            homepage: where the set is described.
+            licence: what may be done with it.
+            dtype: of `image`: uint8 grey values or int16 Hounsfield units.
+            mask: a record has `mask`, 0 and 1.
+            label: a record has one of the classes as `label` too.
+            more: features that only this set has.
+            metadata: what else `info.metadata` holds.
+        """
+        side = self.config.size or None
+        text = tfds.features.Text()
+        # Raw bytes: reading a record is then little more than a copy.
+        features = {
+            "image": tfds.features.Tensor(
+                shape=(side, side, 1), dtype=dtype, encoding="bytes"
+            ),
+            "labels": tfds.features.Tensor(shape=(len(classes),), dtype=np.int8),
+            **dict.fromkeys(("example_id", "image_id", "video_id", "patient_id"), text),
+            **(more or {}),
+        }
+        if label:
+            features["label"] = tfds.features.ClassLabel(names=list(classes))
+        if mask:
+            features["mask"] = tfds.features.Tensor(
+                shape=(side, side, 1), dtype=np.uint8, encoding="bytes"
+            )
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            metadata=tfds.core.MetadataDict(
+                classes=list(classes),
+                size=self.config.size,
+                licence=licence,
+                skipped=[],
+                **(metadata or {}),
+            ),
+            homepage=homepage,
+            license=licence,
+            supervised_keys=("image", "label" if label else "mask"),
+        )
+
+
+def identity(image_id: str, patient_id: str) -> dict[str, str]:
+    """The ids of an image record. An image is its own video of one frame."""
+    return {
+        "example_id": image_id,
+        "image_id": image_id,
+        "video_id": image_id,
+        "patient_id": patient_id,
+    }
+
+
+def one_hot(label: int, classes: int) -> np.ndarray:
+    """Labels int8 `k` of one class."""
+    return np.eye(classes, dtype=np.int8)[label]
+
+
+def fitted(
+    image: UInt8[np.ndarray, "h w"], size: int, *, nearest: bool = False
+) -> UInt8[np.ndarray, "H W 1"]:
+    """The image in a square of `size`, or as it is for 0; `nearest` for masks."""
+    if size:
+        how = cv2.INTER_NEAREST if nearest else None
+        image = letterbox(image, size, interpolation=how)
+    return image[..., np.newaxis]
+
+
+def find_root(
+    manual_dir: Path, places: Sequence[str], holds: Sequence[str], *, dataset: str
+) -> Path:
+    """The first of `places` below the manual folder that has one of `holds` in it.
+
+    Raises:
+        DatasetError: none has.
+    """
+    for place in places:
+        root = manual_dir / place
+        if any((root / name).is_dir() for name in holds):
+            return root
+    looked = " nor ".join(str(manual_dir / place) for place in places)
+    raise DatasetError(
+        f"{dataset}: none of the folders {', '.join(holds)} in {looked}; see the set's "
+        "README"
+    )
+
+
+def checked_config(
+    kind: type[ImageConfig], dataset: str, options: Mapping[str, Any]
+) -> Any:
+    """A config of `kind` whose name tells every option that is not the default's.
+
+    Raises:
+        DatasetError: an option is unknown or its value not allowed.
+    """
+    inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
+    defaults: dict[str, Any] = {
+        field.name: field.default
+        for field in dataclasses.fields(kind)
+        if field.name not in inherited
+    }
+    for key, value in options.items():
+        if key not in defaults:
+            allowed = ", ".join(defaults)
+            raise DatasetError(f"{dataset} has no option {key!r}, allowed: {allowed}")
+        _check(kind, dataset, key, value, defaults[key])
+    chosen: dict[str, Any] = {
+        key: type(default)(options.get(key, default))
+        for key, default in defaults.items()
+    }
+    words = [
+        _word(key, value)
+        for key, value in chosen.items()
+        if key != "size" and value != defaults[key]
+    ]
+    size = f"{chosen['size']}px" if chosen["size"] else "all_sizes"
+    told = ", ".join(f"{key}={value}" for key, value in chosen.items())
+    return kind(name="_".join([size, *words]), description=told, **chosen)
+
+
+def _check(
+    kind: type[ImageConfig], dataset: str, key: str, value: Any, default: Any
+) -> None:
+    allowed: Any = kind.ALLOWED.get(key)
+    if key == "size":
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        fine = whole and (value == ALL_SIZES or value in SIDES)
+        said = f"0 (all sizes) or {SIDES[0]} to {SIDES[-1]}"
+    elif isinstance(default, bool):
+        fine, said = isinstance(value, bool), "True or False"
+    elif isinstance(allowed, tuple) and isinstance(allowed[0], type):
+        number, low, high = allowed
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        fine = is_number and low <= value <= high and number(value) == value
+        said = f"a {'whole ' if number is int else ''}number from {low} to {high}"
+    else:
+        fine, said = value in allowed, ", ".join(allowed)
+    if not fine:
+        raise DatasetError(f"{dataset} {key}={value!r}, allowed: {said}")
+
+
+def _word(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return key if value else f"no_{key}"
+    if isinstance(value, str):
+        return value
+    return f"{key}{value:g}".replace(".", "p").replace("-", "minus")
