@@ -55,7 +55,12 @@ def start(*args, devices=1):
 
 
 def finish(process, seconds=300):
-    out, err = process.communicate(timeout=seconds)
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"not done in {seconds} s: {out}\n{err}") from None
     return process.returncode, out, err
 
 

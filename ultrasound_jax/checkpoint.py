@@ -27,7 +27,11 @@ class CheckpointError(UltrasoundError):
 
 
 class Checkpoints:
-    """A run's checkpoints: `latest`, the last two states, and `best`, the two best."""
+    """A run's checkpoints: `latest`, the last two states, and `best`, the two best.
+
+    One save is under way at a time: Orbax numbers its signals between processes by one
+    counter, so that two at once take each other's and fail.
+    """
 
     def __init__(self, folder: Path, *, say: Callable[[str], None] = print) -> None:
         self._latest = _Series(Path(folder) / "latest", keep=2, say=say)
@@ -45,11 +49,12 @@ class Checkpoints:
 
         The best weights that the state knows of are on disk before it is.
         """
-        self._best.wait()
+        self.wait()
         self._latest.save(step, state, host)
 
     def save_best(self, step: int, weights: ArrayTree) -> None:
         """Starts saving the weights to evaluate."""
+        self.wait()
         self._best.save(step, weights, {})
 
     def wait(self) -> None:

@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int | None:
         steps.use_compilation_cache(config.compilation_cache)
         MODES[MODE.value](config, workdir)
     except (UltrasoundError, OSError) as error:
-        return refuse(error)
+        return sharding.leave(refuse(error))
     return None
 
 
