@@ -19,7 +19,8 @@ class ExampleTable:
 
     Labels are 1 present, 0 absent, -1 not annotated. `patient_id` is the unit that
     splits never divide, so it must not be empty. `data_hash` names the content, pixels
-    included; a manifest is bound to it.
+    included; a manifest is bound to it. `study_id` and `pixel_hash` are empty where
+    they are not known; examples of equal `pixel_hash` show exactly the same.
 
     Raises:
       SplitError: columns of different lengths, an id twice or empty, a video of two
@@ -33,13 +34,18 @@ class ExampleTable:
     classes: tuple[str, ...]
     data_hash: str
     dataset: str = ""
+    study_id: tuple[str, ...] = field(default=(), repr=False)
+    pixel_hash: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         shape = (len(self.example_id), len(self.classes))
         if self.labels.shape != shape:
             raise SplitError(f"labels are {self.labels.shape}, not {shape}")
-        for name in ("video_id", "patient_id"):
-            if len(getattr(self, name)) != shape[0]:
+        for name in ("video_id", "patient_id", "study_id", "pixel_hash"):
+            allowed = (
+                {shape[0]} if name in ("video_id", "patient_id") else {0, shape[0]}
+            )
+            if len(getattr(self, name)) not in allowed:
                 raise SplitError(
                     f"{len(getattr(self, name))} {name}s for {shape[0]} examples"
                 )

@@ -3,7 +3,7 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,8 @@ class Manifest:
 
         Raises:
           SplitError: made for other data or classes, an unknown, repeated or missing
-            id, a patient on two sides, an empty part, or counts that do not hold.
+            id, a patient or study on two sides, the same pixels on two sides, an empty
+            part, or counts that do not hold.
         """
         if self.data_hash != table.data_hash:
             raise SplitError(
@@ -109,6 +110,7 @@ class Manifest:
             )
         self._check_examples(table)
         self._check_patients(table)
+        self._check_leaks(table)
         for name, rows in self._rows(table).items():
             if name in self.counts and self.counts[name] != count_part(table, rows):
                 raise SplitError(f"manifest's counts of part {name} are not the data's")
@@ -169,6 +171,27 @@ class Manifest:
             _refuse(
                 f"patients listed wrongly in part {name}", astray ^ {*part.patients}
             )
+
+    def _check_leaks(self, table: ExampleTable) -> None:
+        part = {e: n for n, p in self.parts.items() for e in p.examples}
+        sides = [part[example] for example in table.example_id]
+        _refuse("studies on two sides of the manifest", crossing(table.study_id, sides))
+        for same in crossing(table.pixel_hash, sides):
+            shown = [i for i, name in enumerate(table.pixel_hash) if name == same]
+            places = ", ".join(
+                f"{table.example_id[i]} in {sides[i]}" for i in shown[:4]
+            )
+            raise SplitError(
+                f"examples on two sides show exactly the same: {places}; see "
+                f"python -m ultrasound_jax.data.audit {table.dataset.split('/')[0]}"
+            )
+
+
+def crossing(names: Sequence[str], sides: Sequence[str]) -> set[str]:
+    """Returns the names that stand on more than one side; empty ones are no names."""
+    side: dict[str, str] = {}
+    pairs = zip(names, sides, strict=bool(names))
+    return {n for n, s in pairs if n and side.setdefault(n, s) != s}
 
 
 def count_part(table: ExampleTable, rows: np.ndarray) -> dict[str, Any]:

@@ -4,23 +4,18 @@ Pixels are copied once on their way to a batch: an ArrayRecord is read as bytes,
 clip is a view of them, and `ClipSource.load` writes it into the batch's own array.
 """
 
-import contextlib
-import csv
-import hashlib
 import importlib
-import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ultrasound_jax.data.examples import ExampleTable
+from ultrasound_jax.data.table_file import read_table
 from ultrasound_jax.types import ClipBatch, UltrasoundError
 
-SPLIT = "clips"
-TABLE_FILE = "example_table.csv"
+# Split of a built dataset: the feature that holds its pixels.
+PIXELS = {"clips": "clip", "images": "image"}
 
 
 class SourceError(UltrasoundError):
@@ -55,8 +50,12 @@ def prepare(
     data_dir: str = "",
     manual_dir: str = "",
     say: Callable[[str], None] = print,
+    flag: str = "--config.data.manual_dir",
 ) -> None:
-    """Builds the dataset unless it is there; says so when it does."""
+    """Builds the dataset unless it is there; says so when it does.
+
+    `flag` is what a user gives the folder of their files with.
+    """
     builder = _builder(name, options, data_dir)
     if builder.is_prepared():
         return
@@ -64,9 +63,8 @@ def prepare(
 
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and not manual_dir:
         raise SourceError(
-            f"dataset {name} is built from files of yours: give "
-            "--config.data.manual_dir=DIR, as ultrasound_jax/datasets/"
-            f"{name}/README.md says"
+            f"dataset {name} is built from files of yours: give {flag}=DIR, as "
+            f"ultrasound_jax/datasets/{name}/README.md says"
         )
     say(f"dataset {builder.info.full_name} is not there: building {builder.data_dir}")
     manual = str(Path(manual_dir).expanduser().absolute()) if manual_dir else None
@@ -78,35 +76,68 @@ def prepare(
 def open_source(
     name: str, *, options: Mapping[str, Any], data_dir: str = ""
 ) -> "ClipSource":
-    """Opens a built dataset; raises SourceError where it is not built."""
+    """Opens a built dataset of clips; raises SourceError where it is not built."""
+    return ClipSource(_built(name, options, data_dir))
+
+
+def open_records(
+    name: str, *, options: Mapping[str, Any], data_dir: str = ""
+) -> "RecordSource":
+    """Opens a built dataset of clips or images; raises SourceError as `open_source`."""
+    return RecordSource(_built(name, options, data_dir))
+
+
+def _built(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
     builder = _builder(name, options, data_dir)
     if not builder.is_prepared():
         raise SourceError(f"dataset {builder.info.full_name} is not built")
-    return ClipSource(builder)
+    return builder
 
 
-class ClipSource:
-    """The clips of one built dataset, read by their place.
+class RecordSource:
+    """The examples of one built dataset, whatever they are.
 
-    `table` has ids and labels of all clips without their pixels; `clip_shape` is
-    `(frames, height, width, 1)` with the nominal length that batches are padded to;
-    `records` is TFDS's own random access to whole records.
+    `table` has ids, labels and pixel hashes of all without their pixels; `records` is
+    TFDS's own random access to whole records, whose feature `pixels` is the picture.
     """
 
     def __init__(self, builder: Any) -> None:
         self.name: str = builder.info.full_name
+        splits = [split for split in PIXELS if split in builder.info.splits]
+        if not splits:
+            raise SourceError(
+                f"{self.name} has the splits {', '.join(builder.info.splits)}; one of "
+                f"{', '.join(PIXELS)} is needed"
+            )
+        self.pixels = PIXELS[splits[0]]
         metadata = builder.info.metadata
-        self.classes = tuple(str(c) for c in metadata["classes"])
-        size = int(metadata["size"])
-        self.clip_shape = (int(metadata["clip_frames"]), size, size, 1)
-        self.records = builder.as_data_source(split=SPLIT)
-        path = Path(builder.data_dir) / TABLE_FILE
-        columns = 3 + len(self.classes)
-        text = _read_or_scan(self.records, path, columns)
-        self.table = _parse_table(text, self.classes, self.name)
+        labelled = "labels" in builder.info.features
+        self.classes = tuple(str(c) for c in metadata["classes"] if labelled)
+        self.records = builder.as_data_source(split=splits[0])
+        self.table = read_table(
+            self.records,
+            Path(builder.data_dir),
+            pixels=self.pixels,
+            classes=self.classes,
+            name=self.name,
+        )
 
     def __len__(self) -> int:
         return len(self.table.example_id)
+
+
+class ClipSource(RecordSource):
+    """Clips as batches; `clip_shape` is `(frames, height, width, 1)` with the nominal
+    length that batches are padded to.
+    """
+
+    def __init__(self, builder: Any) -> None:
+        super().__init__(builder)
+        if self.pixels != "clip":
+            raise SourceError(f"{self.name} holds single images, not clips")
+        metadata = builder.info.metadata
+        size = int(metadata["size"])
+        self.clip_shape = (int(metadata["clip_frames"]), size, size, 1)
 
     def load(self, indices: Sequence[int] | np.ndarray) -> ClipBatch:
         """Reads clips into a new batch; an index of -1 gives a filling row."""
@@ -127,52 +158,3 @@ class ClipSource:
             clip[row, : length[row]] = frames
             labels[row] = record["labels"]
         return ClipBatch(clip=clip, length=length, labels=labels, index=indices)
-
-
-def _read_or_scan(records: Any, cache: Path, columns: int) -> str:
-    """Returns ids, labels and the content's hash, from the cache if it is there."""
-    if cache.is_file():
-        text = cache.read_text()
-        rows = list(csv.reader(io.StringIO(text)))[1:]
-        if len(rows) == len(records) and {len(row) for row in rows} == {columns}:
-            return text
-    text = _scan(records)
-    temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
-    # A read-only dataset is scanned at every start.
-    with contextlib.suppress(OSError):
-        temporary.write_text(text)
-        temporary.replace(cache)
-    return text
-
-
-def _scan(records: Any) -> str:
-    content = hashlib.sha256()
-    out = io.StringIO()
-    rows = csv.writer(out)
-    for i in range(len(records)):
-        record = records[i]
-        ids = [_text(record[k]) for k in ("example_id", "video_id", "patient_id")]
-        content.update("\0".join(ids).encode())
-        content.update(np.ascontiguousarray(record["labels"]).tobytes())
-        content.update(np.ascontiguousarray(record["clip"]).tobytes())
-        rows.writerow([*ids, *(int(x) for x in record["labels"])])
-    return f"{content.hexdigest()}\n{out.getvalue()}"
-
-
-def _parse_table(text: str, classes: tuple[str, ...], name: str) -> ExampleTable:
-    data_hash, _, body = text.partition("\n")
-    rows = list(csv.reader(io.StringIO(body)))
-    labels = np.array([[int(x) for x in row[3:]] for row in rows], np.int8)
-    return ExampleTable(
-        example_id=tuple(row[0] for row in rows),
-        video_id=tuple(row[1] for row in rows),
-        patient_id=tuple(row[2] for row in rows),
-        labels=labels.reshape(len(rows), len(classes)),
-        classes=classes,
-        data_hash=data_hash,
-        dataset=name,
-    )
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -20,11 +20,12 @@ def make_manifest(
 ) -> Manifest:
     """Splits patients into a test part and `folds` folds of equal size.
 
-    Each part gets its share of examples, of patients and, for each class, of positive
-    examples and of patients with a positive. Before any of that, each part gets a
-    patient with a positive and a patient with a negative of each class, wherever there
-    are enough such patients. The result depends on ids, labels and `seed`, not on the
-    order of the rows.
+    Patients with an example or a study in common, exact to the pixel, stay together as
+    if they were one. Each part gets its share of examples, of patients and, for each
+    class, of positive examples and of patients with a positive. Before any of that,
+    each part gets a patient with a positive and a patient with a negative of each
+    class, wherever there are enough such patients. The result depends on ids, labels,
+    equal pixels and `seed`, not on the order of the rows.
 
     Args:
       table: the examples.
@@ -45,7 +46,8 @@ def make_manifest(
     shares = [(1 - test_fraction) / folds] * folds
     if test_fraction > 0:
         names, shares = [TEST, *names], [test_fraction, *shares]
-    patients, inverse = np.unique(np.array(table.patient_id), return_inverse=True)
+    units = np.array(_units(table))
+    patients, inverse = np.unique(units, return_inverse=True)
     if len(patients) < len(names):
         raise SplitError(
             f"{len(patients)} patients cannot fill {len(names)} parts "
@@ -53,6 +55,26 @@ def make_manifest(
         )
     parts = stratify(_problem(table, inverse, np.array(shares)), seed=seed)
     return _manifest(table, names, parts[inverse], seed)
+
+
+def _units(table: ExampleTable) -> list[str]:
+    """The patient of each example, or the first of those who cannot be told apart."""
+    parents = {patient: patient for patient in table.patient_id}
+
+    def root(patient: str) -> str:
+        while parents[patient] != patient:
+            patient = parents[patient]
+        return patient
+
+    owner: dict[tuple[str, str], str] = {}
+    for kind in ("study_id", "pixel_hash"):
+        names = getattr(table, kind)
+        for name, patient in zip(names, table.patient_id, strict=bool(names)):
+            if name:
+                known = owner.setdefault((kind, name), patient)
+                low, high = sorted((root(known), root(patient)))
+                parents[high] = low
+    return [root(patient) for patient in table.patient_id]
 
 
 def _problem(

@@ -1,0 +1,105 @@
+"""The example table of a built dataset, scanned once and kept beside it.
+
+The first line is the hash of all content; then one line an example: its ids, the hash
+of its pixels, its labels.
+"""
+
+import contextlib
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ultrasound_jax.data.examples import ExampleTable
+
+TABLE_FILE = "example_table.csv"
+IDS = ("example_id", "video_id", "patient_id", "study_id")
+_BEFORE_LABELS = len(IDS) + 1
+_HASH_DIGITS = 16
+
+
+def read_table(
+    records: Any, folder: Path, *, pixels: str, classes: Sequence[str], name: str
+) -> ExampleTable:
+    """Returns the table of a dataset's records, from its file if that is there.
+
+    A file of another number of records or columns is written anew.
+    """
+    path = folder / TABLE_FILE
+    columns = _BEFORE_LABELS + len(classes)
+    text = path.read_text() if path.is_file() else ""
+    rows = list(csv.reader(io.StringIO(text)))[1:]
+    if len(rows) != len(records) or {len(row) for row in rows} != {columns}:
+        text = _scan(records, pixels, len(classes))
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        # A read-only dataset is scanned at every start.
+        with contextlib.suppress(OSError):
+            temporary.write_text(text)
+            temporary.replace(path)
+    return _parse(text, tuple(classes), name)
+
+
+def text_of(value: bytes | str) -> str:
+    """A text feature as TFDS gives it, or plain text."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def pixel_hash(pixels: np.ndarray) -> str:
+    """Names a picture by its shape and values; empty for one that shows nothing.
+
+    All-black frames are no evidence that two examples have one origin.
+    """
+    if pixels.size == 0 or (pixels == pixels.flat[0]).all():
+        return ""
+    content = hashlib.sha256(f"{pixels.dtype} {pixels.shape} ".encode())
+    content.update(pixels.tobytes())
+    return content.hexdigest()[:_HASH_DIGITS]
+
+
+def _scan(records: Any, pixels: str, classes: int) -> str:
+    content = hashlib.sha256()
+    out = io.StringIO()
+    rows = csv.writer(out)
+    for i in range(len(records)):
+        record = records[i]
+        ids = [text_of(record[k]) if k in record else "" for k in IDS]
+        labels = record["labels"] if classes else np.zeros(0, np.int8)
+        _add(content, record, pixels, ids)
+        rows.writerow([*ids, pixel_hash(record[pixels]), *(int(x) for x in labels)])
+    return f"{content.hexdigest()}\n{out.getvalue()}"
+
+
+def _add(content: Any, record: Mapping[str, Any], pixels: str, ids: list[str]) -> None:
+    given = [one for name, one in zip(IDS, ids, strict=True) if name in record]
+    content.update("\0".join(given).encode())
+    if "labels" in record:
+        content.update(record["labels"].tobytes())
+    if pixels != "clip":  # images have sizes of their own, and masks
+        content.update(str(record[pixels].shape).encode())
+    for name in (pixels, "mask"):
+        if name in record:
+            content.update(record[name].tobytes())
+
+
+def _parse(text: str, classes: tuple[str, ...], name: str) -> ExampleTable:
+    data_hash, _, body = text.partition("\n")
+    rows = list(csv.reader(io.StringIO(body)))
+    labels = [[int(x) for x in row[_BEFORE_LABELS:]] for row in rows]
+    columns = [tuple(row[k] for row in rows) for k in range(_BEFORE_LABELS)]
+    example_id, video_id, patient_id, study_id, pixel_hashes = columns
+    return ExampleTable(
+        example_id=example_id,
+        video_id=video_id,
+        patient_id=patient_id,
+        labels=np.array(labels, np.int8).reshape(len(rows), len(classes)),
+        classes=classes,
+        data_hash=data_hash,
+        dataset=name,
+        study_id=study_id,
+        pixel_hash=pixel_hashes,
+    )
