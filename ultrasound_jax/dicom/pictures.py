@@ -179,8 +179,8 @@ class Pictures:
         Raises:
             CineError: it is damaged or of another kind than the first.
         """
-        stream = self._codestream(stored)
         try:
+            stream = self._codestream(stored)
             if stream is not None and self._luma_is_enough(stream):
                 stream = dataclasses.replace(stream, samples=1)
                 return codecs.decode(codecs.LUMA, stored, stream, self.layout)
