@@ -160,7 +160,7 @@ def _convert(cine: Cine, job: Job) -> dict[str, Any]:
             f"{order[counted.count - 1] + 1 if counted.count else 0} decode"
         )
     fields = _fields(cine, job, cleaning, order[: counted.count], rate)
-    fields["notes"] = notes + fields["notes"]
+    fields["notes"] = [*cine.notes, *notes, *fields["notes"]]
     fields |= {"rows": counted.shape[0], "columns": counted.shape[1], "files": files}
     sidecar.write_sidecar(job.sidecar_path, fields)
     return summary(fields)

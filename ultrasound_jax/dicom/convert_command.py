@@ -256,7 +256,7 @@ def report(table: Sequence[dict[str, Any]], earlier: int) -> list[str]:
 
 def _write_table(path: Path, table: Sequence[dict[str, Any]]) -> None:
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, list[str](COLUMNS), restval="", lineterminator="\n")
     writer.writeheader()
     for row in table:
         joined = {k: "; ".join(v) if isinstance(v, list) else v for k, v in row.items()}

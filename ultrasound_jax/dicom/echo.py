@@ -50,18 +50,23 @@ def find_echoes(moments: Moments) -> Echoes:
     textured = visible & ~_flat(moments, background)
     moves = textured & (moments.spread >= FLICKER + 0.01 * moments.mean)
     moving = moments.frames > 1 and float(moves.mean()) >= MOVING_SHARE
-    if moving:
-        return Echoes(moves, _dense_area(moves, 0.02), background, True)
     lettered = _lettered(moments, background)
-    core = _dense_area(textured & ~lettered, 0.15)
+    solid = _dense_area(textured & ~lettered, 0.15)
+    if moving:
+        # Skin and near field may stand still: what is solid beside echoes is echo.
+        area = _dense_area(moves, 0.02)
+        area |= solid & _widened(area, 0.03)
+        return Echoes(moves, area, background, True)
     # The edges of bright tissue look like letters too: they are given back.
-    side = (
-        2 * round(0.6 * _window(textured.shape) * max(core.shape) / max(textured.shape))
-        + 3
-    )
-    near = cv2.dilate(core.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
+    near = _widened(solid, 0.6 * _window(textured.shape) / max(textured.shape))
     area = near & _dense_area(textured, 0.15)
     return Echoes(textured, area, background, False)
+
+
+def _widened(area: np.ndarray, share: float) -> np.ndarray:
+    """An area and its surroundings, as a share of the picture's longest side."""
+    side = 2 * round(share * max(area.shape)) + 3
+    return cv2.dilate(area.astype(np.uint8), np.ones((side, side), np.uint8)) > 0
 
 
 def _background(moments: Moments) -> int:

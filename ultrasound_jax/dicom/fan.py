@@ -51,15 +51,17 @@ class Fan:
 
         Sectors stay sectors only if both factors are nearly the same.
         """
-        place = lambda px, py: ((px + 0.5) * x - 0.5, (py + 0.5) * y - 0.5)  # noqa: E731
-        left, top = place(*self.box[:2])
-        right, bottom = place(*self.box[2:])
+
+        def place(across: float, down: float) -> tuple[float, float]:
+            return (across + 0.5) * x - 0.5, (down + 0.5) * y - 0.5
+
+        slopes, reach = self.slopes, self.reach
         return Fan(
             self.kind,
-            (left, top, right, bottom),
+            (*place(*self.box[:2]), *place(*self.box[2:])),
             None if self.apex is None else place(*self.apex),
-            None if self.slopes is None else tuple(s * x / y for s in self.slopes),
-            None if self.reach is None else tuple(r * y for r in self.reach),
+            None if slopes is None else (slopes[0] * x / y, slopes[1] * x / y),
+            None if reach is None else (reach[0] * y, reach[1] * y),
             tuple(place(*corner) for corner in self.corners),
         )
 
@@ -76,7 +78,7 @@ class Fan:
 
 def whole(height: int, width: int) -> Fan:
     """The shape that masks nothing."""
-    return Fan("whole", (0, 0, width - 1, height - 1))
+    return Fan("whole", (0.0, 0.0, width - 1.0, height - 1.0))
 
 
 def _inside_hull(

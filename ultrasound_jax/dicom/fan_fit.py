@@ -26,9 +26,9 @@ MARKED = 0.02  # share of still marks that stops it
 # rectangle. Steered fans are rare, shadowed ones that only look so are not.
 SHAPES = (
     ("sector", True, 1.04),
-    ("trapezoid", True, 1.06),
+    ("trapezoid", True, 1.04),
     ("sector", False, 1.3),
-    ("trapezoid", False, 1.25),
+    ("trapezoid", False, 1.3),
 )
 STEEPEST = 3.8  # dx / dy of a side: 75 degrees, as endocavitary probes have
 AIMED = 1.15  # how much larger a fan around the header's middle may be
@@ -268,8 +268,8 @@ def _fills(fan: Fan, added: np.ndarray, grid: _Grid) -> bool:
     low, high = (
         slope + sign * 0.06 for slope, sign in zip(fan.slopes, (-1, 1), strict=True)
     )
-    wide = replace(fan, kind="trapezoid", slopes=(low, high), reach=(0, 1e9))
-    beside = ~replace(wide, box=(0, 0, 1e9, 1e9)).mask(*grid.area.shape)
+    wide = replace(fan, kind="trapezoid", slopes=(low, high), reach=(0.0, 1e9))
+    beside = ~replace(wide, box=(0.0, 0.0, 1e9, 1e9)).mask(*grid.area.shape)
     beside[: rows.min()], beside[rows.max() + 1 :] = False, False
     if beside.sum() < 4:
         return False
@@ -279,7 +279,7 @@ def _fills(fan: Fan, added: np.ndarray, grid: _Grid) -> bool:
 
 def _moved(fan: Fan, edge: str, step: float) -> Fan:
     """The fan with one edge moved outwards by `step` cells (sides: at the far end)."""
-    (left, right), (near, far) = fan.slopes or (0, 0), fan.reach or (0, 0)
+    (left, right), (near, far) = fan.slopes or (0.0, 0.0), fan.reach or (0.0, 0.0)
     box_left, box_top, box_right, bottom = fan.box
     if edge == "left":
         left -= step / far
@@ -288,7 +288,7 @@ def _moved(fan: Fan, edge: str, step: float) -> Fan:
     elif edge == "far":
         far, bottom = far + step, bottom + step
     else:
-        near = max(near - step, 0)
+        near = max(near - step, 0.0)
     box = (box_left, box_top, box_right, bottom)
     return replace(fan, slopes=(left, right), reach=(near, far), box=box)
 

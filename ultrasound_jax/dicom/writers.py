@@ -14,6 +14,8 @@ import av
 import av.error
 import cv2
 import numpy as np
+from av.codec.context import Flags
+from av.container import OutputContainer
 from jaxtyping import UInt8
 
 from ultrasound_jax.dicom.errors import CineError
@@ -21,6 +23,7 @@ from ultrasound_jax.dicom.runs import write_whole
 
 CODECS = ("ffv1", "mjpeg")
 _PIXELS = {("ffv1", 2): "gray", ("ffv1", 3): "bgr0"}
+_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 _QUALITY = 2  # of MJPEG: 2 is the best that FFmpeg offers, 31 the worst
 
 
@@ -88,15 +91,18 @@ def _encode(path: Path, frames: Iterable[np.ndarray], rate: float, codec: str) -
     return written
 
 
-def _stream(container, frame: np.ndarray, rate: float, codec: str):  # noqa: ANN202
-    stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(10_000))
+def _stream(
+    container: OutputContainer, frame: np.ndarray, rate: float, codec: str
+) -> av.VideoStream:
+    stream = container.add_stream(codec, Fraction(rate).limit_denominator(10_000))
+    assert isinstance(stream, av.VideoStream)  # noqa: S101
     stream.height, stream.width = frame.shape[:2]
     stream.pix_fmt = _PIXELS.get((codec, frame.ndim), "yuvj420p")
     context = stream.codec_context
-    context.flags |= int(av.codec.context.Flags.bitexact)
+    context.flags |= int(Flags.bitexact)
     if codec == "mjpeg":
         context.qmin, context.qmax = _QUALITY, _QUALITY
-        context.color_range = 2
+        context.color_range = _FULL_RANGE
     else:
         context.gop_size = 1  # every frame can be read by itself
     return stream
@@ -109,10 +115,12 @@ def _video_frame(
     name = "gray" if frame.ndim == 2 else "rgb24"
     picture = av.VideoFrame.from_ndarray(frame, format=name)
     if picture.format.name != stream.pix_fmt:
-        wide = {"src_color_range": 2, "dst_color_range": 2} if codec == "mjpeg" else {}
-        picture = picture.reformat(format=stream.pix_fmt, **wide)
+        wide = _FULL_RANGE if codec == "mjpeg" else None
+        picture = picture.reformat(
+            format=stream.pix_fmt, src_color_range=wide, dst_color_range=wide
+        )
     picture.pts = index
-    picture.time_base = 1 / Fraction(stream.codec_context.framerate)
+    picture.time_base = 1 / Fraction(stream.codec_context.framerate or 1)
     return picture
 
 
