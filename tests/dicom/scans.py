@@ -1,6 +1,7 @@
 """Pictures whose fan is known: phantom cines, rectangles, and what is burned in."""
 
 from functools import cache
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,7 +10,9 @@ from ultrasound_jax.datasets.lus_phantom.cine import Cine, film
 from ultrasound_jax.datasets.lus_phantom.patients import draw_findings, draw_patient
 from ultrasound_jax.datasets.lus_phantom.probe import ScanConverter
 from ultrasound_jax.datasets.lus_phantom.scene import draw_scene
+from ultrasound_jax.dicom.header import CineHeader
 from ultrasound_jax.dicom.moments import Moments, MomentsBuilder
+from ultrasound_jax.dicom.timing import FrameTiming
 
 
 @cache
@@ -73,6 +76,43 @@ def moments_of(frames) -> Moments:
     for frame in frames:
         builder.add(np.ascontiguousarray(frame))
     return builder.finish()
+
+
+class Made:
+    """Frames in memory, as `open_cine` would give them."""
+
+    def __init__(self, frames, *regions):
+        self.clip = frames
+        self.header = header(len(frames), regions)
+
+    def frames(self):
+        yield from self.clip
+
+
+def header(frames, regions=()):
+    """A header of which only frames and regions are of interest."""
+    return CineHeader(
+        path=Path("made"),
+        sop_instance_uid="1.2",
+        patient_id="X",
+        study_uid="1.2",
+        study_date="",
+        instance_number=None,
+        is_ultrasound=True,
+        frames=frames,
+        multi_frame=True,
+        rows=1,
+        columns=1,
+        samples=1,
+        bits_allocated=8,
+        transfer_syntax="1.2.840.10008.1.2.1",
+        photometric="MONOCHROME2",
+        timing=FrameTiming(None, "none"),
+        regions=tuple(regions),
+        manufacturer="",
+        model="",
+        frame_bytes=1,
+    )
 
 
 def overlap(one, other):

@@ -13,6 +13,11 @@ def fitted(frames, **hints):
     return fit, fit.fan.mask(*frames[0].shape[:2])
 
 
+def widened(mask):
+    """A mask and two pixels around it."""
+    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))).astype(bool)
+
+
 def lost(frames, truth, mask):
     """Share of the fan's light that the mask takes away."""
     light = np.max(frames, 0).astype(int)
@@ -38,7 +43,7 @@ def test_burned_in_marks_are_outside_in_cines_and_stills(patient, still):
     marked = [np.maximum(f, np.where(truth, 0, marks)) for f in frames]
     _, mask = fitted(marked[:1] if still else marked)
     assert overlap(mask, truth) > 0.94
-    legible = (marks > 0) & ~cv2.dilate(truth.astype(np.uint8), np.ones((5, 5))) > 0
+    legible = (marks > 0) & ~widened(truth)
     assert legible.sum() > 1000
     assert (mask & legible).sum() < 0.01 * legible.sum()
 
@@ -59,11 +64,9 @@ def test_text_that_touches_the_corner_of_the_fan_is_cut_off():
     at = (int(corner[1]) - 100, int(corner[0]) + 9)
     cv2.putText(text, "DOE^JANE 12345", at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 255, 1)
     touching = text > 0
-    assert (cv2.dilate(touching.astype(np.uint8), np.ones((5, 5)))[truth] > 0).any()
+    assert widened(touching)[truth].any()
     _, mask = fitted([np.maximum(f, text) for f in frames])
-    beside = touching & ~cv2.dilate(truth.astype(np.uint8), np.ones((5, 5))).astype(
-        bool
-    )
+    beside = touching & ~widened(truth)
     assert beside.sum() > 200
     assert (mask & beside).sum() == 0
     assert overlap(mask, truth) > 0.94

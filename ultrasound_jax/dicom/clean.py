@@ -6,7 +6,7 @@ cleans every frame as it comes. No cine ever stands in memory as a whole.
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -17,7 +17,7 @@ from ultrasound_jax.dicom.fan_fit import fit_fan
 from ultrasound_jax.dicom.frames import letterbox
 from ultrasound_jax.dicom.header import CineHeader
 from ultrasound_jax.dicom.moments import MomentsBuilder, luminance, spread_out
-from ultrasound_jax.dicom.overlays import find_overlays
+from ultrasound_jax.dicom.overlays import Overlays, find_overlays
 from ultrasound_jax.dicom.regions import choose_region
 
 GREYS = ("luminance", "red", "none")
@@ -25,6 +25,7 @@ LOOKED_AT = 32  # frames that the fan is found from
 LARGEST = 4096  # side of the letterbox
 
 
+@runtime_checkable
 class Frames(Protocol):
     """What is cleaned: a header, and frames that can be walked through again."""
 
@@ -230,7 +231,7 @@ def _crop(
     return box, (region.mm_x, region.mm_y), middle, tuple(notes)
 
 
-def _marks(overlays: Any) -> tuple[str, ...]:
+def _marks(overlays: Overlays) -> tuple[str, ...]:
     if not overlays.suspected:
         return ()
     return (

@@ -40,6 +40,8 @@ class Overlays:
 
 def find_overlays(moments: Moments, inside: Bool[np.ndarray, "h w"]) -> Overlays:
     """Count the pixels of strokes inside the fan that echoes do not explain."""
+    if not inside.any():
+        return Overlays(0, 0, False)
     mean = moments.mean.astype(np.uint8)
     stroke = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (STROKE, STROKE))
     # A top-hat keeps what is brighter than its neighbourhood and thin.
@@ -49,7 +51,7 @@ def find_overlays(moments: Moments, inside: Bool[np.ndarray, "h w"]) -> Overlays
     else:
         still = thin & (mean >= WHITE)
     coloured, flow = np.zeros_like(inside), False
-    if moments.colour is not None and inside.any():
+    if moments.colour is not None:
         tint = float(np.median(moments.colour[inside]))
         strong = (moments.colour >= tint + COLOURED) & inside
         thick = cv2.morphologyEx(strong.astype(np.uint8), cv2.MORPH_OPEN, stroke) > 0
