@@ -1,7 +1,10 @@
 """Reads picture files of any colour mode into plain arrays, or says why it cannot."""
 
 import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -9,7 +12,9 @@ from jaxtyping import Float, Int16, UInt8
 from PIL import Image
 
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.near_duplicates import thumbnail
 
+Item = TypeVar("Item")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 64 * 2**20
@@ -83,12 +88,41 @@ def read_picture(path: Path, *, name: str) -> np.ndarray:
         raise DatasetError(f"{name}: {_reason(error, path)}") from error
 
 
-def grey(picture: np.ndarray) -> np.ndarray:
-    """Luminance of colour (0.299, 0.587, 0.114 as in Pillow's `L`); grey as it is."""
-    if picture.ndim == 2:
-        return picture
-    weights = np.array([19595, 38470, 7471], np.uint32)
-    return ((picture.astype(np.uint32) @ weights + 0x8000) >> 16).astype(np.uint8)
+def grey(picture: np.ndarray, *, name: str) -> UInt8[np.ndarray, "h w"]:
+    """Luminance of colour (0.299, 0.587, 0.114 as in Pillow's `L`); grey as it is.
+
+    Of 16 bits the upper 8 are kept.
+
+    Raises:
+        DatasetError: pixels are not 8 or 16 bits without sign.
+    """
+    if picture.dtype not in (np.uint8, np.uint16):
+        raise DatasetError(
+            f"{name}: pixels are {picture.dtype}, allowed are uint8 and uint16"
+        )
+    if picture.ndim == 3:
+        weights = np.array([19595, 38470, 7471], np.uint32)
+        luminance = (picture.astype(np.uint32) @ weights + 0x8000) >> 16
+        picture = luminance.astype(picture.dtype)
+    return picture if picture.dtype == np.uint8 else (picture >> 8).astype(np.uint8)
+
+
+def thumbnails_of(
+    items: Sequence[Item], read: Callable[[Item], np.ndarray], *, threads: int = 2
+) -> list[np.ndarray | DatasetError]:
+    """A thumbnail of each item in order, or why it cannot be read.
+
+    One picture a thread is in memory. Decoding releases the interpreter's lock.
+    """
+
+    def small(item: Item) -> np.ndarray | DatasetError:
+        try:
+            return thumbnail(read(item))
+        except DatasetError as error:
+            return error
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(small, items))
 
 
 def foreground(

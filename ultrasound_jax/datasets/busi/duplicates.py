@@ -1,17 +1,14 @@
 """Groups BUSI by near-duplicate pictures: the nearest to patients that it has."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ultrasound_jax.datasets.busi.files import Picture
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.images import grey, read_picture
-from ultrasound_jax.datasets.near_duplicates import near_duplicates, thumbnail
-
-THREADS = 2  # decoding releases the interpreter's lock
+from ultrasound_jax.datasets.images import grey, read_picture, thumbnails_of
+from ultrasound_jax.datasets.near_duplicates import near_duplicates
 
 
 @dataclass(frozen=True)
@@ -62,15 +59,13 @@ class Duplicates:
 def find_duplicates(pictures: Sequence[Picture]) -> Duplicates:
     """Reads every picture once; a group is named by its first picture."""
     readable, refused, thumbnails = [], [], []
-    with ThreadPoolExecutor(THREADS) as pool:
-        for picture, small in zip(
-            pictures, pool.map(_thumbnail, pictures), strict=True
-        ):
-            if isinstance(small, DatasetError):
-                refused.append((picture.name, _without_name(small, picture)))
-            else:
-                readable.append(picture)
-                thumbnails.append(small)
+    for picture, small in zip(pictures, thumbnails_of(pictures, _read), strict=True):
+        if isinstance(small, DatasetError):
+            reason = str(small).removeprefix(f"{picture.name}: ")
+            refused.append((picture.name, reason))
+        else:
+            readable.append(picture)
+            thumbnails.append(small)
     if not readable:
         return Duplicates((), tuple(refused), ())
     found = near_duplicates(np.stack(thumbnails))
@@ -90,12 +85,5 @@ def find_duplicates(pictures: Sequence[Picture]) -> Duplicates:
     return Duplicates(owned, tuple(refused), tuple(pairs))
 
 
-def _thumbnail(picture: Picture) -> np.ndarray | DatasetError:
-    try:
-        return thumbnail(grey(read_picture(picture.path, name=picture.name)))
-    except DatasetError as error:
-        return error
-
-
-def _without_name(error: DatasetError, picture: Picture) -> str:
-    return str(error).removeprefix(f"{picture.name}: ")
+def _read(picture: Picture) -> np.ndarray:
+    return grey(read_picture(picture.path, name=picture.name), name=picture.name)

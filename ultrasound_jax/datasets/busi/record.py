@@ -16,7 +16,8 @@ from ultrasound_jax.datasets.scale import Fact, Made, Skipped
 def make_record(size: int, picture: Picture) -> Iterator[Made]:
     """The record, or why there is none; a `Fact` where calipers are burned in."""
     try:
-        image = grey(read_picture(picture.path, name=picture.name))
+        stored = read_picture(picture.path, name=picture.name)
+        image = grey(stored, name=picture.name)
         mask = _union(picture, image.shape)
     except DatasetError as error:
         yield Skipped(picture.name, str(error).removeprefix(f"{picture.name}: "))
