@@ -98,6 +98,19 @@ class Manifest:
             id, a patient or study on two sides, the same pixels on two sides, an empty
             part, or counts that do not hold.
         """
+        sides = self.sides(table)
+        self._check_patients(table)
+        _check_leaks(table, sides)
+        for name, rows in self._rows(table).items():
+            if name in self.counts and self.counts[name] != count_part(table, rows):
+                raise SplitError(f"manifest's counts of part {name} are not the data's")
+
+    def sides(self, table: ExampleTable) -> list[str]:
+        """Returns the part of each example, in the table's order.
+
+        Raises:
+          SplitError: made for other data or classes, or not for just these examples.
+        """
         if self.data_hash != table.data_hash:
             raise SplitError(
                 f"manifest was made for data {self.data_hash or '(no hash)'}, "
@@ -109,11 +122,8 @@ class Manifest:
                 f"the data has {', '.join(table.classes)}"
             )
         self._check_examples(table)
-        self._check_patients(table)
-        self._check_leaks(table)
-        for name, rows in self._rows(table).items():
-            if name in self.counts and self.counts[name] != count_part(table, rows):
-                raise SplitError(f"manifest's counts of part {name} are not the data's")
+        part = {e: name for name, part in self.parts.items() for e in part.examples}
+        return [part[example] for example in table.example_id]
 
     def indices(self, table: ExampleTable, fold: int) -> dict[str, np.ndarray]:
         """Returns the rows to train, validate and test on, each in the table's order.
@@ -172,20 +182,6 @@ class Manifest:
                 f"patients listed wrongly in part {name}", astray ^ {*part.patients}
             )
 
-    def _check_leaks(self, table: ExampleTable) -> None:
-        part = {e: n for n, p in self.parts.items() for e in p.examples}
-        sides = [part[example] for example in table.example_id]
-        _refuse("studies on two sides of the manifest", crossing(table.study_id, sides))
-        for same in crossing(table.pixel_hash, sides):
-            shown = [i for i, name in enumerate(table.pixel_hash) if name == same]
-            places = ", ".join(
-                f"{table.example_id[i]} in {sides[i]}" for i in shown[:4]
-            )
-            raise SplitError(
-                f"examples on two sides show exactly the same: {places}; see "
-                f"python -m ultrasound_jax.data.audit {table.dataset.split('/')[0]}"
-            )
-
 
 def crossing(names: Sequence[str], sides: Sequence[str]) -> set[str]:
     """Returns the names that stand on more than one side; empty ones are no names."""
@@ -211,6 +207,17 @@ def count_part(table: ExampleTable, rows: np.ndarray) -> dict[str, Any]:
             for k, name in enumerate(table.classes)
         },
     }
+
+
+def _check_leaks(table: ExampleTable, sides: Sequence[str]) -> None:
+    _refuse("studies on two sides of the manifest", crossing(table.study_id, sides))
+    for same in crossing(table.pixel_hash, sides):
+        shown = {sides[i]: i for i, name in enumerate(table.pixel_hash) if name == same}
+        places = ", ".join(f"{table.example_id[i]} in {s}" for s, i in shown.items())
+        raise SplitError(
+            f"examples on two sides show exactly the same: {places}; see "
+            f"python -m ultrasound_jax.data.audit {table.dataset.split('/')[0]}"
+        )
 
 
 def _repeated(names: Iterable[str]) -> set[str]:
