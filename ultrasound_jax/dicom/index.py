@@ -245,9 +245,10 @@ def read_frame_times(
         return None
     path = Path(index_path).parent / row.frame_times_file
     try:
-        return np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)[:, 1]
-    except (OSError, ValueError, IndexError) as error:
-        raise CineError(f"{path}: no readable frame times: {error}") from error
+        with open(path, newline="", encoding="utf-8") as file:
+            return np.array([float(line["seconds"]) for line in csv.DictReader(file)])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CineError(f"{path}: no readable frame times: {error!r}") from error
 
 
 def with_labels(row: IndexRow, labels: Mapping[str, str]) -> IndexRow:

@@ -1,0 +1,50 @@
+import re
+
+import pytest
+
+from ultrasound_jax.dicom.devices import manufacturer_name, model_name
+from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+
+KEY = Pseudonyms(bytes(32))
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("SAMSUNG MEDISON CO., LTD.", "Samsung Medison"),
+        ("Philips Medical Systems", "Philips"),
+        ("G.E. Medical Systems", "GE"),
+        ("GE Vingmed Ultrasound", "GE"),
+        ("TOSHIBA_MEC_US", "Toshiba"),
+        ("ALOKA CO., LTD.", "Aloka"),
+        ("SonoSite, Inc.", "SonoSite"),
+        ("  ", ""),
+    ],
+)
+def test_known_manufacturers_have_their_usual_name(text, name):
+    assert manufacturer_name(text, KEY) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    "HS60,HM70A,RS85,EPIQ 7C,CX50,iE33,LOGIQ E10s,LOGIQE9,Vivid E95,Vivid q,SSD-4000,"
+    "SEQUOIA,Turbo,M-Turbo,EDGE II,Butterfly iQ+,MyLab X8,ACUSON SC2000,HD11 XE,TE7,"
+    "Aplio i800,Voluson E10".split(","),
+)
+def test_models_of_known_families_are_written_as_they_are(text):
+    assert model_name(f" {text} ", KEY) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    "Doe^Jane,Kim,HS60 Kim,Turbo Kim,HS Kim,4711,HD 12345678,HS60 Jane Doe,EPIQ7C Doe,"
+    "iDoe,Vivid Li,=HYPERLINK(1),HS60\n4711 Doe".split(","),
+)
+def test_anything_else_is_a_keyed_hash(text):
+    assert re.fullmatch(r"other-[0-9a-f]{6}", model_name(text, KEY))
+    assert model_name(text, KEY) == model_name(f" {text.lower()} ", KEY)
+    assert re.fullmatch(r"other-[0-9a-f]{6}", manufacturer_name(text, KEY))
+
+
+def test_a_name_beside_a_manufacturer_is_not_passed_on():
+    assert manufacturer_name("Siemens, Dr. Doe", KEY) == "Siemens"
