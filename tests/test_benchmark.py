@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from ultrasound_jax import benchmark
@@ -24,3 +26,20 @@ def test_a_benchmark_measures_something(bench, ratio, tiny_config, one_device):
 def test_a_wrong_config_is_one_line(capsys):
     assert benchmark.main(["step", "--config=no.py"]) == 2
     assert "no.py" in capsys.readouterr().err
+
+
+def test_reading_a_cine_is_measured_against_the_plain_way():
+    found = benchmark.bench_ingest(1, frames=3, rows=96, columns=128)
+    assert found["grey_ratio_to_plain_pydicom_loop"] > 0
+    assert found["mean_difference_levels"] < 1, "both read the same picture"
+
+
+def test_the_ingest_benchmark_writes_its_figures(tmp_path, monkeypatch, capsys):
+    small = {"frames": 2, "rows": 96, "columns": 128}
+    bench = benchmark.bench_ingest
+    monkeypatch.setattr(benchmark, "bench_ingest", lambda n: bench(n, **small))
+    out = tmp_path / "ingest.json"
+    assert benchmark.main(["ingest", "--repeats=1", f"--out={out}"]) == 0
+    figures = json.loads(out.read_text())["ingest"]
+    assert set(figures) == set(bench(1, **small))
+    assert "ingest.rgb_frames_per_s" in capsys.readouterr().out

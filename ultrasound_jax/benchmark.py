@@ -1,14 +1,17 @@
 """Speed, as a ratio to a named alternative: `python -m ultrasound_jax.benchmark step`.
 
 `data` reads batches, `step` trains and evaluates on one batch over and over, `loop`
-does both together and says for how long the step waited. Everything is the median of
-repeats within one process, on the settings of `--config` (default configs/luvnet.py).
+does both together and says for how long the step waited; `all` is these three, on the
+settings of `--config` (default configs/luvnet.py). `ingest` reads a clinical cine of 60
+frames, made for it, and needs neither settings nor a dataset. Everything is the median
+of repeats within one process.
 """
 
 import argparse
 import itertools
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,6 +26,7 @@ from flax import nnx
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax import optim, provenance, sharding, steps
+from ultrasound_jax.dicom import ingest
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.types import UltrasoundError
 
@@ -145,6 +149,34 @@ def loop_rate(
     return float(np.median(rates)), float(np.median(shares))
 
 
+def bench_ingest(
+    repeats: int, *, frames: int = 60, rows: int = 720, columns: int = 1280
+) -> dict[str, float]:
+    """Frames a second from a JPEG YBR_FULL_422 cine to 256 x 256 pictures.
+
+    Ours crops to the region and letterboxes; the plain way is pydicom's `pixel_array`
+    of the whole cine, and cv2.resize in a loop.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path, size = Path(folder) / "cine.dcm", 256
+        ingest.write_cine(path, frames=frames, rows=rows, columns=columns)
+        read = ingest.read_ours
+        colour = median_seconds(lambda: read(path, size, want="stored"), repeats)
+        grey = median_seconds(lambda: read(path, size, want="grey"), repeats)
+        both = median_seconds(lambda: read(path, size, want="grey", threads=2), repeats)
+        plain = median_seconds(lambda: ingest.read_plainly(path, size), repeats)
+        difference = ingest.difference(path)
+    return {
+        "rgb_frames_per_s": frames / colour,
+        "grey_frames_per_s": frames / grey,
+        "grey_2_threads_frames_per_s": frames / both,
+        "plain_pydicom_loop_frames_per_s": frames / plain,
+        "rgb_ratio_to_plain_pydicom_loop": plain / colour,
+        "grey_ratio_to_plain_pydicom_loop": plain / grey,
+        "mean_difference_levels": difference,
+    }
+
+
 class TrainStep:
     """The program's own step, on one batch."""
 
@@ -205,26 +237,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="ultrasound_jax.benchmark", description=__doc__
     )
-    parser.add_argument("what", choices=(*WHAT, "all"))
+    parser.add_argument("what", choices=(*WHAT, "ingest", "all"))
     parser.add_argument("--config", default="configs/luvnet.py")
     parser.add_argument("--manual_dir", default="", help="as config.data.manual_dir")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, help="a .json file to write")
     given = parser.parse_args(arguments)
     try:
-        config = settings.load(given.config)
-        config.data.manual_dir = given.manual_dir
-        steps.use_compilation_cache(config.compilation_cache)
-        experiment = experiments.open_experiment(config, print)
-        benches = {"data": bench_data, "step": bench_step, "loop": bench_loop}
-        names = WHAT if given.what == "all" else (given.what,)
-        found = {name: benches[name](experiment, given.repeats) for name in names}
+        if given.what == "ingest":
+            facts, found = provenance.facts(), {"ingest": bench_ingest(given.repeats)}
+            print(f"{facts['cpu']}; 60 frames of 1280 x 720 pixels")
+        else:
+            facts, found = training_figures(given)
     except UltrasoundError as error:
         print(f"ultrasound_jax: {error}", file=sys.stderr)
         return 2
-    facts = provenance.facts() | {"precision": config.dtype, "config": given.config}
-    size = config.data.batch_size
-    print(f"{facts['devices']}; {facts['cpu']}; {config.dtype}; batch {size}")
     for name, figures in found.items():
         for figure, value in figures.items():
             print(f"{name}.{figure} {value:.3g}")
@@ -232,6 +259,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = json.dumps({"run": facts, "repeats": given.repeats} | found, indent=2)
         given.out.write_text(text + "\n")
     return 0
+
+
+def training_figures(
+    given: argparse.Namespace,
+) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+    """Returns what was run on what, and the figures of each benchmark of training."""
+    config = settings.load(given.config)
+    config.data.manual_dir = given.manual_dir
+    steps.use_compilation_cache(config.compilation_cache)
+    experiment = experiments.open_experiment(config, print)
+    benches = {"data": bench_data, "step": bench_step, "loop": bench_loop}
+    names = WHAT if given.what == "all" else (given.what,)
+    found = {name: benches[name](experiment, given.repeats) for name in names}
+    facts = provenance.facts() | {"precision": config.dtype, "config": given.config}
+    size = config.data.batch_size
+    print(f"{facts['devices']}; {facts['cpu']}; {config.dtype}; batch {size}")
+    return facts, found
 
 
 if __name__ == "__main__":
