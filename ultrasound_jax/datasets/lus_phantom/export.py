@@ -50,7 +50,7 @@ DATES = {
 ZONES = ("R1", "R2", "R3", "R4", "L1", "L2", "L3", "L4")
 MARGIN = 24  # pixels of screen around the picture, where scanners print names
 CONFLUENT_LINES = 14  # scenes with as many B-lines are drawn as confluent
-MISSED = 0.08  # how often an imagined reader overlooks a finding
+MISSED = 0.15  # how often an imagined reader overlooks a finding
 HEADING = (
     *("PatientID", "Data_idx", "StudyDate", "Data_type", "Point Zone"),
     *COLUMNS.values(),
