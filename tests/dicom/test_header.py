@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from tests.dicom import made
 from tests.dicom.made import make
@@ -57,8 +58,6 @@ def test_ultrasound_is_known_by_class_or_modality(
 
 
 def test_identifiers_may_stand_in_the_meta_group_only(tmp_path):
-    from pydicom import dcmread
-
     path = written(tmp_path, SOPInstanceUID="1.2.99")
     dataset = dcmread(path)
     del dataset.SOPInstanceUID, dataset.SOPClassUID
@@ -90,6 +89,20 @@ def test_an_enhanced_volume_is_not_supported(tmp_path):
 def test_headers_that_make_no_sense_are_refused(tmp_path, elements, reason):
     with pytest.raises(CineError, match=reason):
         read_header(written(tmp_path, **elements))
+
+
+def test_a_frame_count_that_is_no_number_is_refused(tmp_path):
+    path = written(tmp_path, NumberOfFrames=1234)
+    path.write_bytes(path.read_bytes().replace(b"IS\x04\x001234", b"IS\x04\x00x234"))
+    with pytest.raises(CineError, match="NumberOfFrames is not a number"):
+        read_header(path)
+
+
+def test_an_unknown_representation_is_a_missing_value(tmp_path):
+    path = written(tmp_path, SOPInstanceUID="1.2.99", SOPClassUID=made.ULTRASOUND)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"\x08\0\x18\0UI", b"\x08\0\x18\0Xx", 1))
+    assert read_header(path).sop_instance_uid == "1.2.99", "from the meta group"
 
 
 def test_a_header_is_held_to_the_limits(tmp_path):

@@ -32,6 +32,13 @@ def quiet() -> Iterator[None]:
             settings.reading_validation_mode = before
 
 
+def is_given(dataset: Dataset, keyword: str) -> bool:
+    """Whether the element stands there with a value, be it malformed."""
+    element = dataset.get_item(keyword) if keyword in dataset else None
+    found = None if element is None else element.value
+    return bool(found.strip(b"\0 ")) if isinstance(found, bytes) else found is not None
+
+
 def value(dataset: Dataset, keyword: str) -> Any:
     """Returns the element's value, None where it is absent, empty or malformed."""
     try:

@@ -96,7 +96,9 @@ def header_of(path: Path, source: Source, limits: Limits) -> CineHeader:
         CineError: as `read_header`, without the file's name.
     """
     dataset = source.dataset
-    sop_class = elements.text(dataset, "SOPClassUID")
+    # Some writers put the identifiers into the meta group only.
+    sop_class = elements.text(dataset, "SOPClassUID") or source.meta_identifiers[0]
+    instance = elements.text(dataset, "SOPInstanceUID") or source.meta_identifiers[1]
     if sop_class == VOLUME:
         raise CineError("an Enhanced US Volume is not supported, allowed are 2-D cines")
     rows, columns = (_positive(source, keyword) for keyword in ("Rows", "Columns"))
@@ -107,7 +109,7 @@ def header_of(path: Path, source: Source, limits: Limits) -> CineHeader:
             f"{samples} samples of {bits} bits a pixel, allowed are 1 or 3 of 1, 8, 16 "
             "or 32"
         )
-    stated = "NumberOfFrames" in dataset and bool(dataset["NumberOfFrames"].VM)
+    stated = elements.is_given(dataset, "NumberOfFrames")
     frames = _positive(source, "NumberOfFrames") if stated else 1
     if frames > limits.frames or rows * columns > limits.pixels:
         raise CineError(
@@ -122,7 +124,7 @@ def header_of(path: Path, source: Source, limits: Limits) -> CineHeader:
         )
     return CineHeader(
         path=path,
-        sop_instance_uid=elements.text(dataset, "SOPInstanceUID"),
+        sop_instance_uid=instance,
         patient_id=elements.text(dataset, "PatientID"),
         study_uid=elements.text(dataset, "StudyInstanceUID"),
         study_date=elements.text(dataset, "StudyDate"),
@@ -147,7 +149,7 @@ def header_of(path: Path, source: Source, limits: Limits) -> CineHeader:
 
 def _positive(source: Source, keyword: str, default: int | None = None) -> int:
     found = elements.integer(source.dataset, keyword)
-    if found is None and keyword not in source.dataset and default is not None:
+    if default is not None and not elements.is_given(source.dataset, keyword):
         return default
     if found is None or found < 1:
         stated = "not a number" if found is None else found

@@ -75,7 +75,6 @@ KEYWORDS = (
     "ExtendedOffsetTableLengths",
 )
 _TAGS = [Tag(keyword) for keyword in KEYWORDS]
-_BOTH = ((0x0002, "SOPClassUID"), (0x0003, "SOPInstanceUID"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +83,7 @@ class Source:
 
     stream: gives the pixel data's bytes; of a deflated file, its inflated bytes.
     syntax: transfer syntax UID as stated, or found out where none is stated.
+    meta_identifiers: SOP class and instance as the meta group has them, or "".
     little_endian: byte order of the elements.
     pixels_start, pixels_length: the pixel data's value; UNDEFINED when encapsulated.
     pixels_vr: as written, "" in implicit VR.
@@ -92,6 +92,7 @@ class Source:
     stream: BoundedStream
     dataset: Dataset
     syntax: str
+    meta_identifiers: tuple[str, str]
     little_endian: bool
     pixels_start: int
     pixels_length: int
@@ -125,11 +126,6 @@ def open_source(path: Path, limits: Limits) -> Iterator[Source]:
         if not syntax:
             syntax = IMPLICIT if implicit else EXPLICIT if little else BIG_ENDIAN
         dataset, pixels = _parse(stream, implicit, little)
-        # Some writers put the identifiers into the meta group only.
-        with elements.quiet():
-            for element, keyword in _BOTH:
-                if meta.get(element) and not elements.text(dataset, keyword):
-                    setattr(dataset, keyword, meta[element])
         if not pixels:
             known = start or "SOPClassUID" in dataset
             raise CineError(
@@ -139,7 +135,8 @@ def open_source(path: Path, limits: Limits) -> Iterator[Source]:
             )
         if pixels[0] != "PixelData":
             raise CineError(f"holds {pixels[0]} pixels, allowed are whole numbers")
-        yield Source(stream, dataset, syntax, little, *pixels[1:])
+        identifiers = meta.get(0x0002, ""), meta.get(0x0003, "")
+        yield Source(stream, dataset, syntax, identifiers, little, *pixels[1:])
 
 
 def _is_marked(stream: BoundedStream) -> bool:
