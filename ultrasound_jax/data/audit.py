@@ -21,7 +21,7 @@ from tqdm import tqdm
 from ultrasound_jax.data import audit_report, sources
 from ultrasound_jax.data.leaks import Leaks, find_leaks, sides_of
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.data.pictures import Samples, sample
+from ultrasound_jax.data.pictures import COPY, Samples, sample
 from ultrasound_jax.datasets.near_duplicates import THRESHOLD
 from ultrasound_jax.types import UltrasoundError
 
@@ -33,7 +33,7 @@ def audit(
     manifest: Manifest | None = None,
     *,
     threshold: float = THRESHOLD,
-    least_detail: float = 0.0,
+    least_detail: float = -1.0,
     most: int = MOST_PICTURES,
 ) -> tuple[Leaks, Samples]:
     """Looks for everything that crosses; see `Leaks` and `Samples`.
@@ -123,8 +123,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--detail",
         type=float,
-        default=0.0,
-        help="pairs whose grain agrees less than that do not count as a leak",
+        default=-1.0,
+        help="pairs whose grain agrees less than that do not count as a leak; by "
+        f"default all count, copies agree by more than {COPY} in most cases",
     )
     add(
         "--pictures",

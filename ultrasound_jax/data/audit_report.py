@@ -179,8 +179,9 @@ class Report:
         for pair in pairs:
             one, other = pair.first, pair.second
             pictures.append((grey(middle(source, one)), grey(middle(source, other))))
-            names = [f"{source.table.example_id[i]} {sides[i]}" for i in (one, other)]
-            captions.append((*names, _figures(pair)))
+            names = (source.table.example_id[i] for i in (one, other))
+            apart = f", {sides[one]} | {sides[other]}" if pair.crosses else ""
+            captions.append((*names, _figures(pair) + apart))
         return contact_sheet(pictures, captions)
 
 

@@ -76,7 +76,7 @@ def find_leaks(
     sides: Sequence[str],
     *,
     threshold: float,
-    least_detail: float = 0.0,
+    least_detail: float = -1.0,
     watch: Any = iter,
 ) -> Leaks:
     """Compares all examples' names and pixels and all samples' pictures.
@@ -151,7 +151,7 @@ def _pairs(
                 f"more than {MOST_PAIRS} pairs of videos correlate above {threshold}; "
                 "give a higher --threshold"
             )
-    example = samples.example
+    example = samples.example.tolist()
     return [
         _pair(table, sides, example[one], example[other], correlation, times)
         for correlation, one, other, times in found.values()
@@ -169,8 +169,8 @@ def _pair(
     one, other = table.labels[first], table.labels[second]
     known = (one != UNKNOWN) & (other != UNKNOWN)
     return Pair(
-        first=int(first),
-        second=int(second),
+        first=first,
+        second=second,
         correlation=correlation,
         times=times,
         crosses=sides[first] != sides[second],

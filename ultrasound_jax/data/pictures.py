@@ -90,7 +90,8 @@ def detail(source: RecordSource, first: int, second: int) -> float:
 
     Correlation of what is finer than a few pixels, at even local contrast, without
     black borders and their edges. A copy keeps its grain through contrast, text and
-    moderate compression; another patient on the same machine does not have it.
+    moderate compression, though not when it is moved or zoomed; another patient on the
+    same machine does not have it.
     """
     frames = [_frames(source, place) for place in (first, second)]
     side = min(DETAIL_SIDE, *(min(shown[0].shape) for shown in frames))
