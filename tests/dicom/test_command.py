@@ -1,0 +1,129 @@
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.conftest import ROOT
+from tests.dicom.mutate import EXPLICIT, corpus, whole_file
+from ultrasound_jax.dicom import __main__ as command
+from ultrasound_jax.dicom.index import read_index
+
+
+def start(*words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "ultrasound_jax.dicom", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_help_lists_the_verbs_without_loading_them(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"  {verb} " in text for verb in command.VERBS)
+
+
+@pytest.mark.parametrize("verb", command.VERBS)
+def test_the_help_of_a_verb_says_what_is_written_and_gives_an_example(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main([verb, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: python -m ultrasound_jax.dicom {verb}")
+    described = text.partition("\n\n")[2]
+    assert re.search(rf"\b{verb} .*\.csv", described)
+    assert re.search(r"[Ww]r(ites|itten)\b", described)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "required: verb"),
+        (["nope"], "invalid choice: 'nope'"),
+        (["index"], "required: root, --out"),
+        (
+            ["index", ".", "--out", "x.csv", "--workers", "0"],
+            "'0' is not a whole number",
+        ),
+        (["index", ".", "--out", "x.csv", "--max-frames", "-1"], "--max-frames"),
+    ],
+)
+def test_wrong_words_end_with_code_2(words, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        command.main(words)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_limits_of_the_command_line_are_those_of_the_run(monkeypatch):
+    import argparse
+
+    from ultrasound_jax.dicom.limits import Limits
+    from ultrasound_jax.dicom.run_options import add_run_arguments, limits_of
+
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    assert limits_of(parser.parse_args([])) == Limits()
+    words = "--max-seconds 5 --max-memory-mib 64 --max-frames 7 --max-pixels 8"
+    words += " --max-inflated-mib 9"
+    assert limits_of(parser.parse_args(words.split())) == Limits(
+        memory_bytes=64 << 20,
+        seconds=5.0,
+        frames=7,
+        pixels=8,
+        inflated_bytes=9 << 20,
+    )
+
+
+def test_a_run_over_damaged_files_ends_well(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "index.csv"
+    root.mkdir()
+    names = []
+    for name, content in corpus(seed=3, count=150):
+        (root / f"{name}.dcm").write_bytes(content)
+        names.append(name)
+    words = ["index", str(root), "--out", str(out), "--max-seconds", "5"]
+    assert command.main(words) == 0
+    rows = read_index(out)
+    assert len(rows) == len(names)
+    for row in rows:
+        assert row.ok or row.reason.split(":")[0] in (
+            "unreadable",
+            "duplicate",
+            "not ultrasound",
+            "no ultrasound region",
+        )
+
+
+def test_a_terminated_run_leaves_a_journal_and_no_process_and_continues(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "index.csv"
+    root.mkdir()
+    content = whole_file(EXPLICIT)
+    for number in range(1500):
+        (root / f"{number}.dcm").write_bytes(content)
+    words = ("index", str(root), "--out", str(out), "--workers", "1")
+    process = start(*words)
+    journal = tmp_path / ".index.csv.journal"
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and journal.stat().st_size > 20_000):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "interrupted: the same command continues"
+    assert journal.exists() and not out.exists()
+    assert children and not any(child.is_running() for child in children)
+    text, error = start(*words).communicate(timeout=120)
+    assert "continues: " in text and error == ""
+    assert not journal.exists()
+    assert [row.ok for row in read_index(out)].count(True) == 1
