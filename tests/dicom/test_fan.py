@@ -2,7 +2,15 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.dicom.scans import burned_in, ecg, moments_of, overlap, phantom, speckle
+from tests.dicom.scans import (
+    burned_in,
+    ecg,
+    moments_of,
+    overlap,
+    phantom,
+    speckle,
+    widened,
+)
 from ultrasound_jax.dicom.fan import Fan, whole
 from ultrasound_jax.dicom.fan_fit import fit_fan
 
@@ -11,11 +19,6 @@ def fitted(frames, **hints):
     fit = fit_fan(moments_of(frames), **hints)
     assert fit is not None
     return fit, fit.fan.mask(*frames[0].shape[:2])
-
-
-def widened(mask):
-    """A mask and two pixels around it."""
-    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))).astype(bool)
 
 
 def lost(frames, truth, mask):
