@@ -1,4 +1,5 @@
 import io
+import struct
 import tracemalloc
 
 import av
@@ -103,6 +104,47 @@ def test_rle_written_by_pydicom_is_read(tmp_path, picture):
         expected = GREY if picture is DEEP else picture
         assert gap(next(cine.frames()), expected) <= (picture is DEEP)
         assert cine.decoder == "packbits" and not cine.notes
+
+
+@pytest.mark.parametrize("mode", [0, 1, 2])
+def test_jpeg_ls_may_interleave_its_colours_in_any_way(tmp_path, mode):
+    jpeg_ls = pytest.importorskip("jpeg_ls", reason="pyjpegls writes such files")
+    samples = COLOUR if mode else np.moveaxis(COLOUR, -1, 0)
+    code = jpeg_ls.encode_buffer(
+        samples.tobytes(),
+        rows=60,
+        columns=80,
+        samples_per_pixel=3,
+        bits_stored=8,
+        lossy_error=0,
+        interleave_mode=mode,
+    )
+    path = make(tmp_path / "a", [bytes(code)], COLOUR, made.JPEGLS)
+    assert gap(picture_of(path), COLOUR) == 0
+
+
+def test_rle_planes_of_ybr_become_rgb(tmp_path):
+    ybr = made.to_ybr(COLOUR)
+    path = make(tmp_path / "a", ybr.tobytes(), ybr, photometric="YBR_FULL")
+    dataset = dcmread(path)
+    compress(dataset, made.RLE)
+    dataset.PlanarConfiguration = 1
+    dataset.save_as(path)
+    assert gap(picture_of(path), made.from_ybr(ybr)) <= 1
+
+
+def test_an_rle_bomb_is_refused(tmp_path):
+    code = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\x00" * 50_000
+    path = make(tmp_path / "a", [code], GREY, made.RLE)
+    with pytest.raises(CineError, match="packbits cannot decode"):
+        open_cine(path, cross_check=False)
+
+
+@pytest.mark.parametrize("want", ["stored", "grey"])
+@pytest.mark.parametrize("picture", [COLOUR, GREY], ids=["colour", "grey"])
+def test_frames_belong_to_the_caller_who_may_write_on_them(tmp_path, want, picture):
+    path = make(tmp_path / "a", picture.tobytes(), picture)
+    assert picture_of(path, want=want).flags.writeable
 
 
 LOSSY_CODE = {

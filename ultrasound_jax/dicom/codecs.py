@@ -26,6 +26,7 @@ _JPEG_SYNTAX = {
 # Two correct decoders of a DCT differ by rounding, and at chroma edges by how they
 # enlarge the chroma; JPEG 2000's irreversible wavelet by rounding.
 _LOSSY = {"jpeg": (2.0, 48), "j2k": (1.0, 4), "htj2k": (1.0, 4)}
+_SPARE = 1024  # an RLE segment may be padded; one that unpacks to far more is a bomb
 
 
 class Decoder(NamedTuple):
@@ -72,7 +73,8 @@ def packbits(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
     ends = [*offsets[1:count], len(code)]
     planes = []
     for start, end in zip(offsets[:count], ends, strict=True):
-        plane = np.frombuffer(imagecodecs.packbits_decode(code[start:end]), np.uint8)
+        unpacked = imagecodecs.packbits_decode(code[start:end], out=size + _SPARE)
+        plane = np.frombuffer(unpacked, np.uint8)
         if len(plane) < size:
             raise CineError(f"an RLE segment has {len(plane)} bytes, {size} are needed")
         planes.append(plane[:size])

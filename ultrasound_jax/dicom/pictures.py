@@ -190,6 +190,8 @@ class Pictures:
         if (samples.ndim == 3) == (self.space in ("grey", "palette")):
             raise CineError(f"frame {index + 1} has other samples than the first")
         shown = tone.apply_table(samples, self.lookup, self.bits)
+        if not shown.flags.writeable:  # a view of the bytes that were read
+            shown = shown.copy()
         if self.space in ("grey", "palette"):
             return shown
         convert = colour.to_grey if self.want == "grey" else colour.to_rgb

@@ -20,6 +20,7 @@ def tone_table(
     functions); without a window the range from SmallestImagePixelValue to
     LargestImagePixelValue, or without these every value that the bits can hold, is
     spread evenly. Never a frame's own range: levels would pump from frame to frame.
+    Tables in sequences (ModalityLUTSequence, VOILUTSequence) are not applied.
 
     Args:
         dataset: the file's elements.
