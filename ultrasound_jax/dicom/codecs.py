@@ -138,9 +138,14 @@ DECODERS: dict[str, tuple[Decoder, ...]] = {
 
 
 def decoders_for(stream: Codestream) -> tuple[Decoder, ...]:
-    """Returns the decoders of a picture, the first choice first."""
-    found = DECODERS[stream.kind]
-    return found[:1] if stream.kind == "jpeg" and stream.precision > 8 else found
+    """Returns the decoders of a picture, the first choice first.
+
+    GDCM cannot decode a DCT of 12 bits, and mixes the planes up that RLE makes of
+    several samples of more than 8 bits.
+    """
+    found, deep = DECODERS[stream.kind], stream.precision > 8
+    alone = stream.kind == "jpeg" or (stream.kind == "rle" and stream.samples > 1)
+    return found[:1] if deep and alone else found
 
 
 def decode(
