@@ -5,13 +5,15 @@ Tokens share one rare word, so that a search for it finds any of them.
 
 import os
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pydicom
-from pydicom.datadict import DicomDictionary
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from pydicom.uid import UID
 
 from tests.dicom.scans import burned_in, phantom
 from ultrasound_jax.dicom.export import Calibration, Identity, write_cine
@@ -122,20 +124,16 @@ def write_hospital(root):
     return count
 
 
-def _stuff(path, number, **changes):
+def _stuff(path, number):
     dataset = pydicom.dcmread(path)
     dataset.SpecificCharacterSet = "ISO_IR 192"
     count = fill(dataset)
-    dataset.SOPInstanceUID = f"1.2.826.0.1.{NUMBER}.1.{number}"
+    dataset.SOPInstanceUID = UID(f"1.2.826.0.1.{NUMBER}.1.{number}")
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.file_meta.SourceApplicationEntityTitle = WORD
     dataset.file_meta.ImplementationVersionName = WORD
     dataset.StudyInstanceUID = f"1.2.826.0.1.{NUMBER}.2.{number}"
     dataset.PatientID = f"{WORD}-{NUMBER}-{number}"
-    for keyword, value in changes.items():
-        setattr(dataset, keyword, value)
-    if "\\" in changes.get("CineRate", ""):
-        del dataset.FrameTime
     dataset.save_as(path, enforce_file_format=True)
     return count
 
@@ -144,7 +142,12 @@ def _stuff_others(root):
     """What goes wrong must not tell names either."""
     clip, region, _ = screen(0)
 
-    def make(name, number, calibration=region, syntax="explicit"):
+    def make(
+        name: str,
+        number: int,
+        calibration: Calibration | None = region,
+        syntax: str = "explicit",
+    ) -> Path:
         path = root / WORD / f"{WORD} {name}"
         identity = Identity(patient_id=WORD, instance=number)
         write_cine(

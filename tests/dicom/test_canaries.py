@@ -170,7 +170,9 @@ def pictures(run, video_id):
         with av.open(str(path)) as container:
             yield from (f.to_ndarray(format="gray") for f in container.decode(video=0))
     for path in (run.folder / "png" / video_id).glob("*.png"):
-        yield cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert picture is not None
+        yield picture
 
 
 def likeness(picture):
