@@ -95,6 +95,17 @@ def test_two_workers_take_no_longer_than_the_slower_of_two_items():
     assert time.monotonic() - begun < sum(o.seconds for o in outcomes) + 3
 
 
+def test_an_item_can_have_a_time_of_its_own():
+    outcomes = run_safely(
+        jobs.misbehave,
+        ["hang", "fine"],
+        limits=Limits(),
+        workers=1,
+        seconds=lambda item: 0.3 if item == "hang" else 20.0,
+    )
+    assert outcomes[0].reason == "takes longer than 0.3 s" and outcomes[1].ok
+
+
 def test_workers_do_not_load_jax():
     assert run_safely(jobs.imported, [0], limits=LIMITS)[0].value == []
 

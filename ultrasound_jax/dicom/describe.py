@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.dicom.decode import open_cine
 from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.header import CineHeader, read_header
 from ultrasound_jax.dicom.limits import Limits
@@ -25,7 +26,8 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
     """Looks into one file.
 
     Args:
-        item: `path`, and `limits` as the fields of `Limits`.
+        item: `path`; `limits` as the fields of `Limits`; `pixels`: decode the first
+            frame as well, so that a file with a header only is found out.
 
     Returns:
         `state`: `described`, `unreadable` (with `reason`) or `not_dicom`; `sha256` of
@@ -55,7 +57,7 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
     if not head:
         return known | {"state": "unreadable", "reason": "the file is empty"}
     try:
-        return known | _described(read_header(path, limits=limits))
+        return known | _described(read_header(path, limits=limits), item, limits)
     except CineError as error:
         reason = str(error).removeprefix(f"{path}: ")
         return known | {"state": "unreadable", "reason": reason}
@@ -71,7 +73,13 @@ def _claims_dicom(name: str, head: bytes) -> bool:
     return any(head[:2] == group and head[3:4].startswith(z) for group, z in _BARE)
 
 
-def _described(header: CineHeader) -> dict[str, Any]:
+def _described(
+    header: CineHeader, item: dict[str, Any], limits: Limits
+) -> dict[str, Any]:
+    pixel_notes: list[str] = []
+    if item["pixels"] and header.is_ultrasound:
+        with open_cine(header.path, limits=limits) as cine:
+            pixel_notes = list(cine.notes)
     chosen = choose_region(header.regions, header.rows, header.columns)
     region, notes = chosen if chosen is not None else (None, [])
     timing = header.timing
@@ -100,6 +108,6 @@ def _described(header: CineHeader) -> dict[str, Any]:
             "region_index": None if region is None else region.index,
             "mm_x": None if region is None else region.mm_x,
             "mm_y": None if region is None else region.mm_y,
-            "reason": "; ".join([*notes, *timing.notes]),
+            "reason": "; ".join([*notes, *timing.notes, *pixel_notes]),
         },
     }

@@ -19,8 +19,10 @@ example:
 
 import argparse
 import dataclasses
+import re
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,8 @@ from ultrasound_jax.dicom.walk import Found, walk
 from ultrasound_jax.dicom.worker import Outcome, run_safely
 
 _KEEP = {"regionless": "keep_regionless", "duplicates": "keep_duplicates"}
+# To hash a file, read its header and decode a frame. Larger files get more.
+_SECONDS, _BYTES_A_SECOND = 5.0, 10e6
 _HINTS = {
     REGIONLESS: " (--keep regionless uses them)",
     DUPLICATE: " (--keep duplicates uses them)",
@@ -95,7 +99,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use files without ultrasound regions (often screens that name the "
         "patient), or every file of one SOPInstanceUID, instead of skipping them",
     )
-    add_run_arguments(parser)
+    parser.add_argument(
+        "--headers-only",
+        action="store_true",
+        help="do not decode the first frame of each file; faster, but files with "
+        "damaged pixels are then found by `convert` only",
+    )
+    add_run_arguments(parser, seconds=_SECONDS)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -117,9 +127,27 @@ def run(args: argparse.Namespace) -> int:
         raise CineError(f"{root}: there is no file in it")
     pseudonyms = Pseudonyms.open(key_file)
     limits = limits_of(args)
-    journal = Journal.open(_journal_path(out), _settings(rules, limits, pseudonyms))
+    settings = {
+        "format": "index 1",
+        "rules": rules_as_data(rules),
+        "limits": dataclasses.asdict(limits),
+        "pixels": not args.headers_only,
+        "key": pseudonyms.digest("key", "")[:16],
+    }
+    journal = Journal.open(_journal_path(out), settings)
+
+    def describe(entries: list[Found], note: Callable[[Outcome], None]) -> None:
+        run_safely(
+            describe_file,
+            (_item(root, entry, limits, not args.headers_only) for entry in entries),
+            limits=limits,
+            workers=args.workers,
+            on_done=note,
+            seconds=lambda item: item["limits"]["seconds"],
+        )
+
     try:
-        facts = _gather(root, found, journal, rules, pseudonyms, limits, args.workers)
+        facts = _gather(found, journal, rules, pseudonyms, describe)
     finally:
         journal.close()
     made = assemble(facts, before, rules, pseudonyms, times_folder.name)
@@ -134,13 +162,10 @@ def _journal_path(out: Path) -> Path:
     return out.with_name(f".{out.name}.journal")
 
 
-def _settings(rules: Rules, limits: Limits, pseudonyms: Pseudonyms) -> dict[str, Any]:
-    return {
-        "format": "index 1",
-        "rules": rules_as_data(rules),
-        "limits": dataclasses.asdict(limits),
-        "key": pseudonyms.digest("key", "")[:16],
-    }
+def _item(root: Path, entry: Found, limits: Limits, pixels: bool) -> dict[str, Any]:
+    seconds = limits.seconds + entry.size / _BYTES_A_SECOND
+    bounds = dataclasses.asdict(limits) | {"seconds": seconds}
+    return {"path": str(root / entry.place), "limits": bounds, "pixels": pixels}
 
 
 def _without(
@@ -159,30 +184,24 @@ def _without(
 
 
 def _gather(
-    root: Path,
     found: list[Found],
     journal: Journal,
     rules: Rules,
     pseudonyms: Pseudonyms,
-    limits: Limits,
-    workers: int,
+    describe: Callable[[list[Found], Callable[[Outcome], None]], None],
 ) -> dict[str, dict[str, Any]]:
     """The facts of every file, by place; those in the journal are not read again."""
     keys = {e.place: _key(e, pseudonyms) for e in found}
     facts = {e.place: skipped_facts("", e.problem) for e in found if e.problem}
-    todo = [
-        e.place for e in found if not e.problem and keys[e.place] not in journal.done
-    ]
+    todo = [e for e in found if not e.problem and keys[e.place] not in journal.done]
     done = len(found) - len(todo)
     if journal.done:
         print(f"continues: {done} of {len(found)} files were done before")
-    bounds = dataclasses.asdict(limits)
-    items = ({"path": str(root / place), "limits": bounds} for place in todo)
 
     with Progress(len(found), "files", done=done) as progress:
 
         def note(outcome: Outcome) -> None:
-            place = todo[outcome.index]
+            place = todo[outcome.index].place
             if outcome.ok:
                 fact = facts_of(place, outcome.value, rules, pseudonyms)
             else:
@@ -190,7 +209,7 @@ def _gather(
             journal.record(keys[place], fact)
             progress.advance()
 
-        run_safely(describe_file, items, limits=limits, workers=workers, on_done=note)
+        describe(todo, note)
     return facts | {
         e.place: journal.done[keys[e.place]] for e in found if not e.problem
     }
@@ -254,4 +273,4 @@ def _skips(made: Assembled) -> list[tuple[str, int]]:
 
 def _short(row: IndexRow) -> str:
     """A reason without its numbers, so that equal reasons are counted together."""
-    return "".join("#" if c.isdigit() else c for c in row.reason)[:100]
+    return re.sub(r"\d+", "#", row.reason)[:100]

@@ -8,8 +8,15 @@ from ultrasound_jax.dicom.worker import default_workers
 _MIB = 1 << 20
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds `--workers` and the `--max-…` options; read them with `limits_of`."""
+def add_run_arguments(
+    parser: argparse.ArgumentParser, *, seconds: float | None = None
+) -> None:
+    """Adds `--workers` and the `--max-…` options; read them with `limits_of`.
+
+    Args:
+        parser: of the verb.
+        seconds: its default for a file, where that is not the one of `Limits`.
+    """
     defaults = Limits()
     group = parser.add_argument_group(
         "safety",
@@ -24,7 +31,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         help="worker processes (default: one a core, %(default)s here)",
     )
     for name, value, what in (
-        ("seconds", defaults.seconds, "wall time for a file"),
+        ("seconds", seconds or defaults.seconds, "wall time for a file"),
         ("memory-mib", defaults.memory_bytes // _MIB, "memory for a file"),
         ("frames", defaults.frames, "frames of a file"),
         ("pixels", defaults.pixels, "pixels of a frame"),

@@ -78,6 +78,7 @@ def run_safely(
     limits: Limits,
     workers: int | None = None,
     on_done: Callable[[Outcome], None] | None = None,
+    seconds: Callable[[Any], float] | None = None,
 ) -> list[Outcome]:
     """Calls `function(item)` for every item, each in a worker process under limits.
 
@@ -92,6 +93,7 @@ def run_safely(
         limits: for each item.
         workers: processes; by default as many as there are cores.
         on_done: is told every outcome here, in the order in which they come.
+        seconds: the time that an item may take, where it is not `limits.seconds`.
 
     Returns:
         the outcomes in the order of the items.
@@ -102,10 +104,12 @@ def run_safely(
     count = default_workers() if workers is None else workers
     if count < 1:
         raise CineError(f"{count} workers, allowed are 1 and more")
+    allowed = seconds or (lambda item: limits.seconds)
+    calls = ((index, item, float(allowed(item))) for index, item in enumerate(items))
     pool = _Pool(_setup(function, limits), count)
     outcomes: list[Outcome] = []
     try:
-        for outcome in pool.run(enumerate(items)):
+        for outcome in pool.run(calls):
             outcomes.append(outcome)
             if on_done is not None:
                 on_done(outcome)
@@ -123,10 +127,12 @@ def _setup(function: Callable[[Any], Any], limits: Limits) -> dict[str, Any]:
     return {
         "module": module,
         "name": name,
-        "seconds": float(limits.seconds),
         "memory_bytes": int(limits.memory_bytes),
         "file_bytes": FILE_BYTES,
     }
+
+
+_Call = tuple[int, Any, float]  # an item's index, the item, and its seconds
 
 
 class _Child:
@@ -143,7 +149,7 @@ class _Child:
             # The terminal's Ctrl-C is the parent's to answer.
             start_new_session=True,
         )
-        self.memory_bytes, self.seconds = setup["memory_bytes"], setup["seconds"]
+        self.memory_bytes, self.seconds = setup["memory_bytes"], 0.0
         self.replies = bytearray()
         self.index: int | None = None  # of the item in work
         self.ready, self.own_bytes = False, 0
@@ -163,9 +169,9 @@ class _Child:
         except BrokenPipeError:
             pass  # it has died: its output ends, and that is where it is noticed
 
-    def call(self, index: int, item: Any) -> None:
-        self.index, self.begun = index, time.monotonic()
-        self.send(item)
+    def call(self, index: int, item: Any, seconds: float) -> None:
+        self.index, self.seconds, self.begun = index, seconds, time.monotonic()
+        self.send({"item": item, "seconds": seconds})
 
     def receive(self) -> dict[str, Any] | None:
         """An answer if one is complete; None if more must come.
@@ -221,10 +227,10 @@ class _Pool:
         self.failed_starts = 0
         self.selector = selectors.DefaultSelector()
 
-    def run(self, items: Iterator[tuple[int, Any]]) -> Iterator[Outcome]:
-        waiting: deque[tuple[int, Any]] = deque()
+    def run(self, calls: Iterator[_Call]) -> Iterator[Outcome]:
+        waiting: deque[_Call] = deque()
         while True:
-            waiting.extend(islice(items, self.workers - len(waiting)))
+            waiting.extend(islice(calls, self.workers - len(waiting)))
             for child in self.children:
                 if waiting and child.ready and child.index is None:
                     child.call(*waiting.popleft())
@@ -233,7 +239,7 @@ class _Pool:
                 self._add()
                 starting += 1
             if not waiting and all(child.index is None for child in self.children):
-                waiting.extend(islice(items, 1))
+                waiting.extend(islice(calls, 1))
                 if not waiting:
                     return
             yield from self._wait()

@@ -38,7 +38,9 @@ def main() -> None:
     _limit("RLIMIT_FSIZE", setup["file_bytes"])
     _reply(replies, {"ready": True})
     for line in requests:
-        _reply(replies, _answer(function, json.loads(line), setup))
+        call = json.loads(line)
+        memory = setup["memory_bytes"]
+        _reply(replies, _answer(function, call["item"], call["seconds"], memory))
 
 
 def _channel() -> tuple[IO[str], IO[str]]:
@@ -64,12 +66,12 @@ def _reply(replies: IO[str], answer: Mapping[str, Any]) -> None:
 
 
 def _answer(
-    function: Callable[[Any], Any], item: Any, setup: Mapping[str, Any]
+    function: Callable[[Any], Any], item: Any, seconds: float, memory_bytes: int
 ) -> dict[str, Any]:
-    seconds, begun = setup["seconds"], time.monotonic()
+    begun = time.monotonic()
     signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE)
     _limit("RLIMIT_CPU", math.ceil(time.process_time() + 2 * seconds + _GRACE))
-    _limit_memory(setup["memory_bytes"])
+    _limit_memory(memory_bytes)
     value, kind, reason = None, "done", ""
     try:
         value = function(item)
@@ -77,7 +79,7 @@ def _answer(
     except UltrasoundError as error:
         kind, reason = "refused", _one_line(str(error))
     except MemoryError:
-        kind, reason = "memory", f"needs more than {setup['memory_bytes'] >> 20} MiB"
+        kind, reason = "memory", f"needs more than {memory_bytes >> 20} MiB"
     except Exception as error:
         # Its own words may quote the file; its type and place do not.
         kind, reason = "failed", f"{type(error).__name__} at {_place(error)}"
