@@ -118,7 +118,7 @@ def test_unusable_files_are_named_with_the_reason(tree, build):
     whole = (tree / "malignant" / "malignant (1).png").read_bytes()
     (tree / "malignant" / "malignant (1).png").write_bytes(whole[: len(whole) // 2])
     reasons = skipped(build())
-    assert reasons["benign/benign (1).png"].startswith("not a picture, allowed: PNG")
+    assert reasons["benign/benign (1).png"].startswith("not a picture or a damaged one, allowed: PNG")
     assert reasons["benign/benign (3).png"] == "has no mask"
     assert "48 x 20 px, the image has 48 x 40" in reasons["normal/normal (2).png"]
     assert reasons["normal/normal (8)_mask.png"] == "a mask without its image"

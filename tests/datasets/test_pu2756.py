@@ -146,7 +146,7 @@ def test_unusable_examinations_are_named_by_row(tree, build):
     assert skipped(builder) == {
         "E0001": "2 pictures, allowed is one",
         "E0002": "has no mask of the image's name",
-        "E0003": "not a picture, allowed: PNG, JPEG, TIFF, BMP",
+        "E0003": "not a picture or a damaged one, allowed: PNG, JPEG, TIFF, BMP",
         "1 folders of image": "have no row in pu2756.csv",
     }
 

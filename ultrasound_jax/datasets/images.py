@@ -12,7 +12,7 @@ from jaxtyping import Float, Int16, UInt8
 from PIL import Image
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.near_duplicates import thumbnail
+from ultrasound_jax.datasets.near_duplicates import near_duplicates, thumbnail
 
 Item = TypeVar("Item")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -125,6 +125,36 @@ def thumbnails_of(
         return list(pool.map(small, items))
 
 
+def groups_by_likeness(
+    items: Sequence[Item],
+    read: Callable[[Item], np.ndarray],
+    *,
+    names: Sequence[str],
+) -> tuple[dict[str, str], dict[str, str]]:
+    """For sets without patients: the near-duplicate group of each name.
+
+    A group is called after its first: `like_lipoma_0001`. What cannot be read comes
+    second, with the reason.
+    """
+    small = dict(zip(names, thumbnails_of(items, read), strict=True))
+    readable: dict[str, np.ndarray] = {}
+    refused: dict[str, str] = {}
+    for name, one in small.items():
+        if isinstance(one, DatasetError):
+            refused[name] = str(one).removeprefix(f"{name}: ")
+        else:
+            readable[name] = one
+    if not readable:
+        return {}, refused
+    found = near_duplicates(np.stack(list(readable.values())))
+    first: dict[int, str] = {}
+    groups = {
+        name: first.setdefault(group, f"like_{name}")
+        for name, group in zip(readable, found.group.tolist(), strict=True)
+    }
+    return groups, refused
+
+
 def foreground(
     picture: np.ndarray, *, name: str, level: int | None = None
 ) -> UInt8[np.ndarray, "h w 1"]:
@@ -231,7 +261,7 @@ def _deep_colour(path: Path, name: str) -> np.ndarray:
 def _reason(error: Exception, path: Path) -> str:
     words = " ".join(str(error).split()).replace(str(path), "the file")
     if "cannot identify image file" in words:
-        return f"not a picture, allowed: {', '.join(_FORMATS)}"
+        return f"not a picture or a damaged one, allowed: {', '.join(_FORMATS)}"
     if path.name in words or not words:
         words = type(error).__name__
     return f"does not decode ({words[:120]})"

@@ -7,19 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
     ImageConfig,
     checked_config,
 )
-from ultrasound_jax.datasets.images import thumbnails_of
-from ultrasound_jax.datasets.near_duplicates import near_duplicates
+from ultrasound_jax.datasets.images import groups_by_likeness
 from ultrasound_jax.datasets.scale import Fact, Skipped
 from ultrasound_jax.datasets.skin_tumor.files import (
     CLASSES,
@@ -89,25 +86,14 @@ class Builder(ImageBuilder):
         return {SPLIT: self.examples(pictures, make, ahead=2, unit="images")}
 
     def _by_likeness(self, pictures: list[Picture]) -> list[Picture]:
-        readable, thumbnails = [], []
-        for picture, small in zip(
-            pictures, thumbnails_of(pictures, read_grey), strict=True
-        ):
-            if isinstance(small, DatasetError):
-                reason = str(small).removeprefix(f"{picture.image_id}: ")
-                self.skip(picture.image_id, reason)
-            else:
-                readable.append(picture)
-                thumbnails.append(small)
-        if not readable:
-            return []
-        groups = near_duplicates(np.stack(thumbnails)).group.tolist()
-        first: dict[int, str] = {}
+        names = [picture.image_id for picture in pictures]
+        groups, refused = groups_by_likeness(pictures, read_grey, names=names)
+        for name, reason in refused.items():
+            self.skip(name, reason)
         return [
-            replace(
-                picture, patient_id=first.setdefault(group, f"like_{picture.image_id}")
-            )
-            for picture, group in zip(readable, groups, strict=True)
+            replace(picture, patient_id=groups[picture.image_id])
+            for picture in pictures
+            if picture.image_id in groups
         ]
 
     def account(

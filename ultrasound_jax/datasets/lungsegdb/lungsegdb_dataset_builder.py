@@ -1,0 +1,139 @@
+"""LungSegDB (Rezvani et al. 2025): slices of chest CT with lung masks."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+from ultrasound_jax.datasets.image_builder import (
+    SPLIT,
+    ImageBuilder,
+    ImageConfig,
+    checked_config,
+    find_root,
+)
+from ultrasound_jax.datasets.images import groups_by_likeness
+from ultrasound_jax.datasets.lungsegdb.files import (
+    PARTS,
+    STAGES,
+    Slice,
+    compare,
+    list_slices,
+)
+from ultrasound_jax.datasets.lungsegdb.record import (
+    Values,
+    make_record,
+    windowed_uint8,
+)
+
+
+@dataclass(kw_only=True)
+class LungConfig(ImageConfig):
+    """Which slices, and what their pixels become.
+
+    stage: `preprocessed` or `raw`, as the set's folders are called. part: `both`, `V1`
+    or `V2`. values: `window` gives uint8, Hounsfield units through a window of `centre`
+    and `width`; `hounsfield` gives int16 and has no place for slices of 8 bits. offset:
+    what was added to the Hounsfield units of 16-bit files (1024 is usual; ours are
+    signed and need none). groups: what stands in for patients where names tell none:
+    the `series` of the name, or `likeness`, near-duplicate groups, which separate less
+    safely.
+    """
+
+    ALLOWED = {
+        "stage": tuple(STAGES),
+        "part": ("both", *PARTS),
+        "values": ("window", "hounsfield"),
+        "centre": (float, -1000, 1000),
+        "width": (float, 1, 4000),
+        "offset": (int, 0, 32768),
+        "groups": ("series", "likeness"),
+    }
+
+    stage: str = "preprocessed"
+    part: str = "both"
+    values: str = "window"
+    centre: float = -600.0
+    width: float = 1500.0
+    offset: int = 0
+    groups: str = "series"
+
+
+class Builder(ImageBuilder):
+    """Slices of V1 (LIDC-IDRI) and V2 (a set on Kaggle), each with its lung mask."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES = {"1.0.0": "First release."}
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Get LungSegDB by the link in https://github.com/sadjadrz/FusionLungNet and "
+        "give the folder that holds `preprocessed data` or `raw data`, with "
+        "{V1,V2}/{CT_Images,CT_Masks}: --manual_dir=DIR."
+    )
+    CONFIG = LungConfig
+    BUILDER_CONFIGS: ClassVar[list[LungConfig]] = [
+        checked_config(LungConfig, "lungsegdb", options)
+        for options in (
+            {},
+            {"size": 320},
+            {"part": "V1", "values": "hounsfield"},
+        )
+    ]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        units = self.config.values == "hounsfield"
+        return self.image_info(
+            classes=["lung"],
+            homepage="https://doi.org/10.1016/j.bspc.2025.107858",
+            licence="MIT by the authors; V1 is of LIDC-IDRI (CC BY 3.0)",
+            dtype=np.int16 if units else np.uint8,
+            label=False,
+            more={
+                "part": tfds.features.ClassLabel(names=list(PARTS)),
+                "slice": np.int32,
+            },
+            metadata={"notes": []},
+        )
+
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Any]:
+        config = self.config
+        manual_dir = self.manual_folder(dl_manager)
+        places = (".", "lungsegdb", "LungSegDB")
+        parts = PARTS if config.part == "both" else (config.part,)
+        wanted = [f"{STAGES[config.stage]}/{part}" for part in parts]
+        root = find_root(manual_dir, places, wanted, dataset=self.name)
+        slices, refused = list_slices(root, config.stage, parts)
+        for name, reason in refused:
+            self.skip(name, reason)
+        notes = compare(slices, parts)
+        if config.groups == "likeness":
+            slices = self._by_likeness(slices)
+        for note in notes:
+            logging.warning("lungsegdb: %s", note)
+        if self.info.metadata is not None:  # only its type says that it may be
+            self.info.metadata["notes"] = notes
+        values = Values(
+            config.values, config.centre, config.width, config.offset, config.size
+        )
+        make = partial(make_record, values)
+        return {SPLIT: self.examples(slices, make, ahead=2, unit="slices")}
+
+    def _by_likeness(self, slices: list[Slice]) -> list[Slice]:
+        unnamed = {one.image_id: one for one in slices if not one.named}
+        groups, refused = groups_by_likeness(
+            list(unnamed.values()),
+            partial(windowed_uint8, offset=self.config.offset),
+            names=list(unnamed),
+        )
+        for image_id, reason in refused.items():
+            name = unnamed[image_id].name
+            self.skip(name, reason.removeprefix(f"{name}: "))
+        return [
+            one if one.named else replace(one, patient_id=groups[one.image_id])
+            for one in slices
+            if one.named or one.image_id in groups
+        ]

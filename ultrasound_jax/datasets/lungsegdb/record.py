@@ -1,0 +1,119 @@
+"""One lung CT slice and its mask as a record."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from jaxtyping import Int16, UInt8
+
+from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.image_builder import fitted, identity
+from ultrasound_jax.datasets.images import (
+    foreground,
+    grey,
+    hounsfield,
+    read_picture,
+    windowed,
+)
+from ultrasound_jax.datasets.lungsegdb.files import PARTS, Slice
+from ultrasound_jax.datasets.scale import Made, Skipped
+
+AIR = -1000  # Hounsfield units of the margins of a fitted slice
+
+
+@dataclass(frozen=True)
+class Values:
+    """What pixels become: see `LungConfig`."""
+
+    kind: str
+    centre: float
+    width: float
+    offset: int
+    size: int
+
+
+def read_slice(one: Slice, values: Values) -> np.ndarray:
+    """Pixels `h w`: uint8, or int16 Hounsfield units where they are asked for.
+
+    Slices of 8 bits are taken as the grey values that they are, colours by luminance.
+
+    Raises:
+        DatasetError: the file cannot be read, or holds no Hounsfield units.
+    """
+    stored = read_picture(one.path, name=one.name)
+    if stored.dtype == np.uint8:
+        if values.kind == "hounsfield":
+            raise DatasetError(
+                f"{one.name}: 8-bit grey values, allowed are Hounsfield units"
+            )
+        return grey(stored, name=one.name)
+    if stored.dtype == np.uint16 and not values.offset:
+        raise DatasetError(
+            f"{one.name}: values without sign, allowed with the option offset: what "
+            "was added to the Hounsfield units"
+        )
+    if values.offset:
+        stored = stored.astype(np.float32) - values.offset
+    units = hounsfield(stored, name=one.name)
+    if values.kind == "hounsfield":
+        return units
+    return windowed(units, centre=values.centre, width=values.width)
+
+
+def make_record(values: Values, one: Slice) -> Iterator[Made]:
+    """The record, or why there is none."""
+    try:
+        image = read_slice(one, values)
+        mask = foreground(
+            read_picture(one.mask, name=f"{one.name}: mask"), name=one.name
+        )
+        if mask.shape[:2] != image.shape:
+            raise DatasetError(
+                f"{one.name}: mask of {mask.shape[1]} x {mask.shape[0]} px, the slice "
+                f"has {image.shape[1]} x {image.shape[0]}"
+            )
+    except DatasetError as error:
+        yield Skipped(one.name, str(error).removeprefix(f"{one.name}: "))
+        return
+    yield one.image_id, _record(values, one, image, mask)
+
+
+def _record(
+    values: Values, one: Slice, image: np.ndarray, mask: np.ndarray
+) -> dict[str, Any]:
+    pixels = (
+        fitted_units(image, values.size)
+        if values.kind == "hounsfield"
+        else fitted(image, values.size)
+    )
+    return {
+        "image": pixels,
+        "mask": fitted(mask[..., 0], values.size, nearest=True),
+        "labels": np.array([mask.any()], np.int8),
+        "part": PARTS.index(one.part),
+        "slice": one.place,
+        **identity(one.image_id, one.patient_id),
+    }
+
+
+def fitted_units(
+    units: Int16[np.ndarray, "h w"], size: int
+) -> Int16[np.ndarray, "H W 1"]:
+    """As `fitted`, for Hounsfield units: what is added around them is air."""
+    if size:
+        height, width = units.shape
+        longest = max(height, width)
+        sides = max(1, width * size // longest), max(1, height * size // longest)
+        how = cv2.INTER_AREA if longest > size else cv2.INTER_LINEAR
+        scaled = cv2.resize(units, sides, interpolation=how)
+        units = np.full((size, size), AIR, np.int16)
+        top, left = (size - sides[1]) // 2, (size - sides[0]) // 2
+        units[top : top + sides[1], left : left + sides[0]] = scaled
+    return units[..., np.newaxis]
+
+
+def windowed_uint8(one: Slice, offset: int = 0) -> UInt8[np.ndarray, "h w"]:
+    """The slice in the default lung window, to tell what looks alike."""
+    return read_slice(one, Values("window", -600.0, 1500.0, offset, 0))
