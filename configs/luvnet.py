@@ -94,6 +94,42 @@ def pocus_frame_vote(config: Any) -> None:
     config.model.name = "frame_vote"
 
 
+def dicom(config: Any) -> None:
+    """Your own DICOM files and labelling sheets, sized for two CPU cores.
+
+    `--config configs/luvnet.py:dicom --config.data.manual_dir=DIR`, where DIR is as
+    ultrasound_jax/datasets/lus_clips/README.md says; without patients, from
+    `python -m ultrasound_jax.datasets.lus_phantom.export --out DIR`. On that export's
+    eight phantoms it takes minutes; what comes out says nothing about patients.
+    """
+    config.data.name = "lus_clips"
+    config.data.options = ConfigDict(
+        {
+            "part": "development",
+            "label_version": 1,
+            "one_sided": "absent",
+            "size": 112,
+            "frame_rate": 10.0,
+            "clip_frames": 10,
+            "overlap": 0.2,
+            "min_overlap": 1,
+            "tail": "length",
+            "grey": "luminance",
+            "region": -1,
+            "mask": True,
+        }
+    )
+    config.data.sampling = "patient"
+    config.model.width = 16
+    config.model.kernel_size = 5
+    config.optim.name = "adamw"
+    config.optim.lr = 5e-4
+    config.optim.weight_decay = 1e-2
+    config.optim.schedule = "cosine"
+    config.optim.ema = 0.98
+    config.train.epochs = 8
+
+
 def paper(config: Any) -> None:
     """The original recipe, on the open POCUS videos: the hospital's are not public.
 
@@ -146,6 +182,7 @@ def tuned(config: Any) -> None:
 VARIANTS = {
     "": phantom,
     "pocus": pocus,
+    "dicom": dicom,
     "paper": paper,
     "tuned": tuned,
     "no_temporal": no_temporal,
