@@ -80,6 +80,11 @@ def test_numbers_are_those_of_the_files_where_names_are_numbers():
     }
 
 
+def test_numbers_that_may_be_a_hospitals_are_not_passed_on():
+    names = ["a/4711.dcm", "a/0004711", "a/20240105.dcm", "a/123456"]
+    assert set(numbers(table(numbered(names))).values()) == {1, 2, 3, 4}
+
+
 def test_numbers_that_two_files_of_a_patient_have_are_given_to_none():
     made = table(numbered(["a/00001.dcm", "b/00001.dcm", "b/00002.dcm"]))
     assert sorted(row.data_idx for row in made.rows) == [2, 3, 4]

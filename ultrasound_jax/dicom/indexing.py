@@ -89,7 +89,7 @@ def facts_of(
         "sha256": described["sha256"],
         "sop": described["sop"] and pseudonyms.digest("sop", described["sop"]),
         "nobody": identity.strip().upper() in _NOBODY,
-        "number": _number(place),
+        "number": _number(place, identity),
         "times": described["times"],
         "fields": fields
         | {
@@ -111,10 +111,15 @@ def _skipped(sha256: str, reason: str) -> dict[str, Any]:
     return {"state": "skipped", "sha256": sha256, "reason": reason}
 
 
-def _number(place: str) -> int | None:
-    """The number that a file's name is, as in `00012.dcm`."""
-    match = re.fullmatch(r"(\d{1,9})(\.[A-Za-z]+)?", PurePosixPath(place).name, re.A)
-    return int(match[1]) if match else None
+def _number(place: str, identity: str) -> int | None:
+    """The number that a file's name is, as in `00012.dcm`.
+
+    A long number, or the patient's own, may be a hospital's and is not passed on.
+    """
+    match = re.fullmatch(r"(\d{1,5})(\.[A-Za-z]+)?", PurePosixPath(place).name, re.A)
+    if not match or match[1].lstrip("0") == identity.strip().lstrip("0"):
+        return None
+    return int(match[1])
 
 
 def _date(text: str, identity: str, rules: Rules, pseudonyms: Pseudonyms) -> str:
