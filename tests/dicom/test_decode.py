@@ -1,5 +1,7 @@
+import contextlib
 import io
 import struct
+import time
 import tracemalloc
 
 import av
@@ -336,11 +338,11 @@ def test_grey_is_one_plane_for_every_kind(tmp_path, photometric):
 
 
 def test_two_decoders_that_disagree_are_named(tmp_path, monkeypatch):
-    path = make(tmp_path / "a", [codecs.jpegls_encode(GREY)], GREY, made.JPEGLS)
-    whiter = ours.Decoder("whitener", lambda *given: ours.charls(*given) | 1)
-    pair = (ours.DECODERS["jpegls"][0], whiter)
-    monkeypatch.setitem(ours.DECODERS, "jpegls", pair)
-    with pytest.raises(CineError, match="charls and whitener disagree"):
+    path = make(tmp_path / "a", [lossless(GREY)], GREY, made.LOSSLESS)
+    whiter = ours.Decoder("whitener", lambda *given: ours.libjpeg_turbo(*given) | 1)
+    pair = (ours.DECODERS["lossless jpeg"][0], whiter)
+    monkeypatch.setitem(ours.DECODERS, "lossless jpeg", pair)
+    with pytest.raises(CineError, match="libjpeg-turbo and whitener disagree"):
         open_cine(path)
     with open_cine(path, cross_check=False) as cine:
         assert gap(next(cine.frames()), GREY) == 0
@@ -350,13 +352,41 @@ def test_a_decoder_that_fails_is_replaced_and_noted(tmp_path, monkeypatch):
     def fails(*given):
         raise RuntimeError("patient's name")
 
-    path = make(tmp_path / "a", [codecs.jpegls_encode(GREY)], GREY, made.JPEGLS)
-    pair = (ours.Decoder("broken", fails), ours.DECODERS["jpegls"][1])
-    monkeypatch.setitem(ours.DECODERS, "jpegls", pair)
+    path = make(tmp_path / "a", [lossless(GREY)], GREY, made.LOSSLESS)
+    pair = (ours.Decoder("broken", fails), ours.DECODERS["lossless jpeg"][1])
+    monkeypatch.setitem(ours.DECODERS, "lossless jpeg", pair)
     with open_cine(path) as cine:
         assert cine.decoder == "gdcm"
-        assert cine.notes == ("broken cannot decode a jpegls frame (RuntimeError)",)
+        assert cine.notes == (
+            "broken cannot decode a lossless jpeg frame (RuntimeError)",
+        )
         assert gap(next(cine.frames()), GREY) == 0
+
+
+def test_damaged_jpeg_ls_is_refused_at_once(tmp_path):
+    # CharLS takes about 15 s over one of these.
+    rng, good = np.random.default_rng(0), codecs.jpegls_encode(COLOUR)
+    begun = time.monotonic()
+    for _ in range(30):
+        code = bytearray(good)
+        for place in rng.integers(100, len(good), 4):
+            code[place] = rng.integers(256)
+        path = make(tmp_path / "a", [bytes(code)], COLOUR, made.JPEGLS)
+        with contextlib.suppress(CineError), open_cine(path) as cine:
+            next(cine.frames())
+    assert time.monotonic() - begun < 10
+
+
+def test_jpeg_ls_of_few_bits_is_left_to_charls(tmp_path):
+    jpeg_ls = pytest.importorskip("jpeg_ls", reason="pyjpegls writes such files")
+    few = GREY >> 2
+    code = jpeg_ls.encode_buffer(
+        few.tobytes(), rows=60, columns=80, samples_per_pixel=1, bits_stored=6
+    )
+    path = make(tmp_path / "a", [bytes(code)], few, made.JPEGLS, BitsStored=6)
+    with open_cine(path) as cine:
+        assert cine.decoder == "charls"
+        assert gap(next(cine.frames()), np.rint(few / 63 * 255)) == 0
 
 
 def test_a_cine_is_never_in_memory_as_a_whole(tmp_path):

@@ -109,6 +109,8 @@ class Pictures:
                 results.append((decoder, samples))
             except CineError as error:
                 failures.append(str(error))
+                if decoder.final:
+                    break
             if results and not cross_check:
                 break
         if not results:
