@@ -89,7 +89,7 @@ def test_palette_files_show_colours():
 
 @pytest.mark.parametrize("name", ["DIRW0007", "examples_ybr_color.dcm"])
 def test_ybr_cines_are_not_green(name):
-    frames = stack(named(name)).reshape(-1, 3).astype(int)
+    frames = stack(named(name))[::8].reshape(-1, 3).astype(int)
     dark = frames[frames.max(axis=1) < 160]
     greener = dark[:, 1] - (dark[:, 0] + dark[:, 2]) / 2
     assert abs(greener.mean()) < 3, "untransformed chroma is 67 levels off"
