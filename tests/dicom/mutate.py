@@ -154,9 +154,14 @@ def _flip_header(content: bytes, rng: Rng) -> bytes:
     return _flip(content, rng, stop=min(len(content), 900))
 
 
-def _flip_pixels(content: bytes, rng: Rng) -> bytes:
+def flip_pixels(content: bytes, rng: Rng) -> bytes:
     start = max(content.rfind(b"\xe0\x7f\x10\x00"), content.rfind(b"\x7f\xe0\x00\x10"))
     return _flip(content, rng, start=max(start, 132))
+
+
+def cut_pixels(content: bytes, rng: Rng) -> bytes:
+    """Ends the file within its last frame."""
+    return content[: len(content) - int(rng.integers(20, 300))]
 
 
 def _insert(content: bytes, rng: Rng) -> bytes:
@@ -246,7 +251,7 @@ def _fragments(content: bytes, rng: Rng) -> bytes:
         places.append(place)
         place = content.find(item, place + 4)
     if not places:
-        return _flip_pixels(content, rng)
+        return flip_pixels(content, rng)
     damaged, chosen = bytearray(content), places[int(rng.integers(len(places)))]
     kind = int(rng.integers(5))
     if kind == 0:
@@ -274,14 +279,15 @@ def _codestream(content: bytes, rng: Rng) -> bytes:
             width = int(rng.integers(2, 12))
             lie = b"\xff" * width if rng.random() < 0.5 else rng.bytes(width)
             damaged[place + 4 : place + 4 + width] = lie
-    return bytes(damaged) if damaged != content else _flip_pixels(content, rng)
+    return bytes(damaged) if damaged != content else flip_pixels(content, rng)
 
 
 ANY: tuple[Mutation, ...] = (
     _cut,
     _flip,
     _flip_header,
-    _flip_pixels,
+    flip_pixels,
+    cut_pixels,
     _insert,
     _remove,
     _swap,
@@ -400,16 +406,16 @@ def corpus(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
     while made < count or turn % (len(ANY) * len(bases)):
         mutation = ANY[turn % len(ANY)]
         syntax, content = bases[turn // len(ANY) % len(bases)]
-        yield f"{mutation.__name__[1:]}_{syntax}_{turn}", mutation(content, rng)
+        yield f"{mutation.__name__.strip('_')}_{syntax}_{turn}", mutation(content, rng)
         turn += 1
         made += 1
 
 
 def mutated(content: bytes, rng: Rng, count: int) -> Iterator[tuple[str, bytes]]:
     """`count` ways in which one given file may be damaged."""
-    general = (_cut, _flip, _flip_header, _flip_pixels, _insert, _remove, _fragments)
+    general = (_cut, _flip, _flip_header, flip_pixels, _insert, _remove, _fragments)
     for mutation in rng.permutation(np.array(general, object))[:count]:
-        yield mutation.__name__[1:], mutation(content, rng)
+        yield mutation.__name__.strip("_"), mutation(content, rng)
 
 
 def decode_file(item: dict) -> dict:

@@ -1,14 +1,23 @@
+import csv
 import re
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.dicom.mutate import EXPLICIT, corpus, whole_file
+from tests.dicom.mutate import (
+    EXPLICIT,
+    SYNTAXES,
+    corpus,
+    cut_pixels,
+    flip_pixels,
+    whole_file,
+)
 from ultrasound_jax.dicom import __main__ as command
 from ultrasound_jax.dicom.index import read_index
 
@@ -101,6 +110,30 @@ def test_a_run_over_damaged_files_ends_well(tmp_path):
             "not ultrasound",
             "no ultrasound region",
         )
+
+
+def test_no_verb_stumbles_over_files_whose_pixels_are_damaged(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "index.csv"
+    root.mkdir()
+    rng = np.random.default_rng(9)
+    for syntax in SYNTAXES:
+        for damage in (flip_pixels, cut_pixels):
+            content = damage(whole_file(syntax), rng)
+            (root / f"{damage.__name__}_{syntax}.dcm").write_bytes(content)
+    keep = ("--keep", "duplicates", "--headers-only")
+    assert command.main(["index", str(root), "--out", str(out), *keep]) == 0
+    ready = [row.video_id for row in read_index(out) if row.ok]
+    assert len(ready) > len(SYNTAXES)
+    frames = tmp_path / "frames"
+    words = ["convert", str(out), "--to", "png", "--out", str(frames), "--size", "0"]
+    assert command.main([*words, "--max-seconds", "5"]) == 0
+    with open(frames / "convert_png.csv", newline="") as file:
+        table = {row["video_id"]: row for row in csv.DictReader(file)}
+    refused = [i for i in ready if table[i]["status"] != "ok"]
+    assert len(refused) >= len(SYNTAXES) - 1
+    for video_id in refused:
+        assert table[video_id]["status"] == "refused" and table[video_id]["reason"]
+        assert not list(frames.glob(f"{video_id}*"))
 
 
 def test_a_terminated_run_leaves_a_journal_and_no_process_and_continues(tmp_path):
