@@ -191,7 +191,11 @@ def test_the_report_says_what_was_found_in_words_numbers_and_pictures(tmp_path):
     leaks, samples = audit.audit(source)
     report = Report(source, samples, leaks, 0.97, "")
     text = report.as_text()
-    assert "e2 (p2) ~ e8 (p8)" in text and "LEAK: one patient each may be p2 p8" in text
+    assert "e2 (p2) ~ e8 (p8)" in text
+    assert text.splitlines()[-1] == (
+        "LEAK; 1 of 1 pairs have a copy's grain (--detail 0.25 counts those only); "
+        "one patient each may be p2 p8"
+    )
     report.write(tmp_path)
     content = json.loads((tmp_path / "audit.json").read_text())
     assert content["clean"] is False and content["patients_to_join"] == [["p2", "p8"]]

@@ -112,18 +112,19 @@ class Report:
         lines = []
         for kind, names in self.leaks.names.items():
             known = kind != "study_id" or any(self.source.table.study_id)
-            found = _listed(names) if known else "not known to this dataset"
+            found = _two_sides(names) if known else "not known to this dataset"
             lines.append(f"{WHAT[kind]:<12}{found}")
         groups = [
             " = ".join(self.source.table.example_id[i] for i in places[:4])
             for places in self.leaks.same_pixels
         ]
-        return [*lines, f"{'same pixels':<12}{_listed(groups)}"]
+        return [*lines, f"{'same pixels':<12}{_two_sides(groups)}"]
 
     def _pairs(self) -> list[str]:
         counts = self.counts()
+        what = "images" if self.source.pixels == "image" else "videos"
         lines = [
-            f"alike       {counts['all']} pairs of videos correlate above "
+            f"alike       {counts['all']} pairs of {what} correlate above "
             f"{self.threshold:g}; {counts['across_sides']} across sides, "
             f"{counts['across_patients']} across patients, "
             f"{counts['across_labels']} across labels"
@@ -144,9 +145,17 @@ class Report:
     def _end(self) -> str:
         if self.leaks.clean:
             return "clean: nothing crosses"
-        groups = patients_to_join(self.source.table, self.leaks)
-        advice = "; ".join(" ".join(group) for group in groups[:SHOWN])
-        return "LEAK" + (f": one patient each may be {advice}" if groups else "")
+        table, counts = self.source.table, self.counts()
+        lines = ["LEAK"]
+        if counts["leaking"]:
+            lines.append(
+                f"{counts['leaking_copies']} of {counts['leaking']} pairs have a copy's"
+                f" grain (--detail {COPY:g} counts those only)"
+            )
+        groups = [" ".join(group) for group in patients_to_join(table, self.leaks)]
+        if groups:
+            lines.append(f"one patient each may be {_listed(groups, '; ')}")
+        return "; ".join(lines)
 
     def _csv(self) -> str:
         out = io.StringIO()
@@ -196,8 +205,12 @@ def _is_copy(pair: Pair) -> bool:
     return pair.detail is not None and pair.detail > COPY
 
 
-def _listed(names: list[str]) -> str:
+def _two_sides(names: list[str]) -> str:
     if not names:
         return "none on two sides"
+    return f"{len(names)} on two sides: {_listed(names)}"
+
+
+def _listed(names: list[str], between: str = ", ") -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)} on two sides: {', '.join(names[:SHOWN])}{more}"
+    return between.join(names[:SHOWN]) + more
