@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -249,8 +249,3 @@ def read_frame_times(
             return np.array([float(line["seconds"]) for line in csv.DictReader(file)])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CineError(f"{path}: no readable frame times: {error!r}") from error
-
-
-def with_labels(row: IndexRow, labels: Mapping[str, str]) -> IndexRow:
-    """The row with other cells in its label columns."""
-    return replace(row, labels=dict(labels))
