@@ -17,6 +17,7 @@ GRID = 256  # the longest side of the grid that areas are judged on
 VISIBLE = 5  # grey levels above the background from which something is shown
 MARK = 40  # grey levels above the background that marks have, to be legible
 LETTER = 110  # the same for text, where nothing else tells it from echoes
+OPEN = 0.2  # share of background around letters
 FLICKER = 0.75  # grey levels of standard deviation over time, from which a pixel moves
 MOVING_SHARE = 0.02  # of the picture, from which movement can be relied on
 DENSE = 0.55  # share of echo pixels in a neighbourhood that makes it an echo area
@@ -50,17 +51,16 @@ def find_echoes(moments: Moments) -> Echoes:
     textured = visible & ~_flat(moments, background)
     moves = textured & (moments.spread >= FLICKER + 0.01 * moments.mean)
     moving = moments.frames > 1 and float(moves.mean()) >= MOVING_SHARE
-    lettered = _lettered(moments, background)
-    solid = _dense_area(textured & ~lettered, 0.15)
-    if moving:
-        # Skin and near field may stand still: what is solid beside echoes is echo.
-        area = _dense_area(moves, 0.02)
-        area |= solid & _widened(area, 0.03)
-        return Echoes(moves, area, background, True)
+    solid = _dense_area(textured & ~_lettered(moments, background), 0.15)
     # The edges of bright tissue look like letters too: they are given back.
-    near = _widened(solid, 0.6 * _window(textured.shape) / max(textured.shape))
-    area = near & _dense_area(textured, 0.15)
-    return Echoes(textured, area, background, False)
+    solid = _widened(solid, 1.1 * _window(textured.shape) / max(textured.shape))
+    solid &= _dense_area(textured, 0.15)
+    if not moving:
+        return Echoes(textured, solid, background, False)
+    # Skin and near field may stand still: what is solid beside echoes is echo.
+    area = _dense_area(moves, 0.02)
+    area |= solid & _widened(area, 0.15)
+    return Echoes(moves, area, background, True)
 
 
 def _widened(area: np.ndarray, share: float) -> np.ndarray:
@@ -96,10 +96,15 @@ def _flat(moments: Moments, background: int) -> np.ndarray:
 
 
 def _lettered(moments: Moments, background: int) -> np.ndarray:
-    """Surroundings of white strokes on background, which still text is made of."""
-    kernel = np.ones((_window(moments.peak.shape),) * 2, np.uint8)
-    dark = cv2.erode(moments.peak, kernel) < background + VISIBLE + 3
-    return dark & (cv2.dilate(moments.peak, kernel) >= background + LETTER)
+    """Surroundings of white strokes with background between them, as text has.
+
+    Bright tissue has dark gaps as well, but rarely down to the background.
+    """
+    side = _window(moments.peak.shape)
+    black = (moments.peak < background + VISIBLE).astype(np.float32)
+    open_ = cv2.blur(black, (2 * side + 1, 2 * side + 1)) >= OPEN
+    bright = cv2.dilate(moments.peak, np.ones((side, side), np.uint8))
+    return open_ & (bright >= background + LETTER)
 
 
 def _window(shape: tuple[int, ...]) -> int:

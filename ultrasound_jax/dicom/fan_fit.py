@@ -252,13 +252,22 @@ def _extended(fan: Fan, grid: _Grid) -> Fan:
         for _ in range(2 * max(shape)):
             wider = _moved(fan, edge, 1.0)
             added = wider.mask(*shape) & ~fan.mask(*shape)
-            if added.sum() < 4 or grid.marks[added].mean() > MARKED:
-                break
-            seen = grid.moving and grid.echo[added].mean() >= FAINT
-            if not seen and not (edge == "far" and _fills(fan, added, grid)):
+            if added.sum() < 4 or not _belongs(fan, added, edge, grid):
                 break
             fan = wider
     return fan
+
+
+def _belongs(fan: Fan, added: np.ndarray, edge: str, grid: _Grid) -> bool:
+    """Whether the cells that a step would add show echoes."""
+    # The near field is small: the trimmed share is most of its first rows.
+    if edge == "near" and grid.area[added].mean() >= 0.5:
+        return True
+    if grid.marks[added].mean() > MARKED:
+        return False
+    if grid.moving and grid.echo[added].mean() >= FAINT:
+        return True
+    return edge == "far" and _fills(fan, added, grid)
 
 
 def _fills(fan: Fan, added: np.ndarray, grid: _Grid) -> bool:
