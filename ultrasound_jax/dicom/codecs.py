@@ -52,7 +52,9 @@ def luma_of_jpeg(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
 
 
 def charls(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
-    """JPEG-LS."""
+    """JPEG-LS; it must have its end mark, or CharLS 2.4 looks for it for seconds."""
+    if not code.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise CineError("a jpegls frame has no end mark")
     return imagecodecs.jpegls_decode(code)
 
 
@@ -135,7 +137,7 @@ DECODERS: dict[str, tuple[Decoder, ...]] = {
     "jpeg": (Decoder("libjpeg-turbo", libjpeg_turbo), Decoder("gdcm", gdcm)),
     "lossless jpeg": (Decoder("libjpeg-turbo", libjpeg_turbo), Decoder("gdcm", gdcm)),
     # GDCM brings an older CharLS, a little slower. It goes first, since it sees damage
-    # at once, where CharLS 2.4 may take 20 s over a kilobyte.
+    # at once, where CharLS 2.4 may take 20 s over less than a kilobyte.
     "jpegls": (Decoder("gdcm", gdcm, final=True), Decoder("charls", charls)),
     "j2k": (Decoder("openjpeg", openjpeg), Decoder("gdcm", gdcm)),
     "htj2k": (Decoder("openjph", openjph), Decoder("openjpeg", openjpeg)),
