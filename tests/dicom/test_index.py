@@ -79,12 +79,13 @@ def test_labels_and_columns_of_the_user_are_kept(tmp_path):
 
 def test_a_sheet_that_a_spreadsheet_program_has_saved_is_read(tmp_path):
     path = tmp_path / "index.csv"
-    write_index(path, [IndexRow("a", frames=3, frame_rate=30.0), IndexRow("b")])
+    write_index(path, [IndexRow("a", frames=3, frame_rate=29.5), IndexRow("b")])
     lines = path.read_text().replace(",", ";").replace("\n", "\r\n")
-    lines = lines.replace(";3;", ";3.0;") + ";" * 30 + "\r\n\r\n"
+    lines = lines.replace(";3;", ";3.0;").replace("29.5", "29,5")
+    lines += ";" * 30 + "\r\n\r\n"
     path.write_bytes(b"\xef\xbb\xbf" + lines.encode())
     one, other = read_index(path)
-    assert (one.video_id, one.frames, one.frame_rate) == ("a", 3, 30.0)
+    assert (one.video_id, one.frames, one.frame_rate) == ("a", 3, 29.5)
     assert other.video_id == "b"
 
 

@@ -186,6 +186,21 @@ def test_labels_survive_another_run_with_more_files(tmp_path):
     assert not three.labelled
 
 
+def test_labels_written_while_it_runs_survive(tmp_path, monkeypatch):
+    root, out = tmp_path / "root", tmp_path / "index.csv"
+    cine(root / "1.dcm")
+    index(root, out)
+
+    def label_meanwhile(*words, **more):
+        out.write_text(out.read_text().replace(",,,,,,,,\n", ",,1_2,,,,,,\n"))
+        return run_safely(*words, **more)
+
+    monkeypatch.setattr(index_command, "run_safely", label_meanwhile)
+    index(root, out)
+    (row,) = read_index(out)
+    assert row.labels["A-line"] == "1_2"
+
+
 def test_patients_can_be_folders_and_regionless_files_used(made, tmp_path):
     out = tmp_path / "index.csv"
     keep = ("--keep", "regionless", "--keep", "duplicates", "--dates", "drop")

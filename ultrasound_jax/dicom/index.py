@@ -136,7 +136,9 @@ def _parsed_row(cells: dict[Any, Any], place: str) -> IndexRow:
         for name in _INTEGERS:
             values[name] = int(float(values[name])) if values[name] else None
         for name in _NUMBERS:
-            values[name] = float(values[name]) if values[name] else None
+            # Where semicolons separate cells, commas may stand in numbers.
+            number = values[name].replace(",", ".")
+            values[name] = float(number) if number else None
         name = "regions"
         values[name] = tuple(json.loads(values[name] or "[]"))
     except (ValueError, TypeError, OverflowError):

@@ -22,7 +22,6 @@ import dataclasses
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,36 +119,15 @@ def run(args: argparse.Namespace) -> int:
     times_folder = out.parent / f"{out.stem}_times"
     if out.suffix.lower() != ".csv":
         raise CineError(f"{out}: the index is to be a .csv file")
-    before = read_index(out) if out.exists() else []
+    _read_before(out)  # what is no index must not be overwritten, hours later
     own = {out, sources_path(out), key_file, _journal_path(out)}
     found = _without(walk(root), root, own, times_folder)
     if not found:
         raise CineError(f"{root}: there is no file in it")
     pseudonyms = Pseudonyms.open(key_file)
-    limits = limits_of(args)
-    settings = {
-        "format": "index 1",
-        "rules": rules_as_data(rules),
-        "limits": dataclasses.asdict(limits),
-        "pixels": not args.headers_only,
-        "key": pseudonyms.digest("key", "")[:16],
-    }
-    journal = Journal.open(_journal_path(out), settings)
-
-    def describe(entries: list[Found], note: Callable[[Outcome], None]) -> None:
-        run_safely(
-            describe_file,
-            (_item(root, entry, limits, not args.headers_only) for entry in entries),
-            limits=limits,
-            workers=args.workers,
-            on_done=note,
-            seconds=lambda item: item["limits"]["seconds"],
-        )
-
-    try:
-        facts = _gather(found, journal, rules, pseudonyms, describe)
-    finally:
-        journal.close()
+    facts, journal = _gather(args, found, rules, pseudonyms)
+    # Only now, as somebody may have labelled in the meantime.
+    before = _read_before(out)
     made = assemble(facts, before, rules, pseudonyms, times_folder.name)
     _write(out, root, made, times_folder)
     journal.remove()
@@ -158,14 +136,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _read_before(out: Path) -> list[IndexRow]:
+    return read_index(out) if out.exists() else []
+
+
 def _journal_path(out: Path) -> Path:
     return out.with_name(f".{out.name}.journal")
-
-
-def _item(root: Path, entry: Found, limits: Limits, pixels: bool) -> dict[str, Any]:
-    seconds = limits.seconds + entry.size / _BYTES_A_SECOND
-    bounds = dataclasses.asdict(limits) | {"seconds": seconds}
-    return {"path": str(root / entry.place), "limits": bounds, "pixels": pixels}
 
 
 def _without(
@@ -184,35 +160,54 @@ def _without(
 
 
 def _gather(
-    found: list[Found],
-    journal: Journal,
-    rules: Rules,
-    pseudonyms: Pseudonyms,
-    describe: Callable[[list[Found], Callable[[Outcome], None]], None],
-) -> dict[str, dict[str, Any]]:
+    args: argparse.Namespace, found: list[Found], rules: Rules, pseudonyms: Pseudonyms
+) -> tuple[dict[str, dict[str, Any]], Journal]:
     """The facts of every file, by place; those in the journal are not read again."""
+    limits, pixels = limits_of(args), not args.headers_only
+    settings = {
+        "format": "index 1",
+        "rules": rules_as_data(rules),
+        "limits": dataclasses.asdict(limits),
+        "pixels": pixels,
+        "key": pseudonyms.digest("key", "")[:16],
+    }
+    journal = Journal.open(_journal_path(args.out), settings)
     keys = {e.place: _key(e, pseudonyms) for e in found}
-    facts = {e.place: skipped_facts("", e.problem) for e in found if e.problem}
-    todo = [e for e in found if not e.problem and keys[e.place] not in journal.done]
+    readable = [e for e in found if not e.problem]
+    todo = [e for e in readable if keys[e.place] not in journal.done]
     done = len(found) - len(todo)
     if journal.done:
         print(f"continues: {done} of {len(found)} files were done before")
 
-    with Progress(len(found), "files", done=done) as progress:
+    def note(outcome: Outcome) -> None:
+        place = todo[outcome.index].place
+        if outcome.ok:
+            fact = facts_of(place, outcome.value, rules, pseudonyms)
+        else:
+            fact = skipped_facts(outcome.reason)
+        journal.record(keys[place], fact)
+        progress.advance()
 
-        def note(outcome: Outcome) -> None:
-            place = todo[outcome.index].place
-            if outcome.ok:
-                fact = facts_of(place, outcome.value, rules, pseudonyms)
-            else:
-                fact = skipped_facts(outcome.kind, outcome.reason)
-            journal.record(keys[place], fact)
-            progress.advance()
+    try:
+        with Progress(len(found), "files", done=done) as progress:
+            run_safely(
+                describe_file,
+                (_item(args.root, entry, limits, pixels) for entry in todo),
+                limits=limits,
+                workers=args.workers,
+                on_done=note,
+                seconds=lambda item: item["limits"]["seconds"],
+            )
+    finally:
+        journal.close()
+    facts = {e.place: skipped_facts(e.problem) for e in found if e.problem}
+    return facts | {e.place: journal.done[keys[e.place]] for e in readable}, journal
 
-        describe(todo, note)
-    return facts | {
-        e.place: journal.done[keys[e.place]] for e in found if not e.problem
-    }
+
+def _item(root: Path, entry: Found, limits: Limits, pixels: bool) -> dict[str, Any]:
+    seconds = limits.seconds + entry.size / _BYTES_A_SECOND
+    bounds = dataclasses.asdict(limits) | {"seconds": seconds}
+    return {"path": str(root / entry.place), "limits": bounds, "pixels": pixels}
 
 
 def _key(entry: Found, pseudonyms: Pseudonyms) -> str:

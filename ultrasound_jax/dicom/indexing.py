@@ -102,9 +102,9 @@ def facts_of(
     }
 
 
-def skipped_facts(kind: str, reason: str) -> dict[str, Any]:
-    """The facts of a file that could not be described at all (see `Outcome`)."""
-    return _skipped("", f"{UNREADABLE}: {reason or kind}")
+def skipped_facts(reason: str) -> dict[str, Any]:
+    """The facts of a file that could not be described at all."""
+    return _skipped("", f"{UNREADABLE}: {reason}")
 
 
 def _skipped(sha256: str, reason: str) -> dict[str, Any]:
