@@ -313,6 +313,17 @@ def test_a_mistake_is_one_line_and_nothing_is_written(tmp_path, capsys, more, sa
     assert said in err and len(err.splitlines()) == 1
 
 
+def test_the_index_is_never_written_over(tmp_path, capsys):
+    ids = indexed(tmp_path)
+    path = sheet(tmp_path, f"{ids[0]},,,1_5,,,,,,0")
+    for name in ("index.csv", "sheet.csv"):
+        before = (tmp_path / name).read_bytes()
+        words = ["clips", str(tmp_path / "index.csv"), str(path), "--out"]
+        assert main([*words, str(tmp_path / name)]) == 2
+        assert "written over" in capsys.readouterr().err
+        assert (tmp_path / name).read_bytes() == before
+
+
 def test_ranges_beyond_a_video_are_refused(tmp_path, capsys):
     ids = indexed(tmp_path)
     sheet(tmp_path, f"{ids[0]},,,50_55,,,,,,0")

@@ -109,6 +109,28 @@ def test_conflicts_are_those_that_the_original_set_aside(rows):
         merge(*rows, logic="and", conflicts="stop")
 
 
+def test_the_originals_exclusions_come_out(tmp_path):
+    """Section 1.3: of 382 rows one differs and four share no frame; 377 are left."""
+    first = [f"v{n:03d},90,,1_40,,,,,,0" for n in range(382)]
+    second = [row.replace("1_40", "20_60") for row in first]
+    second[7] = "v007,90,,,,,1_40,,,3_c"
+    for n in (11, 50, 51, 381):
+        second[n] = f"v{n:03d},90,,41_90,,,,,,0"
+    rows = [
+        read_sheet(sheet(tmp_path, *lines, name=f"{name}.csv"))
+        for name, lines in (("first", first), ("second", second))
+    ]
+    merged = merge(*rows, logic="and", conflicts="drop")
+    assert len(merged.rows) == 377
+    assert [one.video_id for one in merged.conflicts] == [
+        *("v007", "v011", "v050", "v051", "v381")
+    ]
+    assert {row.ranges["a_line"] for row in merged.rows} == {((20, 40),)}
+    either = merge(*rows, logic="or", conflicts="keep")
+    assert len(either.rows) == 382
+    assert either.rows[0].ranges["a_line"] == ((1, 60),)
+
+
 def test_a_video_in_one_sheet_is_listed_and_kept_only_on_request(rows):
     merged = merge(*rows, logic="or")
     assert merged.unpaired == [("v5", "first"), ("v8", "second")]
@@ -170,6 +192,17 @@ def test_videos_of_unknown_length_do_not_count_by_frame(tmp_path):
     assert report.uncounted == ["v1"]
     assert report.frames["a_line"].total == 30
     assert report.videos["a_line"].total == 2
+
+
+def test_marks_beyond_a_stated_length_are_not_counted_by_frame(tmp_path):
+    rows = [
+        read_sheet(sheet(tmp_path, f"v1,{count},,1_20,,,,,,", name=f"{count}.csv"))
+        for count in ("", 10 + 10)
+    ]
+    assert compare(merge(*rows, logic="and")).uncounted == []
+    short = [sheet(tmp_path, "v1,10,,1_9,,,,,,", name="short.csv")]
+    rows = [rows[0], read_sheet(short[0])]
+    assert compare(merge(*rows, logic="and")).uncounted == ["v1"]
 
 
 def run(*words):

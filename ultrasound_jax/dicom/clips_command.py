@@ -29,7 +29,7 @@ from ultrasound_jax.dicom.findings import PATTERNS
 from ultrasound_jax.dicom.index import IndexRow, read_frame_times, read_index
 from ultrasound_jax.dicom.labels import LabelRow
 from ultrasound_jax.dicom.runs import write_whole
-from ultrasound_jax.dicom.sheet_rows import read_rows
+from ultrasound_jax.dicom.sheet_rows import check_outputs, read_rows
 
 BLANK = ("skip", "absent")
 
@@ -107,6 +107,7 @@ def run(args: argparse.Namespace) -> int:
         rate=args.rate,
         min_overlap=args.min_overlap,
     )
+    check_outputs([args.out], (args.index, args.labels, args.ignore, args.key_file))
     index = read_index(args.index)
     labels = read_rows(args.labels, index=index, key_file=args.key_file)
     ignored = []

@@ -155,13 +155,14 @@ def _merged(one: LabelRow, two: LabelRow, logic: str, conflict: str) -> LabelRow
         column: _common(one.other.get(column, ""), two.other.get(column, ""))
         for column in dict.fromkeys([*one.other, *two.other])
     }
-    return _row(one, frames, score, other | {"conflict": conflict}, one.frames)
+    other["conflict"] = conflict
+    return _row(one, frames, score, other, one.frames or two.frames)
 
 
 def _one_sided(one: LabelRow, two: LabelRow) -> LabelRow:
     first, second = one.finding_frames, two.finding_frames
     frames = {name: first[name] ^ second[name] for name in FINDINGS}
-    return _row(one, frames, "", {}, one.frames)
+    return _row(one, frames, "", {}, one.frames or two.frames)
 
 
 def _row(

@@ -74,7 +74,10 @@ def _frames(row: LabelRow, name: str) -> set[int]:
 
 
 def _count(one: LabelRow, two: LabelRow) -> int:
-    return one.frames or two.frames or 0
+    """Frames of the video; 0 if unknown, or if a mark lies beyond what a sheet says."""
+    frames = max(one.frames or 0, two.frames or 0)
+    marked = [row.finding_frames[name] for row in (one, two) for name in FINDINGS]
+    return frames if max(max(m, default=0) for m in marked) <= frames else 0
 
 
 def as_json(report: Report) -> str:

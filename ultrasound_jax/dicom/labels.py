@@ -11,6 +11,7 @@ range that has become a date.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,12 +74,12 @@ class LabelRow:
     frames: int | None = None
     other: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def finding_frames(self) -> dict[str, set[int]]:
         """Frame numbers of each finding."""
         return {name: frame_set(self.ranges.get(name, ())) for name in FINDINGS}
 
-    @property
+    @cached_property
     def pattern_frames(self) -> dict[str, set[int]]:
         """Frame numbers of each of the four targets."""
         return of_patterns(self.finding_frames)

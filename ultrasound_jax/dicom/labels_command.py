@@ -27,7 +27,7 @@ from ultrasound_jax.dicom.label_merge import (
 from ultrasound_jax.dicom.label_report import FORMATS, Report, compare, summary
 from ultrasound_jax.dicom.labels import LabelRow
 from ultrasound_jax.dicom.runs import write_whole
-from ultrasound_jax.dicom.sheet_rows import read_rows, warn_of_names
+from ultrasound_jax.dicom.sheet_rows import check_outputs, read_rows, warn_of_names
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,12 +107,10 @@ def _merge(args: argparse.Namespace) -> int:
     form = FORMATS.get(Path(args.report).suffix.lower()) if args.report else None
     if args.report and form is None:
         raise CineError(f"--report {args.report}: allowed is a name in .md or .json")
-    outputs = [name for name in (args.out, args.ignore_out, args.report) if name]
-    inputs = [name for name in (args.first, args.second, args.index) if name]
-    places = [Path(name).resolve() for name in outputs + inputs]
-    for place, name in zip(places, outputs, strict=False):
-        if places.count(place) > 1:
-            raise CineError(f"{name}: would be written over another of the files")
+    check_outputs(
+        (args.out, args.ignore_out, args.report),
+        (args.first, args.second, args.index, args.key_file),
+    )
     first, second = _read(args.first, args), _read(args.second, args)
     merged = merge(
         first,

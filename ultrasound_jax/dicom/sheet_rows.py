@@ -42,6 +42,19 @@ def read_rows(
     return read_sheet(path, frames=frames, patient_name=patient_names(key_file))
 
 
+def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
+    """Refuses to write two files to one place, or over a file that is read.
+
+    Raises:
+        CineError: names the file.
+    """
+    places = {Path(name).resolve() for name in inputs if name}
+    for name in filter(None, outputs):
+        if Path(name).resolve() in places:
+            raise CineError(f"{name}: would be written over another of the files")
+        places.add(Path(name).resolve())
+
+
 def warn_of_names(rows: Iterable[LabelRow]) -> None:
     """Says on standard error if rows are not named by pseudonyms."""
     named = [row for row in rows if not _VIDEO.fullmatch(row.video_id)]
