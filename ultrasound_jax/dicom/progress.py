@@ -3,7 +3,6 @@
 import sys
 import time
 from types import TracebackType
-from typing import TextIO
 
 from tqdm import tqdm
 
@@ -16,25 +15,19 @@ class Progress:
     It writes to standard error, so that what a verb prints can be piped on.
     """
 
-    def __init__(
-        self, total: int, what: str, *, done: int = 0, stream: TextIO | None = None
-    ):
+    def __init__(self, total: int, what: str, *, done: int = 0):
         """Begins.
 
         Args:
             total: items of the whole run.
             what: their name in the plural.
             done: items that an earlier run has finished.
-            stream: where to write, standard error by default.
         """
         self.total, self.what, self.done = total, what, done
-        self.stream = stream or sys.stderr
         self._spoken = time.monotonic()
         self._bar = None
-        if self.stream.isatty():
-            self._bar = tqdm(
-                total=total, initial=done, unit=f" {what}", file=self.stream
-            )
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=done, unit=f" {what}")
 
     def __enter__(self) -> "Progress":
         return self
@@ -55,4 +48,4 @@ class Progress:
             self._bar.update(count)
         elif time.monotonic() - self._spoken >= _LINE_EVERY:
             self._spoken = time.monotonic()
-            print(f"{self.done} of {self.total} {self.what}", file=self.stream)
+            print(f"{self.done} of {self.total} {self.what}", file=sys.stderr)
