@@ -248,17 +248,28 @@ def film(cine, codec="mpeg2video", container="mpeg2video"):
     return file.getvalue()
 
 
-@pytest.mark.parametrize("container", ["mpeg2video", "vob", "mpegts"])
+@pytest.mark.parametrize(
+    ("codec", "container", "syntax"),
+    [
+        ("mpeg2video", "mpeg2video", made.MPEG2),
+        ("mpeg2video", "vob", made.MPEG2),
+        ("mpeg2video", "mpegts", made.MPEG2),
+        ("libx264", "mp4", made.MPEG4),
+        ("libx264", "h264", made.MPEG4),
+    ],
+)
 @pytest.mark.parametrize("want", ["stored", "grey"])
-def test_a_film_in_several_fragments_is_read(tmp_path, want, container):
+def test_a_film_in_several_fragments_is_read(tmp_path, want, codec, container, syntax):
     cine = np.stack([np.roll(scan(96, 128), 2 * t, axis=1) for t in range(8)])
-    code = film(cine, container=container)
+    if codec not in av.codecs_available:
+        pytest.skip(f"this PyAV has no encoder {codec}")
+    code = film(cine, codec, container)
     pieces = [code[i : i + 5000] for i in range(0, len(code), 5000)]
     path = make(
         tmp_path / "a",
         [p + b"\0" * (len(p) % 2) for p in pieces],
         cine[0],
-        made.MPEG2,
+        syntax,
         photometric="YBR_PARTIAL_420",
         NumberOfFrames=8,
     )
@@ -276,6 +287,13 @@ def test_a_film_of_fewer_frames_than_stated_is_refused(tmp_path):
     path = make(tmp_path / "a", [film(cine)], cine[0], made.MPEG2, NumberOfFrames=9)
     with pytest.raises(CineError, match="states 9 frames and 5 of its film decode"):
         frames_of(path)
+
+
+def test_a_film_of_larger_frames_than_stated_is_refused(tmp_path):
+    cine = np.stack([scan(240, 320)] * 3)
+    path = make(tmp_path / "a", [film(cine)], GREY, made.MPEG2, NumberOfFrames=3)
+    with pytest.raises(CineError, match="0 of its film decode"):
+        open_cine(path)
 
 
 def test_monochrome1_is_inverted(tmp_path):

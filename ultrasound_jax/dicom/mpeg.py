@@ -81,7 +81,10 @@ class Film:
             file, "r", container_options=options, metadata_errors="replace"
         ) as container:
             if container.streams.video:
-                yield from container.decode(container.streams.video[0])
+                stream = container.streams.video[0]
+                most = (self._header.rows + 64) * (self._header.columns + 64)
+                stream.codec_context.options = {"max_pixels": str(most)}
+                yield from container.decode(stream)
 
 
 class _Pieces(io.RawIOBase):
