@@ -1,6 +1,5 @@
 """Reads picture files of any colour mode into plain arrays, or says why it cannot."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -72,19 +71,14 @@ def read_picture(path: Path, *, name: str) -> np.ndarray:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise DatasetError(f"{name}: file above {MAX_BYTES >> 20} MiB")
-        # Pillow also warns of what we refuse or read: large pictures, odd TIFF tags.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=_FORMATS) as picture:
-                return _pixels(picture, path, name)
+        with Image.open(path, formats=_FORMATS) as picture:
+            return _pixels(picture, path, name)
+    except DatasetError:
+        raise
     except FileNotFoundError as error:
         raise DatasetError(f"{name}: no such file") from error
     # Damaged files raise almost anything in Pillow: struct.error, SyntaxError, ...
-    except (OSError, ValueError, SyntaxError, KeyError, TypeError) as error:
-        raise DatasetError(f"{name}: {_reason(error, path)}") from error
     except Exception as error:
-        if isinstance(error, DatasetError):
-            raise
         raise DatasetError(f"{name}: {_reason(error, path)}") from error
 
 
