@@ -63,17 +63,19 @@ def jpeg(picture, level=95, space="YCBCR", subsampling="422"):
     )
 
 
-def components(samples, level=95):
-    """A baseline JPEG of three components as they are, without a word on colours."""
+JFIF = b"\xff\xe0\x00\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+
+
+def components(samples, marker=b"", **options):
+    """A JPEG of three components as they are, with no word on colours but `marker`."""
     code = imagecodecs.jpeg8_encode(
-        samples, level, colorspace="RGB", outcolorspace="RGB"
+        samples, colorspace="RGB", outcolorspace="RGB", **options
     )
     start = code.index(b"\xff\xee")  # the Adobe marker
     length = int.from_bytes(code[start + 2 : start + 4], "big")
-    code = code[:start] + code[start + 2 + length :]
-    frame = code.index(b"\xff\xc0") + 10
+    code = bytearray(code[:start] + marker + code[start + 2 + length :])
+    frame = code.index(b"\xff\xc3" if options.get("lossless") else b"\xff\xc0") + 10
     scan_header = code.index(b"\xff\xda") + 5
-    code = bytearray(code)
     for index in range(3):  # components named R, G, B become 1, 2, 3
         code[frame + 3 * index] = index + 1
         code[scan_header + 2 * index] = index + 1

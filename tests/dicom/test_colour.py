@@ -100,10 +100,22 @@ def test_a_jpeg_that_is_rgb_is_believed_more_than_the_header(tmp_path):
 def test_a_jpeg_without_a_word_on_colours_is_judged_by_its_pixels(
     tmp_path, photometric, space
 ):
-    code = made.components(COLOUR if space == "rgb" else YBR)
+    code = made.components(COLOUR if space == "rgb" else YBR, level=95)
     path = make(tmp_path / "a", [code], COLOUR, made.JPEG, photometric=photometric)
     picture, found, _ = opened(path)
     assert found == space and gap(picture, COLOUR).mean() < 2
+
+
+@pytest.mark.parametrize("space", ["rgb", "ybr"])
+def test_lossless_jpegs_are_judged_by_header_and_pixels(tmp_path, space):
+    # Sonoscape and others state RGB over YCbCr; encoders of RGB may write JFIF.
+    samples = COLOUR if space == "rgb" else YBR
+    code = made.components(samples, made.JFIF, lossless=True, predictor=1)
+    path = make(tmp_path / "a", [code], COLOUR, made.LOSSLESS_SV1, photometric="RGB")
+    with open_cine(path) as cine:
+        expected = from_ybr(YBR) if space == "ybr" else COLOUR
+        assert cine.colour == space
+        assert gap(next(cine.frames()), expected).max() <= 1
 
 
 def test_a_marker_is_overruled_by_pixels_that_cannot_be(tmp_path):
