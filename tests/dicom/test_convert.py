@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,10 +13,16 @@ from ultrasound_jax.dicom.convert import CleanSettings, Job, convert_one, schedu
 from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.export import Calibration, Identity, write_cine
 from ultrasound_jax.dicom.index import read_index, read_sources
+from ultrasound_jax.dicom.limits import Limits
 from ultrasound_jax.dicom.sidecar import ALLOWED, write_sidecar
 from ultrasound_jax.dicom.timing import FrameTiming
 from ultrasound_jax.dicom.video import read_video
+from ultrasound_jax.dicom.worker import run_safely
 
+SHARED = Path(
+    os.environ.get("ULTRASOUND_JAX_DATA")
+    or Path(__file__).parents[2].parent / "shared" / "data"
+)
 WHOLE = Calibration(left=0, top=0, right=63, bottom=63, pixel_mm=0.5)
 PLAIN = CleanSettings(size=64, mask_fan=False)
 
@@ -176,6 +184,21 @@ def test_an_id_that_leads_out_of_the_folder_is_refused(tmp_path):
         Job(video_id="../escape", source="a", out=str(tmp_path))
 
 
+def test_a_long_cine_stays_within_a_memory_that_could_not_hold_it(tmp_path):
+    frame = np.ascontiguousarray(phantom(1, size=360)[0][0])
+    long = np.broadcast_to(frame, (1000, *frame.shape))
+    source = tmp_path / "1.dcm"
+    box = Calibration(left=0, top=0, right=359, bottom=359, pixel_mm=0.2)
+    identity = Identity(patient_id="A")
+    write_cine(source, long, identity=identity, calibration=box, syntax="jpeg")
+    assert long.nbytes > 120 << 20
+    limits = Limits(memory_bytes=64 << 20)
+    plan = job(source, tmp_path, clean=CleanSettings(size=32), limits=limits)
+    (outcome,) = run_safely(convert_one, [plan.to_json()], limits=limits, workers=1)
+    assert outcome.ok, outcome.reason
+    assert outcome.value["frames"] == 1000
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     """An index of three cines, one of them broken, and a still."""
@@ -277,3 +300,42 @@ def test_the_help_says_what_is_written(capsys):
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert "Example:" in text and "<video_id>_<first>_<last>.avi" in text
+
+
+@pytest.mark.shared_data
+def test_all_shared_files_convert_and_their_text_is_gone(tmp_path):
+    if not (SHARED / "dicom_us").is_dir():
+        pytest.skip("set ULTRASOUND_JAX_DATA to the folder with dicom_us")
+    index = tmp_path / "index.csv"
+    words = ["index", str(SHARED / "dicom_us"), "--out", str(index)]
+    words += ["--keep", "regionless", "--keep", "duplicates"]
+    assert dicom(words) == 0
+    out = tmp_path / "out"
+    words = ["convert", str(index), "--to", "png", "--out", str(out), "--size", "0"]
+    assert dicom(words) == 0
+    sources = {name: path.name for name, path in read_sources(index).items()}
+    rows = {sources[name]: row for name, row in table(out / "convert_png.csv").items()}
+    good = {name: row for name, row in rows.items() if row["status"] == "ok"}
+    assert len(good) == 15
+
+    def first(name):
+        video_id = rows[name]["video_id"]
+        path = out / video_id / f"{video_id}_00001.png"
+        picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert picture is not None
+        return picture
+
+    # Hospital and patient number are above the tissue, settings below it.
+    for name in ("US1_UNCR.dcm", "US1_J2KI.dcm", "examples_jpeg2k.dcm"):
+        picture = first(name)
+        assert picture.shape == (480, 640) and rows[name]["fan"] == "rectangle"
+        assert not picture[:95].any() and not picture[350:].any()
+        assert picture[120:330].mean() > 20
+    # The settings that stand right of this heart, and the bar below it.
+    heart = first("DIRW0007")
+    assert heart.shape == (344, 522) and rows["DIRW0007"]["fan"] == "sector"
+    assert not heart[:110, 440:].any() and heart[100:250, 150:350].mean() > 40
+    echo = first("JPGLosslessP14SV1_1s_1f_8b.dcm")
+    assert not echo[:120].any() and not echo[650:].any()
+    for name in good:
+        assert name in ("ExplVR_BigEnd.dcm",) or rows[name]["fan"] != "whole"

@@ -152,6 +152,18 @@ def test_the_middle_that_a_header_states_is_used():
     assert overlap(mask, truth) > 0.95
 
 
+@pytest.mark.parametrize("frames", [1, 4])
+def test_a_fan_without_texture_is_found_beside_text(frames):
+    drawn = np.zeros((240, 320), np.uint8)
+    cv2.ellipse(drawn, (160, 20), (200, 200), 0, 50, 130, 128, -1)
+    truth = drawn > 0
+    for words, at in (("DOE^JANE", (5, 15)), ("19370713", (5, 235))):
+        cv2.putText(drawn, words, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
+    _, mask = fitted([drawn] * frames)
+    assert overlap(mask, truth) > 0.95
+    assert not (mask & (drawn == 255)).any()
+
+
 def test_a_picture_full_of_tissue_is_kept_whole_and_said_to_be():
     fit, mask = fitted(speckle((200, 300)))
     assert mask.all()

@@ -17,6 +17,7 @@ GRID = 256  # the longest side of the grid that areas are judged on
 VISIBLE = 5  # grey levels above the background from which something is shown
 MARK = 40  # grey levels above the background that marks have, to be legible
 LETTER = 110  # the same for text, where nothing else tells it from echoes
+FLAT_BELOW = 0.02  # share of the picture with texture; below, flat parts count too
 OPEN = 0.2  # share of background around letters
 FLICKER = 0.75  # grey levels of standard deviation over time, from which a pixel moves
 MOVING_SHARE = 0.02  # of the picture, from which movement can be relied on
@@ -49,6 +50,8 @@ def find_echoes(moments: Moments) -> Echoes:
         >= VISIBLE
     )
     textured = visible & ~_flat(moments, background)
+    if shrink(textured).mean() < FLAT_BELOW < visible.mean():
+        textured = visible  # a drawing, or contrast turned up until nothing is left
     moves = textured & (moments.spread >= FLICKER + 0.01 * moments.mean)
     moving = moments.frames > 1 and float(moves.mean()) >= MOVING_SHARE
     solid = _dense_area(textured & ~_lettered(moments, background), 0.15)

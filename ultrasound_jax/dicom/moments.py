@@ -83,8 +83,9 @@ def luminance(frame: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "h w"]:
 
 
 def _colour(frame: np.ndarray) -> np.ndarray:
-    ycrcb = cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb)
-    return cv2.absdiff(ycrcb[..., 1:], np.full_like(ycrcb[..., 1:], 128)).max(-1)
+    _, red, blue = cv2.split(cv2.cvtColor(frame, cv2.COLOR_RGB2YCrCb))
+    grey = np.full_like(red, 128)
+    return cv2.max(cv2.absdiff(red, grey), cv2.absdiff(blue, grey))
 
 
 def spread_out(frames: int, count: int) -> Int[np.ndarray, " n"]:
