@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 
 import numpy as np
 import psutil
@@ -13,9 +14,9 @@ from tests.conftest import ROOT
 from tests.dicom.mutate import (
     EXPLICIT,
     SYNTAXES,
-    corpus,
     cut_pixels,
     flip_pixels,
+    lies,
     whole_file,
 )
 from ultrasound_jax.dicom import __main__ as command
@@ -92,11 +93,11 @@ def test_the_limits_of_the_command_line_are_those_of_the_run(monkeypatch):
     )
 
 
-def test_a_run_over_damaged_files_ends_well(tmp_path):
+def test_a_run_over_files_that_lie_ends_well(tmp_path):
     root, out = tmp_path / "root", tmp_path / "index.csv"
     root.mkdir()
     names = []
-    for name, content in corpus(seed=3, count=150):
+    for name, content in islice(lies(), 0, None, 3):
         (root / f"{name}.dcm").write_bytes(content)
         names.append(name)
     words = ["index", str(root), "--out", str(out), "--max-seconds", "5"]
@@ -140,13 +141,13 @@ def test_a_terminated_run_leaves_a_journal_and_no_process_and_continues(tmp_path
     root, out = tmp_path / "root", tmp_path / "index.csv"
     root.mkdir()
     content = whole_file(EXPLICIT)
-    for number in range(400):
+    for number in range(200):
         (root / f"{number}.dcm").write_bytes(content)
     words = ("index", str(root), "--out", str(out), "--workers", "1")
     process = start(*words)
     journal = tmp_path / ".index.csv.journal"
     deadline = time.monotonic() + 60
-    while not (journal.exists() and journal.stat().st_size > 5_000):
+    while not (journal.exists() and journal.stat().st_size > 2_000):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     children = psutil.Process(process.pid).children(recursive=True)
