@@ -219,6 +219,15 @@ def test_other_bits_than_the_stored_ones_are_cut_off(tmp_path):
     assert gap(picture_of(path), GREY) <= 1
 
 
+@pytest.mark.parametrize(
+    "elements", [{"BitsStored": 8, "HighBit": 15}, {"BitsStored": 16}, {"HighBit": 0}]
+)
+def test_bits_that_contradict_each_other_are_the_lowest(tmp_path, elements):
+    elements = {"BitsStored": 8, "HighBit": 7} | elements
+    path = make(tmp_path / "a", GREY.tobytes(), GREY, **elements)
+    assert gap(picture_of(path), GREY) == 0
+
+
 def test_ge_files_have_big_endian_pixels_under_little_endian_elements(tmp_path):
     path = make(tmp_path / "a", DEEP.astype(">u2").tobytes(), DEEP, made.IMPLICIT)
     content = path.read_bytes()
@@ -452,7 +461,13 @@ def test_a_damaged_frame_is_named(tmp_path):
         frames_of(path)
 
 
-def test_an_unknown_syntax_is_refused_in_one_line(tmp_path):
-    path = make(tmp_path / "a", [b"what is this?"], GREY, "1.2.840.10008.1.2.4.94")
-    with pytest.raises(CineError, match="4.94 is not supported, allowed are"):
+@pytest.mark.parametrize(
+    "syntax", ["1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.8.1", "1.2.3.4"]
+)
+def test_an_unknown_syntax_is_refused_in_one_line(tmp_path, syntax):
+    known = "1.2.840.10008.1.2.4.94"
+    path = make(tmp_path / "a", [b"what is this?" * 999], GREY, known)
+    stated = syntax.encode().ljust(len(known), b"\0")
+    path.write_bytes(path.read_bytes().replace(known.encode(), stated, 1))
+    with pytest.raises(CineError, match=f"{syntax} is not supported, allowed are"):
         open_cine(path)

@@ -123,6 +123,13 @@ def test_uncompressed_frames_may_be_encapsulated(tmp_path):
     assert levels(path) == (EXPECTED, ())
 
 
+def test_an_encapsulated_frame_that_is_too_short_is_refused(tmp_path):
+    pixels = encapsulate([frame.tobytes()[:50] for frame in CINE]) + END
+    path = written(tmp_path / "a", pixels, syntax="1.2.840.10008.1.2.1.98")
+    with pytest.raises(CineError, match="50 bytes, 64 are needed"):
+        open_cine(path)
+
+
 @pytest.mark.parametrize("syntax", [made.J2K, made.JPEG])
 def test_what_stands_there_counts_and_not_the_syntax(tmp_path, syntax):
     path = written(tmp_path / "a", encapsulate(CODES) + END, syntax=syntax)

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 
 from ultrasound_jax.dicom import elements
-from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.header import CineHeader
 from ultrasound_jax.dicom.source import BIG_ENDIAN, GE_BIG_PIXELS, Source
 
@@ -43,17 +42,14 @@ class Layout:
 def read_layout(source: Source, header: CineHeader) -> Layout:
     """Reads how the file of a header stores its pictures.
 
-    Raises:
-        CineError: more bits stored than allocated.
+    Where BitsStored and HighBit contradict BitsAllocated, the lowest bits are taken.
     """
     dataset, allocated = source.dataset, header.bits_allocated
     stored = elements.integer(dataset, "BitsStored") or allocated
+    stored = stored if 1 <= stored <= allocated else allocated
     high = elements.integer(dataset, "HighBit")
-    high = stored - 1 if high is None else high
-    if not 1 <= stored <= high + 1 <= allocated:
-        raise CineError(
-            f"{stored} bits stored below bit {high}, allowed are {allocated} bits"
-        )
+    if high is None or not stored <= high + 1 <= allocated:
+        high = stored - 1
     big = source.syntax in (BIG_ENDIAN, GE_BIG_PIXELS) or not source.little_endian
     return Layout(
         rows=header.rows,

@@ -15,7 +15,7 @@ from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.fragments import FrameTable
 from ultrasound_jax.dicom.header import CineHeader
 from ultrasound_jax.dicom.layout import cut_bits, read_layout, samples_of
-from ultrasound_jax.dicom.source import Source
+from ultrasound_jax.dicom.source import UNCOMPRESSED, Source
 
 Want = Literal["stored", "grey"]
 
@@ -60,16 +60,12 @@ class Pictures:
             return "picture"
         if self.header.transfer_syntax == codecs.RLE:
             return "rle"
-        if len(first) * 8 >= self.layout.frame_bits and self._names_no_codec():
+        if self.header.transfer_syntax in UNCOMPRESSED:
             return "native"
         raise CineError(
             f"transfer syntax {self.header.transfer_syntax} is not supported, allowed "
             "are uncompressed, deflated, JPEG, JPEG-LS, JPEG 2000, RLE and MPEG"
         )
-
-    def _names_no_codec(self) -> bool:
-        syntax = self.header.transfer_syntax
-        return not syntax.startswith("1.2.840.10008.1.2.4") and syntax != codecs.RLE
 
     def _codestream(self, code: bytes) -> Codestream | None:
         """The headline of a compressed frame, which must have the stated size."""
@@ -128,6 +124,11 @@ class Pictures:
     ) -> np.ndarray:
         """A frame's raw samples, `h w` or `h w 3`."""
         if stream is None or self.decoder is None:
+            if len(stored) * 8 < self.layout.frame_bits:
+                raise CineError(
+                    f"{len(stored)} bytes, {(self.layout.frame_bits + 7) // 8} are "
+                    "needed"
+                )
             return samples_of(stored, self.layout, index)
         samples = codecs.decode(self.decoder, stored, stream, self.layout)
         return cut_bits(samples, self.layout) if self.kind == "rle" else samples
