@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import av
 import cv2
 import imagecodecs
 import numpy as np
@@ -29,9 +30,11 @@ IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 BIG, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 RLE, JPEG = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50"
 LOSSLESS, JPEG_LS = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80"
-JPEG_2000 = "1.2.840.10008.1.2.4.90"
+JPEG_2000, HTJ2K = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201"
+MPEG_2, MPEG_4 = "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102"
 SYNTAXES = (
-    IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE, JPEG, LOSSLESS, JPEG_LS, JPEG_2000
+    IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE, JPEG, LOSSLESS, JPEG_LS, JPEG_2000, HTJ2K,
+    MPEG_2, MPEG_4,
 )  # fmt: skip
 _VRS = b"AE AS CS DA DS DT FD FL IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT XX"
 BOMB_BYTES = 64 << 20  # beyond the limit that the tests set
@@ -96,10 +99,16 @@ def _set_pixels(dataset: Dataset, frames: np.ndarray, syntax: str) -> None:
         JPEG: lambda frame: cv2.imencode(".jpg", frame)[1].tobytes(),
         LOSSLESS: lambda frame: bytes(imagecodecs.ljpeg_encode(frame)),
         JPEG_LS: lambda frame: bytes(imagecodecs.jpegls_encode(frame)),
+        HTJ2K: lambda frame: bytes(imagecodecs.htj2k_encode(frame)),
         JPEG_2000: lambda frame: bytes(
             imagecodecs.jpeg2k_encode(frame, codecformat="J2K", reversible=True)
         ),
     }
+    films = {MPEG_2: ("mpeg2video", "mpeg2video"), MPEG_4: ("libx264", "mp4")}
+    if syntax in films:
+        dataset.PixelData = encapsulate([_film(frames, *films[syntax])])
+        dataset["PixelData"].VR = "OB"
+        return
     if syntax in encoders:
         codes = [encoders[syntax](np.ascontiguousarray(frame)) for frame in frames]
         dataset.PixelData = encapsulate(codes)
@@ -107,6 +116,19 @@ def _set_pixels(dataset: Dataset, frames: np.ndarray, syntax: str) -> None:
         return
     dataset.PixelData = frames.tobytes()
     dataset["PixelData"].VR = "OB" if syntax not in (BIG, IMPLICIT) else "OW"
+
+
+def _film(frames: np.ndarray, codec: str, container: str) -> bytes:
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as film:
+        stream = film.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = COLUMNS, ROWS, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for frame in frames:
+            image = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            film.mux(stream.encode(image.reformat(format="yuv420p")))
+        film.mux(stream.encode())
+    return file.getvalue()
 
 
 def _rle(frame: np.ndarray) -> bytes:
