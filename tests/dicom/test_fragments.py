@@ -123,10 +123,11 @@ def test_uncompressed_frames_may_be_encapsulated(tmp_path):
     assert levels(path) == (EXPECTED, ())
 
 
-def test_an_encapsulated_frame_that_is_too_short_is_refused(tmp_path):
-    pixels = encapsulate([frame.tobytes()[:50] for frame in CINE]) + END
+@pytest.mark.parametrize("length", [50, 66])
+def test_an_encapsulated_frame_of_another_length_is_refused(tmp_path, length):
+    pixels = encapsulate([(frame.tobytes() * 2)[:length] for frame in CINE]) + END
     path = written(tmp_path / "a", pixels, syntax="1.2.840.10008.1.2.1.98")
-    with pytest.raises(CineError, match="50 bytes, 64 are needed"):
+    with pytest.raises(CineError, match=f"{length} bytes, 64 are needed"):
         open_cine(path)
 
 

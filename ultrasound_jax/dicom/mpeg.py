@@ -82,6 +82,8 @@ class Film:
         ) as container:
             if container.streams.video:
                 stream = container.streams.video[0]
+                if stream.codec_context is None:
+                    raise CineError("nothing can decode its film")
                 most = (self._header.rows + 64) * (self._header.columns + 64)
                 stream.codec_context.options = {"max_pixels": str(most)}
                 yield from container.decode(stream)
