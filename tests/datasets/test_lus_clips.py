@@ -19,7 +19,7 @@ from ultrasound_jax.dicom.findings import COLUMNS, PATTERNS
 from ultrasound_jax.dicom.labels import LabelRow, read_sheet
 from ultrasound_jax.dicom.pseudonyms import Pseudonyms
 
-SIZE, RATE, LENGTH, STEP = 64, 10.0, 10, 8
+SIZE, RATE, LENGTH, STEP = 64, 5.0, 5, 4
 PHANTOM = {"size": SIZE, "frame_rate": RATE, "patients": 5, "videos": 2, "seed": 4}
 # The recorded frames, at the size that they have.
 PLAIN = {"size": SIZE, "frame_rate": 0, "clip_frames": LENGTH}
@@ -220,6 +220,25 @@ def test_frames_of_one_annotator_may_be_ignored(hospital, development, data_dir)
     assert sum(seen["clips"] for seen in counted.values()) == unknown
 
 
+def test_merged_sheets_are_taken_as_they_are(hospital, development, tmp_path):
+    """What `labels merge` writes gives what the two sheets give."""
+    folder, part = hospital[0], tmp_path / "development"
+    (part / "labels").mkdir(parents=True)
+    for name in ("index.csv", "index.sources.json"):
+        shutil.copy(folder / "development" / name, part)
+    sheets = [folder / "development" / "labels" / f"annotator_{n}.csv" for n in (1, 2)]
+    words = ["labels", "merge", *sheets, "--key-file", folder / "pseudonyms.json"]
+    words += ["--logic", "and", "--out", part / "labels" / "version1.csv"]
+    words += ["--ignore-out", part / "labels" / "ignore.csv"]
+    assert dicom([str(word) for word in words]) == 0
+    merged = built(tmp_path, tmp_path / "data", one_sided="ignore", **PLAIN)
+    found = {text(one, "example_id"): one["labels"].tolist() for one in records(merged)}
+    again = built(folder, tmp_path / "again", one_sided="ignore", **PLAIN)
+    assert found == {
+        text(one, "example_id"): one["labels"].tolist() for one in records(again)
+    }
+
+
 def test_what_gives_no_clips_is_named_with_the_reason(hospital, development, truth):
     skipped = development.info.metadata["skipped"]
     reasons = [one["reason"] for one in skipped]
@@ -256,19 +275,19 @@ def test_resampling_and_padding_are_options(hospital, data_dir, truth):
         data_dir,
         part="temporal",
         size=32,
-        frame_rate=20.0,
-        clip_frames=20,
+        frame_rate=2 * RATE,
+        clip_frames=2 * LENGTH,
         tail="duplicate",
     )
     found = records(builder)
-    assert {record["clip"].shape for record in found} == {(20, 32, 32, 1)}
-    assert {record["pattern_frames"].shape for record in found} == {(20, 4)}
+    assert {record["clip"].shape for record in found} == {(10, 32, 32, 1)}
+    assert {record["pattern_frames"].shape for record in found} == {(10, 4)}
     videos = of_part(truth, "temporal").values()
-    assert len(found) == sum(ceil(2 * len(video.frames) / 16) for video in videos)
+    assert len(found) == sum(ceil(2 * len(video.frames) / 8) for video in videos)
     for record in found:  # every recorded frame is shown twice
         video = truth[text(record, "video_id")]
         assert record["pixel_mm"] == pytest.approx(2 * video.pixel_mm, rel=1e-4)
-        if len(video.frames) * 2 - record["start_frame"] >= 20:
+        if len(video.frames) * 2 - record["start_frame"] >= 10:
             clip = record["clip"]
             np.testing.assert_array_equal(clip[0::2], clip[1::2])
 
@@ -291,6 +310,8 @@ def test_converted_videos_give_the_same_clips(hospital, temporal, tmp_path):
         np.testing.assert_array_equal(one["clip"], two["clip"])
         np.testing.assert_array_equal(one["labels"], two["labels"])
         assert one["pixel_mm"] == pytest.approx(two["pixel_mm"], rel=1e-4)
+    with pytest.raises(DatasetError, match="converted with grey='luminance', allowed"):
+        built(away, tmp_path / "red", part="temporal", grey="red", **PLAIN)
 
 
 @pytest.mark.parametrize(
@@ -328,15 +349,14 @@ def test_a_config_is_named_after_what_it_changes():
     ]
 
 
-def test_missing_files_are_named(hospital, tmp_path):
+def test_missing_files_are_named(hospital, development, tmp_path):
     (tmp_path / "empty" / "x").mkdir(parents=True)
     with pytest.raises(DatasetError, match="no such folder: .*labels"):
         built(tmp_path / "empty", tmp_path / "data", **PLAIN)
     one = tmp_path / "one" / "development"
-    shutil.copytree(hospital[0] / "development" / "dicom", one / "dicom")
-    (one / "labels").mkdir()
-    source = hospital[0] / "development" / "labels" / "annotator_1.csv"
-    shutil.copy(source, one / "labels")
+    (one / "labels").mkdir(parents=True)
+    for name in ("index.csv", "index.sources.json", "labels/annotator_1.csv"):
+        shutil.copy(hospital[0] / "development" / name, one / name)
     with pytest.raises(DatasetError, match="1 other sheets, allowed are the two"):
         built(tmp_path / "one", tmp_path / "data", **PLAIN)
 

@@ -31,6 +31,7 @@ from ultrasound_jax.types import UNKNOWN
 
 # The file is read while clips are written, so that its time is not only its own.
 LIMITS = dataclasses.replace(Limits(), seconds=3600.0)
+CLEANED = ("grey", "mask_fan", "region")  # settings that a sidecar must agree on
 NO_SCALE = 0.0  # pixel_mm of a recording without calibration
 
 
@@ -116,7 +117,7 @@ def _opened(
     """Clean frames as they come, and mm a pixel."""
     path = Path(item.path)
     if path.suffix == ".avi":
-        yield _converted(path, config.size)
+        yield _converted(path, config)
         return
     settings = config.cleaning
     with open_cine(path, limits=LIMITS) as cine:
@@ -125,19 +126,29 @@ def _opened(
         yield frames, cleaning.out_mm[0] or NO_SCALE
 
 
-def _converted(path: Path, size: int) -> tuple[Iterator[np.ndarray], float]:
-    """Frames that `convert --to avi` has cleaned; its sidecar tells their scale."""
+def _converted(
+    path: Path, config: LusClipsConfig
+) -> tuple[Iterator[np.ndarray], float]:
+    """Frames that `convert --to avi` has cleaned; its sidecar tells how, and scale."""
     sidecar = path.with_suffix(".avi.json")
     try:
         about = json.loads(sidecar.read_bytes())
         rows, columns = int(about["rows"]), int(about["columns"])
         pixel_mm = float(about["mm_per_pixel_x"] or NO_SCALE)
+        cleaned = {name: about["settings"][name] for name in CLEANED}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CineError("no readable sidecar of `convert` is beside it") from error
+    wanted = dataclasses.asdict(config.cleaning)
+    for name, value in cleaned.items():
+        if value != wanted[name]:
+            raise CineError(
+                f"it was converted with {name}={value!r}, allowed is {wanted[name]!r} "
+                "as this build's options have it"
+            )
     if "source_frame_of_frame" in about:
         raise CineError(
             "it was converted to another frame rate, so that labels do not fit its "
             "frames; allowed is `convert --rate native`"
         )
-    frames = read_video(path, size).frames
-    return iter(frames), pixel_mm * max(rows, columns) / size
+    frames = read_video(path, config.size).frames
+    return iter(frames), pixel_mm * max(rows, columns) / config.size
