@@ -17,10 +17,11 @@ import pytest
 
 from tests.dicom import canaries
 from tests.dicom.canaries import DATE, NUMBER, TIME, WORD
-from tests.dicom.scans import phantom, widened
+from tests.dicom.scans import phantom
 from ultrasound_jax.dicom.__main__ import main as dicom
 from ultrasound_jax.dicom.index import read_index, read_sources, write_index
 
+TOUCHING = 2  # pixels of a ruler's tick, where it touches a corner of the fan
 PRIVATE = {"index.sources.json", "pseudonyms.json"}
 DASHED = f"{DATE[:4]}-{DATE[4:6]}-{DATE[6:]}"
 TOKENS = (WORD, NUMBER, DATE, DASHED, TIME.split(".")[0], TIME.split(".")[1], "Müller")
@@ -185,7 +186,7 @@ def test_what_is_burned_in_beside_the_fan_is_black(run):
     for video_id, number in run.good.items():
         clip, region, marks = canaries.screen(number % 3)
         _, truth = phantom(number % 3)
-        beside = (marks > 0) & ~widened(truth)
+        beside = (marks > 0) & ~truth
         assert beside.sum() > 1000
         screen = np.ascontiguousarray(clip[0, region.top :, region.left :])
         assert likeness(screen) > 0.99
@@ -193,7 +194,7 @@ def test_what_is_burned_in_beside_the_fan_is_black(run):
         for picture in pictures(run, video_id):
             seen += 1
             assert picture.shape == (256, 256)
-            assert picture[beside].max() == 0
+            assert (picture[beside] > 0).sum() <= TOUCHING
             assert likeness(picture) < 0.6
             assert picture[truth].mean() > 0.9 * clip[0, 40:296, 70:326][truth].mean()
         assert seen == 3 * len(clip)
@@ -223,10 +224,9 @@ def test_the_records_of_the_built_dataset_hold_no_token(run, tmp_path):
                 assert not found_in(value), name
         number = run.good.get(record["video_id"].decode())
         if number is not None:
-            beside = (canaries.screen(number % 3)[2] > 0) & ~widened(
-                phantom(number % 3)[1]
-            )
-            assert record["clip"][:, beside].max() == 0
+            beside = (canaries.screen(number % 3)[2] > 0) & ~phantom(number % 3)[1]
+            for picture in record["clip"]:
+                assert (picture[beside] > 0).sum() <= TOUCHING
     for path in (tmp_path / "built").rglob("*"):
         assert not found_in(path.name.encode())
         if path.is_file():

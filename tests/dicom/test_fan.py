@@ -75,6 +75,21 @@ def test_text_that_touches_the_corner_of_the_fan_is_cut_off():
     assert overlap(mask, truth) > 0.94
 
 
+@pytest.mark.parametrize("still", [False, True])
+def test_letters_that_the_border_cuts_are_removed_whole(still):
+    frames, truth = phantom(0)
+    text = np.zeros((256, 256), np.uint8)
+    side = int(np.argwhere(truth[150])[-1, 0])
+    at = (side + 2, 154)  # the margin around the fan reaches the first letter
+    cv2.putText(text, "DOE", at, cv2.FONT_HERSHEY_SIMPLEX, 0.4, 255, 1)
+    text[truth] = 0
+    marked = [np.maximum(f, text) for f in frames]
+    fit, _ = fitted(marked[:1] if still else marked)
+    assert still or (fit.fan.mask(256, 256) & (text > 0)).any()
+    assert not (fit.mask & (text > 0)).any()
+    assert lost(frames, truth, fit.mask) < 0.02
+
+
 def test_dark_tissue_within_the_fan_is_kept():
     frames, truth = phantom(2)
     hole = np.zeros_like(truth)

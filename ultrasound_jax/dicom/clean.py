@@ -171,13 +171,12 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
             "no echoes are found to fit a fan to, so burned-in text could not be told "
             "from them; allowed without a mask only"
         )
-    mask = fit.fan.mask(*moments.mean.shape)
-    review = fit.review + _marks(find_overlays(moments, mask))
+    review = fit.review + _marks(find_overlays(moments, fit.mask))
     return Cleaning(
         settings,
         box,
         fit.fan,
-        mask,
+        fit.mask,
         mm,
         fit.kept,
         fit.filled,

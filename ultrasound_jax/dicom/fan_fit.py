@@ -14,12 +14,11 @@ from jaxtyping import Bool, Float32
 
 from ultrasound_jax.dicom.echo import MARK, Echoes, find_echoes, shrink
 from ultrasound_jax.dicom.fan import Fan, whole
+from ultrasound_jax.dicom.fan_search import Search, sample, trimmed_box
 from ultrasound_jax.dicom.moments import Moments
 
-TRIM = 0.004  # share of the echo area that may lie beyond each edge
 MARGIN = 1.0  # cells of the grid that are added around the fit
 SMALLEST = 0.01  # of the picture; less echo than that is no fan
-POINTS, CELLS = 1500, 72  # echo points tried, and cells along the area grid's side
 FAINT = 0.25  # share of echo pixels that extends the fan outwards
 MARKED = 0.02  # share of still marks that stops it
 # Kind, whether it is even, and how much smaller it must be to be preferred to a
@@ -30,9 +29,7 @@ SHAPES = (
     ("sector", False, 1.3),
     ("trapezoid", False, 1.3),
 )
-STEEPEST = 3.8  # dx / dy of a side: 75 degrees, as endocavitary probes have
 AIMED = 1.15  # how much larger a fan around the header's middle may be
-FLAT = 0.04  # of its height; a fan whose arc would end lower has a flat bottom
 COVERED = 0.97  # of the echo area that a fit has to hold
 KEPT = 0.95  # of all moving light; less is for somebody to look at
 
@@ -41,13 +38,15 @@ KEPT = 0.95  # of all moving light; less is for somebody to look at
 class Fit:
     """A fan and how good it is.
 
-    covered: share of the dense echo area inside the fan. kept: share of all visible
+    mask: the fan without letters that reach into it from outside. covered: share of
+    the dense echo area inside the fan. kept: share of all visible
     echo (weighted by brightness) inside it; text counts as echo where nothing moves.
     filled: the fan's share of the picture. notes: what a reader must know. review: why
     somebody has to look at the result before it is given away.
     """
 
     fan: Fan
+    mask: Bool[np.ndarray, "h w"]
     covered: float
     kept: float
     filled: float
@@ -98,7 +97,7 @@ def fit_fan(moments: Moments, *, middle: float | None = None) -> Fit | None:
         fan = _hull(grid.area)
         covered = float(fan.mask(*grid.area.shape)[grid.area].mean())
     fan = fan.scaled(*scale)
-    inside = fan.mask(*echoes.pixels.shape)
+    inside = _without_letters(fan.mask(*echoes.pixels.shape), moments, echoes)
     light = np.abs(moments.peak.astype(np.float32) - echoes.background) * echoes.pixels
     kept = float(light[inside].sum() / max(light.sum(), 1))
     if inside.all():
@@ -107,11 +106,33 @@ def fit_fan(moments: Moments, *, middle: float | None = None) -> Fit | None:
     if echoes.moving and kept < KEPT:
         review.append(f"{1 - kept:.0%} of what moves lies outside the fan")
     filled = float(inside.mean())
-    return Fit(fan, covered, kept, filled, tuple(notes), tuple(review))
+    return Fit(fan, inside, covered, kept, filled, tuple(notes), tuple(review))
+
+
+def _without_letters(
+    inside: np.ndarray, moments: Moments, echoes: Echoes
+) -> np.ndarray:
+    """Takes away marks that the fan's border cuts: whole, if most of one is outside."""
+    marks = _shown(moments, echoes)
+    if echoes.moving:
+        marks &= ~echoes.pixels
+    count, labels = cv2.connectedComponents(marks.astype(np.uint8), connectivity=8)
+    parts = np.asarray(labels, np.int32)
+    within = np.bincount(parts[inside], minlength=count)
+    everywhere = np.bincount(parts.ravel(), minlength=count)
+    cut = (within > 0) & (within < 0.5 * everywhere)
+    cut[0] = False
+    # Antialiased strokes and lossy codecs have a faint rim.
+    rim = cv2.dilate(cut[parts].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    return inside & ~rim
+
+
+def _shown(moments: Moments, echoes: Echoes) -> np.ndarray:
+    return moments.peak.astype(np.int16) - echoes.background >= MARK
 
 
 def _grid(moments: Moments, echoes: Echoes) -> _Grid:
-    shown = moments.peak.astype(np.int16) - echoes.background >= MARK
+    shown = _shown(moments, echoes)
     marks = shrink(shown & ~echoes.pixels if echoes.moving else shown)
     side = max(3, round(0.04 * max(echoes.area.shape)) | 1)
     near = cv2.dilate(echoes.area.astype(np.uint8), np.ones((side, side), np.uint8))
@@ -128,12 +149,10 @@ def _grid(moments: Moments, echoes: Echoes) -> _Grid:
 def _best_shape(grid: _Grid, middle: float | None, full: tuple[int, int]) -> Fan:
     """The smallest of the shapes; the likelier one where it is nearly as small."""
     height, width = grid.area.shape
-    rows, columns = np.nonzero(grid.area)
-    step = max(1, len(rows) // POINTS)
-    points = np.stack([columns, rows], -1)[::step].astype(np.float32)
-    fans = [(1.0, Fan("rectangle", _trimmed_box(points)))]
+    points = sample(grid.area)
+    fans = [(1.0, Fan("rectangle", trimmed_box(points)))]
     for kind, even, handicap in SHAPES:
-        search = _Search(kind, even, points, grid.area.shape)
+        search = Search(kind, even, points, grid.area.shape)
         size, fan = search.run(None)
         if middle is not None and 0 <= middle < full[1]:
             aimed_size, aimed = search.run((middle + 0.5) * width / full[1] - 0.5)
@@ -149,97 +168,6 @@ def _cost(fan: Fan, grid: _Grid) -> float:
     """Area, and more for marks inside that are far from any echo."""
     inside = fan.mask(*grid.area.shape)
     return float(inside.sum() + 4 * grid.foreign[inside].sum())
-
-
-class _Search:
-    """Tries apexes, coarse to fine; the cost is the shape's area within the picture."""
-
-    def __init__(self, kind: str, even: bool, points: np.ndarray, shape: tuple):
-        """`even`: both sides lean out by as much, as those of unsteered fans do."""
-        self.kind, self.even, self.points = kind, even, points
-        self.height, self.width = shape
-        self.top = float(np.quantile(points[:, 1], TRIM))
-        self.middle = float((points[:, 0].min() + points[:, 0].max()) / 2)
-        step = max(shape) / CELLS
-        rows, columns = np.mgrid[0 : shape[0] - 1 : step, 0 : shape[1] - 1 : step]
-        self.cells = np.stack([columns.ravel(), rows.ravel()], -1).astype(np.float32)
-        self.cell = step * step
-
-    def run(self, column: float | None) -> tuple[float, Fan]:
-        """Area and shape of the smallest; its apex on `column` if given."""
-        side = max(self.height, self.width)
-        centre = np.array([self.middle if column is None else column, np.log(side / 4)])
-        spread = np.array([0.4 * self.width, np.log(16.0)])
-        counts = (9, 13)
-        for _ in range(7):
-            across = np.linspace(-1, 1, counts[0]) if column is None else np.zeros(1)
-            ahead = np.linspace(-1, 1, counts[1])
-            tried = np.stack(np.meshgrid(across, ahead), -1).reshape(-1, 2) * spread
-            tried = tried + centre
-            apexes = np.stack([tried[:, 0], self.top - np.exp(tried[:, 1])], -1)
-            sizes = self.sizes(apexes)
-            best = int(sizes.argmin())
-            centre, spread = tried[best], spread * 0.4
-            counts = (5, 5)
-        return float(sizes[best]), self.fan(apexes[best])
-
-    def sizes(self, apexes: np.ndarray) -> np.ndarray:
-        """Area in grid cells of the shape that each apex needs to hold the points."""
-        slopes, reach = self.edges(apexes)
-        slope, far = _polar(self.kind, apexes, self.cells)
-        inside = (slope >= slopes[:, :1]) & (slope <= slopes[:, 1:])
-        inside &= (far >= reach[:, :1]) & (far <= reach[:, 1:])
-        sizes = inside.sum(1) * self.cell
-        return np.where(np.abs(slopes).max(1) <= STEEPEST, sizes, np.inf)
-
-    def edges(self, apexes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes and reach; the trimmed points' share is added back outwards."""
-        slope, far = _polar(self.kind, apexes, self.points)
-        slopes = _ends(slope)
-        if self.even:
-            steepest = np.abs(slopes).max(1)
-            slopes = np.stack([-steepest, steepest], -1)
-        # The area of a sector grows with the square of its radius.
-        return slopes, np.sqrt(np.maximum(_ends(far**2), 0))
-
-    def fan(self, apex: np.ndarray) -> Fan:
-        """The shape that belongs to an apex; cut where it has a flat bottom."""
-        slopes, reach = self.edges(apex[None])
-        bottom = float(self.points[:, 1].max())
-        height = bottom - float(self.points[:, 1].min())
-        if apex[1] + reach[0, 1] - bottom < FLAT * height:
-            bottom = self.height - 1.0
-        return Fan(
-            self.kind,
-            (0.0, 0.0, self.width - 1.0, bottom),
-            (float(apex[0]), float(apex[1])),
-            (float(slopes[0, 0]), float(slopes[0, 1])),
-            (float(reach[0, 0]), float(reach[0, 1])),
-        )
-
-
-def _polar(
-    kind: str, apexes: np.ndarray, points: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Slope and distance of each point seen from each apex; above it is nowhere."""
-    across = points[None, :, 0] - apexes[:, 0, None].astype(np.float32)
-    down = points[None, :, 1] - apexes[:, 1, None].astype(np.float32)
-    below = np.maximum(down, 1e-3)
-    far = below if kind == "trapezoid" else np.hypot(across, below)
-    return across / below, np.where(down > 0, far, -1.0)
-
-
-def _ends(values: np.ndarray) -> np.ndarray:
-    """Ends of evenly spread values of which a share is trimmed on both sides."""
-    low, high = np.quantile(values, [TRIM, 1 - TRIM], axis=1)
-    more = TRIM * (high - low) / (1 - 2 * TRIM)
-    return np.stack([low - more, high + more], -1)
-
-
-def _trimmed_box(points: np.ndarray) -> tuple[float, float, float, float]:
-    left, right = _ends(points[None, :, 0])[0]
-    top, bottom = _ends(points[None, :, 1])[0]
-    return float(left), float(top), float(right), float(bottom)
 
 
 def _extended(fan: Fan, grid: _Grid) -> Fan:
