@@ -9,7 +9,9 @@ What it writes, and nothing else:
   pseudonyms.json     PRIVATE: the key of the pseudonyms. Stays with you; keep it, or
                       later runs give other pseudonyms.
 
-Run it again whenever files are added: ids stay, and what was labelled stays.
+While it runs there is a private .index.csv.journal too; after an interrupt the same
+command continues. Run it again whenever files are added: ids stay, and what was
+labelled stays. A file may take --max-seconds, and one more for every 10 MB.
 
 example:
   python -m ultrasound_jax.dicom index /data/lung --out study/index.csv
@@ -96,7 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="use files without ultrasound regions (often screens that name the "
-        "patient), or every file of one SOPInstanceUID, instead of skipping them",
+        "patient), or every file of one SOPInstanceUID, instead of skipping them; may be "
+        "given twice",
     )
     parser.add_argument(
         "--headers-only",

@@ -20,8 +20,8 @@ def add_run_arguments(
     defaults = Limits()
     group = parser.add_argument_group(
         "safety",
-        "each file is opened in a worker process; one beyond a limit is "
-        "listed with the reason and the run goes on",
+        "Each file is opened in a worker process. One beyond a limit is listed with\n"
+        "the reason, and the run goes on.",
     )
     group.add_argument(
         "--workers",
