@@ -9,8 +9,8 @@ from tests.datasets import make_dummy_images as draw
 from tests.datasets.building import built, records, shared, skipped
 from ultrasound_jax.datasets.busi.busi_dataset_builder import FOLDER, Builder
 from ultrasound_jax.datasets.busi.calipers import count_calipers
-from ultrasound_jax.datasets.busi.duplicates import Duplicates
-from ultrasound_jax.datasets.busi.files import Picture
+from ultrasound_jax.datasets.busi.duplicates import Duplicates, find_duplicates
+from ultrasound_jax.datasets.busi.files import Picture, list_pictures
 from ultrasound_jax.datasets.errors import DatasetError
 
 
@@ -118,7 +118,9 @@ def test_unusable_files_are_named_with_the_reason(tree, build):
     whole = (tree / "malignant" / "malignant (1).png").read_bytes()
     (tree / "malignant" / "malignant (1).png").write_bytes(whole[: len(whole) // 2])
     reasons = skipped(build())
-    assert reasons["benign/benign (1).png"].startswith("not a picture or a damaged one, allowed: PNG")
+    assert reasons["benign/benign (1).png"].startswith(
+        "not a picture or a damaged one, allowed: PNG"
+    )
     assert reasons["benign/benign (3).png"] == "has no mask"
     assert "48 x 20 px, the image has 48 x 40" in reasons["normal/normal (2).png"]
     assert reasons["normal/normal (8)_mask.png"] == "a mask without its image"
@@ -189,6 +191,17 @@ def test_crosses_are_counted_and_letters_are_not():
 
 def test_crosses_are_found_at_full_size():
     assert count_calipers(cv2.resize(crossed(240, [(60, 70)], 4), (720, 720))) == 1
+
+
+def test_pictures_alike_only_as_built_share_a_patient(tree):
+    for number in (7, 8):
+        strip, _ = draw.tissue(number, 16, 200, lesion=False)
+        draw.save(tree / "normal" / f"normal ({number}).png", 120 + strip // 4)
+    pictures = [p for p in list_pictures(tree)[0] if p.image_id.endswith(("7", "8"))]
+    stored, built = find_duplicates(pictures, 0), find_duplicates(pictures, 256)
+    assert stored.pairs == built.pairs == ()
+    assert len({picture.patient_id for picture in stored.pictures}) == 2
+    assert len({picture.patient_id for picture in built.pictures}) == 1
 
 
 @pytest.mark.shared_data

@@ -153,7 +153,7 @@ def test_unusable_slices_are_named_with_the_reason(tree, build):
     assert (
         "mask of 40 x 20 px, the slice has 40 x 40" in reasons["V1/ID_0004_Z_0000.TIF"]
     )
-    assert "damaged" in reasons["V1/ID_0001_Z_0000.TIF"]
+    assert "V1/ID_0001_Z_0000.TIF" in reasons  # in Pillow's words
     assert (
         "mask with more than two values up to 127" in reasons["V1/ID_0005_Z_0000.TIF"]
     )

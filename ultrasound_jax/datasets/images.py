@@ -1,6 +1,6 @@
 """Reads picture files of any colour mode into plain arrays, or says why it cannot."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +11,11 @@ from jaxtyping import Float, Int16, UInt8
 from PIL import Image
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.near_duplicates import near_duplicates, thumbnail
+from ultrasound_jax.datasets.near_duplicates import (
+    join_views,
+    near_duplicates,
+    thumbnail,
+)
 
 Item = TypeVar("Item")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -102,16 +106,25 @@ def grey(picture: np.ndarray, *, name: str) -> UInt8[np.ndarray, "h w"]:
 
 
 def thumbnails_of(
-    items: Sequence[Item], read: Callable[[Item], np.ndarray], *, threads: int = 2
+    items: Sequence[Item],
+    views: Callable[[Item], Sequence[np.ndarray]],
+    *,
+    threads: int = 2,
 ) -> list[np.ndarray | DatasetError]:
-    """A thumbnail of each item in order, or why it cannot be read.
+    """Thumbnails `v 32 32` of each item in order, or why it cannot be read.
 
     One picture a thread is in memory. Decoding releases the interpreter's lock.
+
+    Args:
+        items: what there is.
+        views: an item's picture in the forms in which it may be compared, such as
+            stored and as built; as many for each.
+        threads: that read.
     """
 
     def small(item: Item) -> np.ndarray | DatasetError:
         try:
-            return thumbnail(read(item))
+            return np.stack([thumbnail(view) for view in views(item)])
         except DatasetError as error:
             return error
 
@@ -121,16 +134,16 @@ def thumbnails_of(
 
 def groups_by_likeness(
     items: Sequence[Item],
-    read: Callable[[Item], np.ndarray],
+    views: Callable[[Item], Sequence[np.ndarray]],
     *,
     names: Sequence[str],
 ) -> tuple[dict[str, str], dict[str, str]]:
     """For sets without patients: the near-duplicate group of each name.
 
-    A group is called after its first: `like_lipoma_0001`. What cannot be read comes
-    second, with the reason.
+    Items belong together if any of their views do. A group is called after its first:
+    `like_lipoma_0001`. What cannot be read comes second, with the reason.
     """
-    small = dict(zip(names, thumbnails_of(items, read), strict=True))
+    small = dict(zip(names, thumbnails_of(items, views), strict=True))
     readable: dict[str, np.ndarray] = {}
     refused: dict[str, str] = {}
     for name, one in small.items():
@@ -140,13 +153,18 @@ def groups_by_likeness(
             readable[name] = one
     if not readable:
         return {}, refused
-    found = near_duplicates(np.stack(list(readable.values())))
+    group = join_views([near_duplicates(v) for v in by_view(readable.values())])
     first: dict[int, str] = {}
     groups = {
-        name: first.setdefault(group, f"like_{name}")
-        for name, group in zip(readable, found.group.tolist(), strict=True)
+        name: first.setdefault(number, f"like_{name}")
+        for name, number in zip(readable, group.tolist(), strict=True)
     }
     return groups, refused
+
+
+def by_view(thumbnails: Iterable[np.ndarray]) -> np.ndarray:
+    """From one stack `v 32 32` an item to one stack `n 32 32` a view."""
+    return np.ascontiguousarray(np.stack(list(thumbnails)).swapaxes(0, 1))
 
 
 def foreground(

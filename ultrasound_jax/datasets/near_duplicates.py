@@ -9,7 +9,7 @@ How a thumbnail is made decides what is found: on BUSI area averages give 196 pa
 OpenCV's bilinear sampling 70. Ours is a Lanczos-3 filter whose width follows the scale.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -194,6 +194,15 @@ def join(
         parents[high] = low
     roots = np.array([root(item) for item in range(count)], np.int64)
     return np.unique(roots, return_inverse=True)[1].astype(np.int32).reshape(-1)
+
+
+def join_views(views: Sequence[NearDuplicates]) -> Int[np.ndarray, " n"]:
+    """Groups of the same images compared in several forms: alike in any is alike."""
+    return join(
+        len(views[0].group),
+        np.concatenate([view.first for view in views]),
+        np.concatenate([view.second for view in views]),
+    )
 
 
 def _unit_vectors(

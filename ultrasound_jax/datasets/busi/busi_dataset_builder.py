@@ -76,7 +76,7 @@ class Builder(ImageBuilder):
         pictures, refused = list_pictures(root)
         notes = _compare(Counter(picture.label for picture in pictures))
         logging.info("busi: looking for near duplicates in %d images", len(pictures))
-        found = find_duplicates(pictures)
+        found = find_duplicates(pictures, self.config.size)
         for name, reason in (*refused, *found.refused):
             self.skip(name, reason)
         kept = self._kept(found)

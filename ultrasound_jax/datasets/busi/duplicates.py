@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from ultrasound_jax.datasets.busi.files import Picture
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.images import grey, read_picture, thumbnails_of
-from ultrasound_jax.datasets.near_duplicates import near_duplicates
+from ultrasound_jax.datasets.image_builder import fitted
+from ultrasound_jax.datasets.images import (
+    by_view,
+    grey,
+    read_picture,
+    thumbnails_of,
+)
+from ultrasound_jax.datasets.near_duplicates import join_views, near_duplicates
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,16 @@ class Duplicates:
         return reasons
 
 
-def find_duplicates(pictures: Sequence[Picture]) -> Duplicates:
-    """Reads every picture once; a group is named by its first picture."""
+def find_duplicates(pictures: Sequence[Picture], size: int) -> Duplicates:
+    """Reads every picture once; a group is named by its first picture.
+
+    Pairs are of the pictures as stored. Groups also join pictures that are alike once
+    they are fitted into a square of `size`: black margins raise correlations, and what
+    is built must not look as if it crossed a split.
+    """
     readable, refused, thumbnails = [], [], []
-    for picture, small in zip(pictures, thumbnails_of(pictures, _read), strict=True):
+    found = thumbnails_of(pictures, partial(_views, size))
+    for picture, small in zip(pictures, found, strict=True):
         if isinstance(small, DatasetError):
             reason = str(small).removeprefix(f"{picture.name}: ")
             refused.append((picture.name, reason))
@@ -68,22 +81,23 @@ def find_duplicates(pictures: Sequence[Picture]) -> Duplicates:
             thumbnails.append(small)
     if not readable:
         return Duplicates((), tuple(refused), ())
-    found = near_duplicates(np.stack(thumbnails))
+    stored, *built = [near_duplicates(view) for view in by_view(thumbnails)]
+    groups = join_views([stored, *built]).tolist()
     first: dict[int, str] = {}
-    for picture, group in zip(readable, found.group.tolist(), strict=True):
-        first.setdefault(group, f"like_{picture.image_id}")
     owned = tuple(
-        replace(picture, patient_id=first[group])
-        for picture, group in zip(readable, found.group.tolist(), strict=True)
+        replace(picture, patient_id=first.setdefault(group, f"like_{picture.image_id}"))
+        for picture, group in zip(readable, groups, strict=True)
     )
     pairs = zip(
-        found.first.tolist(),
-        found.second.tolist(),
-        found.correlation.tolist(),
+        stored.first.tolist(),
+        stored.second.tolist(),
+        stored.correlation.tolist(),
         strict=True,
     )
     return Duplicates(owned, tuple(refused), tuple(pairs))
 
 
-def _read(picture: Picture) -> np.ndarray:
-    return grey(read_picture(picture.path, name=picture.name), name=picture.name)
+def _views(size: int, picture: Picture) -> list[np.ndarray]:
+    stored = read_picture(picture.path, name=picture.name)
+    image = grey(stored, name=picture.name)
+    return [image, fitted(image, size)] if size else [image]

@@ -26,7 +26,7 @@ from ultrasound_jax.datasets.lungsegdb.files import (
 from ultrasound_jax.datasets.lungsegdb.record import (
     Values,
     make_record,
-    windowed_uint8,
+    views,
 )
 
 
@@ -109,24 +109,24 @@ class Builder(ImageBuilder):
         slices, refused = list_slices(root, config.stage, parts)
         for name, reason in refused:
             self.skip(name, reason)
+        values = Values(
+            config.values, config.centre, config.width, config.offset, config.size
+        )
         notes = compare(slices, parts)
         if config.groups == "likeness":
-            slices = self._by_likeness(slices)
+            slices = self._by_likeness(slices, values)
         for note in notes:
             logging.warning("lungsegdb: %s", note)
         if self.info.metadata is not None:  # only its type says that it may be
             self.info.metadata["notes"] = notes
-        values = Values(
-            config.values, config.centre, config.width, config.offset, config.size
-        )
         make = partial(make_record, values)
         return {SPLIT: self.examples(slices, make, ahead=2, unit="slices")}
 
-    def _by_likeness(self, slices: list[Slice]) -> list[Slice]:
+    def _by_likeness(self, slices: list[Slice], values: Values) -> list[Slice]:
         unnamed = {one.image_id: one for one in slices if not one.named}
         groups, refused = groups_by_likeness(
             list(unnamed.values()),
-            partial(windowed_uint8, offset=self.config.offset),
+            partial(views, values),
             names=list(unnamed),
         )
         for image_id, reason in refused.items():

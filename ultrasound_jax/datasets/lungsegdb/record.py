@@ -6,7 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Int16, UInt8
+from jaxtyping import Int16
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity
@@ -83,13 +83,8 @@ def make_record(values: Values, one: Slice) -> Iterator[Made]:
 def _record(
     values: Values, one: Slice, image: np.ndarray, mask: np.ndarray
 ) -> dict[str, Any]:
-    pixels = (
-        fitted_units(image, values.size)
-        if values.kind == "hounsfield"
-        else fitted(image, values.size)
-    )
     return {
-        "image": pixels,
+        "image": _sized(values, image),
         "mask": fitted(mask[..., 0], values.size, nearest=True),
         "labels": np.array([mask.any()], np.int8),
         "part": PARTS.index(one.part),
@@ -114,6 +109,16 @@ def fitted_units(
     return units[..., np.newaxis]
 
 
-def windowed_uint8(one: Slice, offset: int = 0) -> UInt8[np.ndarray, "h w"]:
-    """The slice in the default lung window, to tell what looks alike."""
-    return read_slice(one, Values("window", -600.0, 1500.0, offset, 0))
+def views(values: Values, one: Slice) -> list[np.ndarray]:
+    """The slice at its own size and as it is built.
+
+    Raises:
+        DatasetError: as `read_slice`.
+    """
+    image = read_slice(one, values)
+    return [image, _sized(values, image)]
+
+
+def _sized(values: Values, image: np.ndarray) -> np.ndarray:
+    fit = fitted_units if values.kind == "hounsfield" else fitted
+    return fit(image, values.size)

@@ -1,6 +1,7 @@
 """One skin-tumour image as a record."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
@@ -13,38 +14,56 @@ from ultrasound_jax.datasets.skin_tumor.files import CLASSES, Picture
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler
 
 
-def read_grey(picture: Picture) -> UInt8[np.ndarray, "h w"]:
-    """The picture as it is, in grey.
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to a picture: see `SkinTumorConfig`."""
+
+    size: int
+    drop_doppler: bool
+    crop_skin: bool
+
+
+def views(how: Preparation, picture: Picture) -> list[np.ndarray]:
+    """The picture in grey as it is stored and as it is built.
 
     Raises:
-        DatasetError: it cannot be read.
+        DatasetError: it cannot be read or prepared.
     """
     name = picture.image_id
-    return grey(read_picture(picture.path, name=name), name=name)
+    stored = read_picture(picture.path, name=name)
+    return [grey(stored, name=name), _prepared(how, stored, name)[0]]
 
 
-def make_record(
-    size: int, drop_doppler: bool, crop_skin: bool, picture: Picture
-) -> Iterator[Made]:
+def make_record(how: Preparation, picture: Picture) -> Iterator[Made]:
     """The record, or why there is none; a `Fact` where a panel was removed."""
     name = picture.image_id
     try:
-        pixels = read_picture(picture.path, name=name)
-        if drop_doppler and pixels.ndim == 3 and pixels.dtype == np.uint8:
-            whole, pixels = pixels.shape, without_doppler(pixels, name=name)
-            if pixels.shape != whole:
-                yield Fact("panel_removed", name)
-        image = grey(pixels, name=name)
+        stored = read_picture(picture.path, name=name)
+        image, removed = _prepared(how, stored, name)
     except DatasetError as error:
         yield Skipped(name, str(error).removeprefix(f"{name}: "))
         return
+    if removed:
+        yield Fact("panel_removed", name)
     label = CLASSES.index(picture.label)
     yield (
         name,
         {
-            "image": fitted(skin_crop(image) if crop_skin else image, size),
+            "image": image,
             "labels": one_hot(label, len(CLASSES)),
             "label": label,
             **identity(name, picture.patient_id),
         },
     )
+
+
+def _prepared(
+    how: Preparation, pixels: np.ndarray, name: str
+) -> tuple[UInt8[np.ndarray, "h w 1"], bool]:
+    """The image of the record, and whether a panel was removed."""
+    removed = False
+    if how.drop_doppler and pixels.ndim == 3 and pixels.dtype == np.uint8:
+        whole, pixels = pixels.shape, without_doppler(pixels, name=name)
+        removed = pixels.shape != whole
+    image = grey(pixels, name=name)
+    return fitted(skin_crop(image) if how.crop_skin else image, how.size), removed

@@ -26,7 +26,7 @@ from ultrasound_jax.datasets.skin_tumor.files import (
     list_pictures,
     with_patients,
 )
-from ultrasound_jax.datasets.skin_tumor.record import make_record, read_grey
+from ultrasound_jax.datasets.skin_tumor.record import Preparation, make_record, views
 
 PUBLISHED = 698
 
@@ -70,24 +70,25 @@ class Builder(ImageBuilder):
         root = _root(self.manual_folder(dl_manager))
         pictures = list_pictures(root)
         notes = _compare(pictures)
+        config = self.config
+        how = Preparation(config.size, config.drop_doppler, config.crop_skin)
         if (root / PATIENTS).is_file():
             pictures, orphans = with_patients(pictures, root / PATIENTS)
             for picture in orphans:
                 self.skip(picture.image_id, f"has no row in {PATIENTS}")
         else:
             notes.append(f"no {PATIENTS}: near duplicates stand in for patients")
-            pictures = self._by_likeness(pictures)
+            pictures = self._by_likeness(pictures, how)
         for note in notes:
             logging.warning("skin_tumor: %s", note)
         if self.info.metadata is not None:  # only its type says that it may be
             self.info.metadata["notes"] = notes
-        config = self.config
-        make = partial(make_record, config.size, config.drop_doppler, config.crop_skin)
+        make = partial(make_record, how)
         return {SPLIT: self.examples(pictures, make, ahead=2, unit="images")}
 
-    def _by_likeness(self, pictures: list[Picture]) -> list[Picture]:
+    def _by_likeness(self, pictures: list[Picture], how: Preparation) -> list[Picture]:
         names = [picture.image_id for picture in pictures]
-        groups, refused = groups_by_likeness(pictures, read_grey, names=names)
+        groups, refused = groups_by_likeness(pictures, partial(views, how), names=names)
         for name, reason in refused.items():
             self.skip(name, reason)
         return [
