@@ -98,8 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="use files without ultrasound regions (often screens that name the "
-        "patient), or every file of one SOPInstanceUID, instead of skipping them; may be "
-        "given twice",
+        "patient), or every file of one SOPInstanceUID, instead of skipping them; "
+        "may be given twice",
     )
     parser.add_argument(
         "--headers-only",
