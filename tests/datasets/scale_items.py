@@ -1,10 +1,10 @@
 """What the toy set of `test_scale.py` makes; Beam's workers import it by this name."""
 
 import os
-import resource
 from collections.abc import Iterator
 
 import numpy as np
+import psutil
 
 from ultrasound_jax.datasets.scale import Fact, Made, Skipped
 
@@ -23,10 +23,10 @@ def make(side: int, number: int) -> Iterator[Made]:
 
 
 def make_and_tell(side: int, number: int) -> Iterator[Made]:
-    """The same, and which process made it and how much memory that took until then."""
+    """The same, and which process made it and how much memory that has by then."""
     yield from make(side, number)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield Fact("process", {"id": os.getpid(), "peak_mb": peak / 1024})
+    memory = psutil.Process().memory_info().rss
+    yield Fact("process", {"id": os.getpid(), "megabytes": memory / 1e6})
 
 
 def make_nothing(number: int) -> Iterator[Made]:
