@@ -298,6 +298,20 @@ def test_a_film_of_fewer_frames_than_stated_is_refused(tmp_path):
         frames_of(path)
 
 
+def test_a_film_that_lacks_a_few_frames_is_read_with_a_note(tmp_path):
+    cine = np.stack([scan(96, 128)] * 19)
+    path = make(tmp_path / "a", [film(cine)], cine[0], made.MPEG2, NumberOfFrames=20)
+    with open_cine(path) as opened:
+        assert len(list(opened.frames())) == 19
+        assert opened.notes == ("states 20 frames and its film holds 19",)
+
+
+def test_what_is_no_film_is_refused(tmp_path):
+    path = make(tmp_path / "a", [b"what is this?" * 99], GREY, made.MPEG2)
+    with pytest.raises(CineError, match="film"):
+        open_cine(path)
+
+
 def test_a_film_of_larger_frames_than_stated_is_refused(tmp_path):
     cine = np.stack([scan(240, 320)] * 3)
     path = make(tmp_path / "a", [film(cine)], GREY, made.MPEG2, NumberOfFrames=3)

@@ -64,7 +64,6 @@ class Cine:
     header: what the file says about itself.
     decoder: who decodes: `native`, or the codec's name.
     colour: `grey`, `palette`, `rgb`, `ybr` or `ybr_partial`: the samples as stored.
-    notes: what was odd about the file, one line each, without its name.
     """
 
     def __init__(
@@ -91,7 +90,6 @@ class Cine:
             raise
         self.decoder = self._pictures.decoder_name
         self.colour = self._pictures.space
-        self.notes = self._pictures.notes
 
     def __enter__(self) -> "Cine":
         return self
@@ -103,6 +101,14 @@ class Cine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was odd about the file, one line each, without its name.
+
+        A film's are complete after its last frame, those of other files at once.
+        """
+        return self._pictures.notes
 
     def close(self) -> None:
         """Closes the file."""
