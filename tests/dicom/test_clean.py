@@ -7,6 +7,7 @@ import pytest
 from tests.dicom.scans import Made, burned_in, header, moments_of, phantom, speckle
 from ultrasound_jax.dicom.clean import CleanSettings, plan_cleaning, prepare_frames
 from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.dicom.moments import spread_out
 from ultrasound_jax.dicom.overlays import find_overlays
 from ultrasound_jax.dicom.regions import Region
 
@@ -121,6 +122,14 @@ def test_a_cine_without_echoes_is_refused_unless_it_may_stay_unmasked():
         plan_cleaning(black, CleanSettings())
     cleaning = plan_cleaning(black, CleanSettings(mask_fan=False))
     assert "nothing is masked" in " ".join(cleaning.review)
+
+
+def test_a_frame_of_another_size_is_refused():
+    frames = [*speckle((60, 80), frames=40)]
+    frames[2] = np.zeros((50, 80), np.uint8)  # not among those looked at for the fan
+    assert 2 not in spread_out(40, 32)
+    with pytest.raises(CineError, match="80 x 50"):
+        list(prepare_frames(Made(frames), CleanSettings()))
 
 
 def test_settings_that_make_no_sense_are_refused():

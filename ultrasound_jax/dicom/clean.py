@@ -83,7 +83,11 @@ class Cleaning:
     review: tuple[str, ...]
 
     def apply(self, frame: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "y x *d"]:
-        """Clean one frame of the file."""
+        """Clean one frame of the file.
+
+        Raises:
+            CineError: it has not the size of the frames that the fan was found from.
+        """
         left, top, right, bottom = self.box
         cut = frame[top : bottom + 1, left : right + 1]
         if self.settings.grey == "luminance":
@@ -91,6 +95,11 @@ class Cleaning:
         elif self.settings.grey == "red" and cut.ndim == 3:
             cut = cut[..., 0]
         if self.mask is not None:
+            if cut.shape[:2] != self.mask.shape:
+                raise CineError(
+                    f"a frame of {frame.shape[1]} x {frame.shape[0]} pixels among "
+                    "others, allowed is one size"
+                )
             inside = self.mask if cut.ndim == 2 else self.mask[..., None]
             cut = cut * inside
         cut = np.ascontiguousarray(cut)

@@ -38,11 +38,13 @@ KEPT = 0.95  # of all moving light; less is for somebody to look at
 class Fit:
     """A fan and how good it is.
 
-    mask: the fan without letters that reach into it from outside. covered: share of
-    the dense echo area inside the fan. kept: share of all visible
-    echo (weighted by brightness) inside it; text counts as echo where nothing moves.
-    filled: the fan's share of the picture. notes: what a reader must know. review: why
-    somebody has to look at the result before it is given away.
+    mask: the fan without letters that reach into it from outside.
+    covered: share of the dense echo area inside the fan.
+    kept: share of all visible echo, weighted by brightness, inside the mask; text
+        counts as echo where nothing moves.
+    filled: the mask's share of the picture.
+    notes: what a reader must know.
+    review: why somebody has to look at the result before it is given away.
     """
 
     fan: Fan
