@@ -266,6 +266,23 @@ def test_videos_that_nobody_annotated_are_skipped_unless_asked_for(tmp_path, cap
     assert [row["score"] for row in rows if row["video_id"] == ids[3]] == ["4", "4"]
 
 
+def test_a_conflict_that_left_nothing_is_no_negative(tmp_path, capsys):
+    ids = indexed(tmp_path)
+    sheets = [
+        sheet(tmp_path, f"{ids[0]},,,{one},,,,,,0", f"{ids[3]},,,1_9,,,,,,0", name=name)
+        for one, name in (("1_10", "a.csv"), ("20_30", "b.csv"))
+    ]
+    words = ["labels", "merge", *map(str, sheets), "--logic", "and", "--out"]
+    assert main([*words, str(tmp_path / "sheet.csv")]) == 0
+    for blank in ("skip", "absent"):
+        code, rows = run(tmp_path, "--blank", blank)
+        assert code == 0 and {row["video_id"] for row in rows} == {ids[3]}
+        assert (
+            f"annotators in conflict, and nothing that both have marked: {ids[0]}"
+            in (capsys.readouterr().out)
+        )
+
+
 def test_native_keeps_the_recorded_frames(tmp_path):
     ids = indexed(tmp_path)
     sheet(tmp_path, f"{ids[1]},,,,,,25_25,,,3_c")

@@ -142,6 +142,9 @@ def reason_against(
     if row is None:
         return "no row in the labelling sheet"
     unmarked = row.is_blank and (doubtful is None or doubtful.is_blank)
+    if unmarked and row.other.get("conflict"):
+        # Not in the cell's own words, which anybody may have written.
+        return "annotators in conflict, and nothing that both have marked"
     if unmarked and blank == "skip":
         return "not annotated: neither a mark nor a score"
     return ""

@@ -15,7 +15,7 @@ from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.findings import COLUMNS, SCORE_COLUMN
 
 # What a merged sheet may pass on; anything else in a sheet stays there.
-KEPT = ("Point Zone", "Lung sliding", "data_type", "frames")
+KEPT = ("Point Zone", "Lung sliding", "data_type", "frames", "conflict")
 NEEDED = tuple(COLUMNS.values())
 _SEPARATORS = (",", ";", "\t")
 _MAX_BYTES = 64 * 2**20
