@@ -30,7 +30,7 @@ def hospital(tmp_path_factory):
     """A folder of DICOM files and sheets, and what is true of them."""
     folder = tmp_path_factory.mktemp("hospital")
     config = Phantom.make_config(**PHANTOM)
-    return folder, export(folder, config=config, temporal_patients=2)
+    return folder, export(folder, config=config, temporal_patients=2, keep_frames=True)
 
 
 def built(manual_dir, data_dir, **options):

@@ -19,7 +19,8 @@ TINY = {"size": 16, "frame_rate": 5.0, "patients": 3, "videos": 2, "seed": 2}
 def tree(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export") / "tree"
     config = Builder.make_config(**TINY)
-    return folder, export.export(folder, config=config, temporal_patients=1), config
+    videos = export.export(folder, config=config, temporal_patients=1, keep_frames=True)
+    return folder, videos, config
 
 
 def test_the_layout_is_the_originals(tree):
@@ -88,7 +89,9 @@ def test_other_readers_differ_but_stay_within_the_video(tree):
 
 def test_the_same_seed_gives_the_same_files(tree, tmp_path):
     folder, _, config = tree
-    export.export(tmp_path / "again", config=config, temporal_patients=1)
+    again = export.export(tmp_path / "again", config=config, temporal_patients=1)
+    assert [one.length for one in again] == [len(one.frames) for one in tree[1]]
+    assert not any(one.frames.size for one in again)
     for path in folder.rglob("*"):
         if path.is_file():
             again = tmp_path / "again" / path.relative_to(folder)

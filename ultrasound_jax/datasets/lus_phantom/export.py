@@ -19,7 +19,7 @@ import argparse
 import csv
 import io
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -36,6 +36,7 @@ from ultrasound_jax.datasets.lus_phantom.scene import draw_scene
 from ultrasound_jax.dicom.export import SYNTAXES, Calibration, Identity, write_cine
 from ultrasound_jax.dicom.findings import COLUMNS, PATTERNS, SCORE_COLUMN, score_text
 from ultrasound_jax.dicom.labels import Range, format_ranges, ranges_of
+from ultrasound_jax.dicom.progress import Progress
 from ultrasound_jax.dicom.runs import write_whole
 from ultrasound_jax.types import UltrasoundError
 
@@ -64,14 +65,15 @@ Marks = dict[str, tuple[Range, ...]]
 class Filmed:
     """One exported video: its name and what is true of it.
 
-    patient_id: as in the DICOM file and the sheets. frames: uint8 `t s s`, as they
-    stand in the file's region. marks: the true ranges of each finding.
+    patient_id: as in the DICOM file and the sheets. length: in frames. frames: uint8
+    `t s s`, as they stand in the file's region. marks: the true ranges of each finding.
     """
 
     part: str
     patient_id: str
     data_idx: int
     zone: str
+    length: int
     frames: np.ndarray
     pixel_mm: float
     marks: Marks
@@ -91,6 +93,7 @@ def film(config: PhantomConfig, part: str, patient: int, video: int) -> Filmed:
         f"PHANTOM{patient:04d}",
         video + 1,
         ZONES[video % len(ZONES)],
+        len(frames),
         frames,
         pixel_mm,
         {name: shown.get(name, ()) for name in COLUMNS},
@@ -127,8 +130,12 @@ def export(
     config: PhantomConfig,
     temporal_patients: int = 2,
     syntax: str = "explicit",
+    keep_frames: bool = False,
 ) -> list[Filmed]:
-    """Writes the tree below `out`; returns what was filmed, the truth included.
+    """Writes the tree below `out`; returns what is true of it.
+
+    One patient is in memory at a time; the frames of those returned are left out unless
+    `keep_frames`.
 
     Each patient also gets what real folders hold: a still image, a screen without a
     calibrated region, and a second copy of the first video. The last
@@ -146,11 +153,15 @@ def export(
             f"allowed are 0 to {config.patients - 1}"
         )
     videos, first_temporal = [], config.patients - temporal_patients
-    for patient in range(config.patients):
-        part = "temporal" if patient >= first_temporal else "development"
-        filmed = [film(config, part, patient, v) for v in range(config.videos)]
-        _write_patient(out, filmed, config.frame_rate, syntax)
-        videos += filmed
+    with Progress(config.patients, "patients") as progress:
+        for patient in range(config.patients):
+            part = "temporal" if patient >= first_temporal else "development"
+            filmed = [film(config, part, patient, v) for v in range(config.videos)]
+            _write_patient(out, filmed, config.frame_rate, syntax)
+            for video in filmed:
+                kept = video.frames if keep_frames else video.frames[:0].copy()
+                videos.append(replace(video, frames=kept))
+            progress.advance()
     for part, readers in READERS.items():
         rows = [video for video in videos if video.part == part]
         for number, reader in enumerate(readers if rows else ()):
@@ -213,7 +224,7 @@ def _sheet(videos: list[Filmed], seed: int, reader: int) -> str:
         marks = video.marks
         if reader:
             rng = np.random.default_rng([seed, 4, reader, place])
-            marks = imagined(marks, len(video.frames), rng)
+            marks = imagined(marks, video.length, rng)
         present = [name for name, ranges in marks.items() if ranges]
         writer.writerow(
             [video.patient_id, video.data_idx, DATES[video.part], "video", video.zone]
@@ -255,7 +266,7 @@ def main(argv: list[str] | None = None) -> int:
     except UltrasoundError as error:
         print(f"ultrasound_jax: {error}", file=sys.stderr)
         return 2
-    frames = sum(len(video.frames) for video in videos)
+    frames = sum(video.length for video in videos)
     print(
         f"{args.out}: {len(videos)} videos of {args.patients} phantoms, {frames} frames"
     )
