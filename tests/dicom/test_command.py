@@ -11,14 +11,8 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.dicom.mutate import (
-    EXPLICIT,
-    SYNTAXES,
-    cut_pixels,
-    flip_pixels,
-    lies,
-    whole_file,
-)
+from tests.dicom.mutate import cut_pixels, flip_pixels, lies
+from tests.dicom.whole_files import EXPLICIT, SYNTAXES, whole_file
 from ultrasound_jax.dicom import __main__ as command
 from ultrasound_jax.dicom.index import read_index
 

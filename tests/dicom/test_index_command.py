@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.datasets.test_pocus import SHARED
-from tests.dicom.mutate import DEFLATED, EXPLICIT, JPEG, RLE, whole_file
+from tests.dicom.whole_files import DEFLATED, EXPLICIT, JPEG, RLE, whole_file
 from ultrasound_jax.dicom import index_command
 from ultrasound_jax.dicom.__main__ import main
 from ultrasound_jax.dicom.index import (

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.datasets.test_pocus import SHARED
-from tests.dicom.mutate import RLE, SYNTAXES, corpus, decode_file, mutated, whole_file
+from tests.dicom.mutate import corpus, decode_file, mutated
+from tests.dicom.whole_files import RLE, SYNTAXES, whole_file
 from ultrasound_jax.dicom.limits import Limits
 from ultrasound_jax.dicom.worker import run_safely
 

@@ -7,8 +7,7 @@ in no way of the order in which workers answered.
 import dataclasses
 import datetime
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,11 +15,12 @@ from typing import Any
 from ultrasound_jax.dicom.devices import manufacturer_name, model_name
 from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.index import IndexRow
+from ultrasound_jax.dicom.index_history import number_all, with_old_labels
 from ultrasound_jax.dicom.pseudonyms import Pseudonyms
 
 # The part of a reason before its colon; the summary counts them.
 UNREADABLE, REGIONLESS = "unreadable", "no ultrasound region"
-DUPLICATE, OTHER, MISSING = "duplicate", "not ultrasound", "missing"
+DUPLICATE, OTHER = "duplicate", "not ultrasound"
 DATES = ("shift", "drop")
 _NOBODY = {"", "ANONYMIZED", "ANONYMISED", "ANONYMOUS", "ANON", "NONE", "UNKNOWN"}
 _FOLDER = re.compile(r"folder(?::([1-9]\d?))?")
@@ -173,7 +173,7 @@ def assemble(
     """
     known = {row.sha256 for row in before if row.ok}
     usable, reasons = _sort_out(facts, known, rules)
-    numbers = _number_all({p: facts[p] for p in usable}, before)
+    numbers = number_all({p: facts[p] for p in usable}, before)
     ids = {p: f"{facts[p]['fields']['patient_id']}_{numbers[p]:05d}" for p in usable}
     rows, places, times = [], {}, {}
     for place in sorted(usable):
@@ -197,7 +197,7 @@ def assemble(
         text = f"{reason} {ids[original]}" if original else reason
         rows.append(_skipped_row(video_id, text, facts[place]))
         places[video_id] = place
-    rows = _with_old_labels(rows, before)
+    rows = with_old_labels(rows, before)
     rows.sort(key=lambda r: (not r.ok, r.patient_id, r.data_idx or 0, r.video_id))
     not_dicom = sorted(p for p, fact in facts.items() if fact["state"] == "not_dicom")
     warnings = _warnings([facts[p] for p in usable], usable, rules)
@@ -247,70 +247,6 @@ def _sort_out(
         for key in keys:
             seen.setdefault(key, place)
     return usable, dict(sorted(reasons.items()))
-
-
-def _number_all(
-    facts: Mapping[str, Mapping[str, Any]], before: Iterable[IndexRow]
-) -> dict[str, int]:
-    """A number for each place, unique within its patient.
-
-    First the numbers of the index before; then those that file names are, where no two
-    files of the patient have the same; then the next free ones, in the files' order.
-    """
-    old: dict[tuple[str, str], list[int]] = defaultdict(list)
-    taken: dict[str, set[int]] = defaultdict(set)
-    for row in before:
-        if row.data_idx is not None and row.patient_id:
-            old[row.patient_id, row.sha256].append(row.data_idx)
-            taken[row.patient_id].add(row.data_idx)
-    numbers: dict[str, int] = {}
-    wishes: Counter[tuple[str, int]] = Counter()
-    for place in sorted(facts):
-        patient = facts[place]["fields"]["patient_id"]
-        if former := old[patient, facts[place]["sha256"]]:
-            numbers[place] = former.pop(0)
-        elif facts[place]["number"] is not None:
-            wishes[patient, facts[place]["number"]] += 1
-    rest = [place for place in sorted(facts) if place not in numbers]
-    for place in rest:
-        patient, number = facts[place]["fields"]["patient_id"], facts[place]["number"]
-        if wishes[patient, number] == 1 and number not in taken[patient]:
-            numbers[place] = number
-            taken[patient].add(number)
-    for place in rest:
-        patient = facts[place]["fields"]["patient_id"]
-        if place not in numbers:
-            numbers[place] = max(taken[patient], default=0) + 1
-            taken[patient].add(numbers[place])
-    return numbers
-
-
-def _with_old_labels(
-    rows: list[IndexRow], before: Iterable[IndexRow]
-) -> list[IndexRow]:
-    """The rows with the labels that were written into the index before."""
-    labelled = {row.video_id: row for row in before if row.labelled}
-    result: dict[str, IndexRow] = {row.video_id: row for row in rows}
-    by_hash: dict[str, list[str]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (not row.ok, row.video_id)):
-        by_hash[row.sha256].append(row.video_id)
-    # The same id and bytes first; then the same bytes under another id.
-    for old_id, old in list(labelled.items()):
-        if old_id in result and result[old_id].sha256 == old.sha256:
-            result[old_id] = replace(result[old_id], labels=old.labels)
-            del labelled[old_id]
-    for old_id, old in list(labelled.items()):
-        free = [i for i in by_hash[old.sha256] if not result[i].labelled]
-        if old.sha256 and free:
-            result[free[0]] = replace(result[free[0]], labels=old.labels)
-            del labelled[old_id]
-    for old_id, old in labelled.items():
-        gone = old_id
-        while gone in result:
-            gone += "_before"
-        reason = f"{MISSING}: no file has these bytes now"
-        result[gone] = replace(old, video_id=gone, status="skipped", reason=reason)
-    return list(result.values())
 
 
 def _warnings(
