@@ -172,6 +172,18 @@ def test_calipers_in_a_cine_are_found_and_speckle_is_not():
     assert not find_overlays(moments_of(marked), ~inside).suspected
 
 
+@pytest.mark.parametrize("patient", range(3))
+def test_a_bright_pleura_that_stands_still_is_no_mark(patient):
+    frames, truth = phantom(patient)
+    assert not find_overlays(moments_of(frames), truth).suspected
+    assert not find_overlays(moments_of(frames[:1]), truth).suspected
+    marked = frames.copy()
+    for frame in marked:
+        cv2.putText(frame, "3.2cm", (110, 150), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 255, 1)
+    assert find_overlays(moments_of(marked), truth).suspected
+    assert find_overlays(moments_of(marked[:1]), truth).suspected
+
+
 def test_coloured_marks_are_found_and_doppler_is_told_from_them():
     clip = np.repeat(speckle((200, 200))[..., None], 3, axis=3)
     inside = np.ones((200, 200), bool)

@@ -14,9 +14,10 @@ from ultrasound_jax.dicom.moments import Moments
 
 STILL = 0.5  # grey levels over time, below which a bright pixel stands still
 BRIGHT = 60  # grey levels above the neighbourhood that make a mark
+EDGE = 80  # grey levels from a stroke's pixel to a direct neighbour
 WHITE = 235  # marks without movement to tell them by are nearly white
 COLOURED = 40  # distance from the picture's own tint in Cb or Cr
-FEWEST = 12  # pixels; fewer are noise
+FEWEST = 20  # pixels; fewer are noise
 STROKE = 9  # pixels; thicker things are no strokes
 
 
@@ -46,6 +47,9 @@ def find_overlays(moments: Moments, inside: Bool[np.ndarray, "h w"]) -> Overlays
     stroke = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (STROKE, STROKE))
     # A top-hat keeps what is brighter than its neighbourhood and thin.
     thin = cv2.morphologyEx(mean, cv2.MORPH_TOPHAT, stroke) >= BRIGHT
+    # Echoes are blurred by the machine's spot; drawn strokes have hard edges.
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    thin &= cv2.absdiff(mean, cv2.erode(mean, cross)) >= EDGE
     if moments.frames > 1 and float(moments.spread[inside].mean()) > 1:
         still = thin & (moments.spread < STILL)
     else:
