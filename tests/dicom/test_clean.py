@@ -179,7 +179,8 @@ def test_a_bright_pleura_that_stands_still_is_no_mark(patient):
     assert not find_overlays(moments_of(frames[:1]), truth).suspected
     marked = frames.copy()
     for frame in marked:
-        cv2.putText(frame, "3.2cm", (110, 150), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 255, 1)
+        cv2.putText(frame, "3.2 cm", (90, 190), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
+        cv2.drawMarker(frame, (130, 170), 255, cv2.MARKER_CROSS, 11, 1)
     assert find_overlays(moments_of(marked), truth).suspected
     assert find_overlays(moments_of(marked[:1]), truth).suspected
 

@@ -17,7 +17,7 @@ BRIGHT = 60  # grey levels above the neighbourhood that make a mark
 EDGE = 80  # grey levels from a stroke's pixel to a direct neighbour
 WHITE = 235  # marks without movement to tell them by are nearly white
 COLOURED = 40  # distance from the picture's own tint in Cb or Cr
-FEWEST = 20  # pixels; fewer are noise
+FEWEST = 18  # pixels; fewer are noise
 STROKE = 9  # pixels; thicker things are no strokes
 
 
