@@ -59,6 +59,12 @@ def test_a_file_that_misbehaves_costs_its_own_result_only(how, kind, reason):
     assert bad.seconds < 2
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux's RLIMIT_AS")
+def test_memory_that_is_only_reserved_counts_too():
+    # Nothing is touched, so that the parent's look at the process would not see it.
+    assert outcome("reserve").kind == "memory"
+
+
 def test_other_exceptions_tell_their_type_and_place_but_not_their_words():
     found = outcome("bug")
     assert found.kind == "failed"

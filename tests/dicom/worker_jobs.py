@@ -30,6 +30,8 @@ def misbehave(how):
             pass
     elif how == "allocate":
         return float(np.ones(1 << 30)[0])
+    elif how == "reserve":
+        return np.empty(1 << 30, np.uint8).size
     elif how == "creep":
         kept = []
         while True:
