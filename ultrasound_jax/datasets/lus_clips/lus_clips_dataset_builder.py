@@ -8,16 +8,16 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.lus_clips import summary
 from ultrasound_jax.datasets.lus_clips.examples import cut_video
 from ultrasound_jax.datasets.lus_clips.layout import READERS, gather
 from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig, checked_config
-from ultrasound_jax.datasets.scale import Fact, ScalableBuilder, Skipped
+from ultrasound_jax.datasets.scale import Fact, Skipped
 from ultrasound_jax.dicom.findings import PATTERNS
 
 
-class Builder(ScalableBuilder):
+class Builder(ClipBuilder):
     """Anybody's lung cines in LUV-Net's layout, labelled by frame ranges, as clips.
 
     One DICOM file is one item; it is decoded frame by frame.
@@ -36,72 +36,30 @@ class Builder(ScalableBuilder):
         checked_config(part="temporal"),
     ]
 
-    @classmethod
-    def make_config(cls, **options: Any) -> LusClipsConfig:
-        """The config of these options; see `LusClipsConfig` for what there is.
-
-        Raises:
-            DatasetError: an unknown option, or a value that is not allowed.
-        """
-        config = checked_config(**options)
-        # TFDS takes a shipped config only as the very object that it ships.
-        shipped = {known.name: known for known in cls.BUILDER_CONFIGS}
-        return shipped.get(config.name, config)
-
-    @property
-    def _config(self) -> LusClipsConfig:
-        config = self.builder_config
-        if not isinstance(config, LusClipsConfig):
-            raise DatasetError(
-                f"lus_clips config {config!r}, allowed is what make_config returns"
-            )
-        return config
+    CHECKED: ClassVar = staticmethod(checked_config)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        config = self._config
         labels = tfds.features.Tensor(shape=(len(PATTERNS),), dtype=np.int8)
-        readers = len(READERS) if config.part == "temporal" else 0
-        features = {
-            # Raw bytes: reading a record is then little more than a copy.
-            "clip": tfds.features.Tensor(
-                shape=(None, config.size, config.size, 1),
-                dtype=np.uint8,
-                encoding="bytes",
-            ),
-            "labels": labels,
+        readers = len(READERS) if self.config.part == "temporal" else 0
+        more = {
             **{f"labels_reader{n}": labels for n in range(1, readers + 1)},
             "pattern_frames": tfds.features.Tensor(
                 shape=(None, len(PATTERNS)), dtype=np.int8
             ),
             "score": np.int8,
-            "example_id": tfds.features.Text(),
-            "video_id": tfds.features.Text(),
-            "patient_id": tfds.features.Text(),
             "study_id": tfds.features.Text(),
-            "start_frame": np.int32,
             "source_start": np.int32,
             "source_end": np.int32,
-            "frame_rate": np.float32,
             "pixel_mm": np.float32,
         }
-        metadata = {
-            "classes": list(PATTERNS),
-            "clip_frames": config.clip_frames,
-            "size": config.size,
-            "frame_rate": config.frame_rate,
-            **summary.count([], [], []),
-        }
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(features),
-            metadata=tfds.core.MetadataDict(metadata),
-            supervised_keys=("clip", "labels"),
-        )
+        metadata = summary.count([], [], [])
+        return self.clip_info(classes=PATTERNS, more=more, metadata=metadata)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         folder = self.manual_folder(dl_manager)
-        items, self._label_notes = gather(folder, self._config, self.skip)
-        make = partial(cut_video, self._config)
-        return {"clips": self.examples(items, make, unit="videos")}
+        items, self._label_notes = gather(folder, self.config, self.skip)
+        make = partial(cut_video, self.config)
+        return {SPLIT: self.examples(items, make, unit="videos")}
 
     def account(
         self, facts: Sequence[Fact], skipped: Sequence[Skipped]
@@ -109,5 +67,5 @@ class Builder(ScalableBuilder):
         """What was used, counted and left out."""
         metadata = summary.count(facts, skipped, self._label_notes)
         text = summary.as_text(metadata)
-        logging.info("lus_clips %s:\n%s", self._config.name, text)
+        logging.info("lus_clips %s:\n%s", self.config.name, text)
         return metadata

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.examples import Item, cut_video
 from ultrasound_jax.datasets.pocus.groups import patient_groups
@@ -25,12 +26,12 @@ from ultrasound_jax.datasets.pocus.sheet import (
     read_sheet,
 )
 from ultrasound_jax.datasets.pocus.summary import Summary
-from ultrasound_jax.datasets.scale import Fact, ScalableBuilder, Skipped
+from ultrasound_jax.datasets.scale import Fact, Skipped
 
 DECODERS = 2  # threads; the writer takes a third thread's worth of time at most
 
 
-class Builder(ScalableBuilder):
+class Builder(ClipBuilder):
     """131 public lung videos, four patterns labelled by video, cut into clips.
 
     A record's `clip` is raw uint8: `experiments/clip_storage.py` measures why.
@@ -48,61 +49,20 @@ class Builder(ScalableBuilder):
         checked_config(size=256, frame_rate=30),
     ]
 
-    @classmethod
-    def make_config(cls, **options: Any) -> PocusConfig:
-        """The config of these options; see `PocusConfig` for what there is.
-
-        Raises:
-            DatasetError: an unknown option, or a value that is not allowed.
-        """
-        config = checked_config(**options)
-        # TFDS takes a shipped config only as the very object that it ships.
-        shipped = {known.name: known for known in cls.BUILDER_CONFIGS}
-        return shipped.get(config.name, config)
-
-    @property
-    def _config(self) -> PocusConfig:
-        config = self.builder_config
-        if not isinstance(config, PocusConfig):
-            raise DatasetError(
-                f"pocus config {config!r}, allowed is what make_config returns"
-            )
-        return config
+    CHECKED: ClassVar = staticmethod(checked_config)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        config = self._config
-        frame = (config.size, config.size, 1)
-        features = tfds.features.FeaturesDict(
-            {
-                "clip": tfds.features.Tensor(
-                    shape=(None, *frame), dtype=np.uint8, encoding="bytes"
-                ),
-                "labels": tfds.features.Tensor(
-                    shape=(len(PATTERN_COLUMNS),), dtype=np.int8
-                ),
-                "example_id": tfds.features.Text(),
-                "video_id": tfds.features.Text(),
-                "patient_id": tfds.features.Text(),
-                "start_frame": np.int32,
-                "frame_rate": np.float32,
-                "diagnosis": tfds.features.ClassLabel(names=list(DIAGNOSES.values())),
-                "severity": np.int8,
-                "probe": tfds.features.ClassLabel(names=list(PROBES)),
-                "licence": tfds.features.Text(),
-            }
-        )
-        metadata = {
-            "classes": list(PATTERN_COLUMNS),
-            "clip_frames": config.clip_frames,
-            "size": config.size,
-            "frame_rate": config.frame_rate,
-            **Summary().as_metadata(),
+        more = {
+            "diagnosis": tfds.features.ClassLabel(names=list(DIAGNOSES.values())),
+            "severity": np.int8,
+            "probe": tfds.features.ClassLabel(names=list(PROBES)),
+            "licence": tfds.features.Text(),
         }
-        return self.dataset_info_from_configs(
-            features=features,
-            metadata=tfds.core.MetadataDict(metadata),
+        return self.clip_info(
+            classes=tuple(PATTERN_COLUMNS),
+            more=more,
+            metadata=Summary().as_metadata(),
             homepage="https://github.com/jannisborn/covid19_ultrasound",
-            supervised_keys=("clip", "labels"),
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
@@ -114,8 +74,8 @@ class Builder(ScalableBuilder):
         groups, notes = patient_groups(names, sheet, root / "groups.csv")
         self._label_notes = [note for one in recordings for note in one.notes] + notes
         items = [Item(one, groups[key(one.path.name)]) for one in recordings]
-        make = partial(cut_video, self._config)
-        return {"clips": self.examples(items, make, ahead=DECODERS, unit="videos")}
+        make = partial(cut_video, self.config)
+        return {SPLIT: self.examples(items, make, ahead=DECODERS, unit="videos")}
 
     def account(
         self, facts: Sequence[Fact], skipped: Sequence[Skipped]
@@ -126,7 +86,7 @@ class Builder(ScalableBuilder):
             summary.skip(one.name, one.reason)
         for fact in facts:
             summary.add(fact.value)
-        logging.info("pocus %s:\n%s", self._config.name, summary.as_text())
+        logging.info("pocus %s:\n%s", self.config.name, summary.as_text())
         return summary.as_metadata()
 
 

@@ -1,0 +1,93 @@
+"""What the builders of clips share: options, config and the record."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.scale import ScalableBuilder
+
+SPLIT = "clips"
+
+
+class ClipBuilder(ScalableBuilder, skip_registration=True):
+    """A builder with one clip a record; subclasses set `CHECKED` and read files.
+
+    CHECKED: from options to a checked config with `clip_frames`, `size` and
+        `frame_rate`; DatasetError for an unknown option or a value not allowed.
+    """
+
+    CHECKED: ClassVar[Callable[..., Any]]
+
+    @classmethod
+    def make_config(cls, **options: Any) -> Any:
+        """The config of these options, those left out being the default's.
+
+        Raises:
+            DatasetError: an option is unknown or its value not allowed.
+        """
+        config = cls.CHECKED(**options)
+        # TFDS takes a shipped config only as the very object that it ships.
+        shipped = {known.name: known for known in cls.BUILDER_CONFIGS}
+        return shipped.get(config.name, config)
+
+    @property
+    def config(self) -> Any:
+        """The options of this build.
+
+        Raises:
+            DatasetError: it was not made by `make_config`.
+        """
+        if not isinstance(self.builder_config, type(self.BUILDER_CONFIGS[0])):
+            raise DatasetError(
+                f"{self.name} config {self.builder_config!r}, allowed is what "
+                "make_config returns"
+            )
+        return self.builder_config
+
+    def clip_info(
+        self,
+        *,
+        classes: Sequence[str],
+        more: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+        homepage: str | None = None,
+    ) -> tfds.core.DatasetInfo:
+        """The features of a clip record and what is known of the set.
+
+        `clip` holds raw bytes, so that reading a record is little more than a copy
+        (measured by `experiments/clip_storage.py`).
+
+        Args:
+            classes: names in the order of `labels`.
+            more: features that only this set has.
+            metadata: what else `info.metadata` holds.
+            homepage: where the set is described.
+        """
+        config, text = self.config, tfds.features.Text()
+        features = {
+            "clip": tfds.features.Tensor(
+                shape=(None, config.size, config.size, 1),
+                dtype=np.uint8,
+                encoding="bytes",
+            ),
+            "labels": tfds.features.Tensor(shape=(len(classes),), dtype=np.int8),
+            **dict.fromkeys(("example_id", "video_id", "patient_id"), text),
+            "start_frame": np.int32,
+            "frame_rate": np.float32,
+            **more,
+        }
+        return self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(features),
+            metadata=tfds.core.MetadataDict(
+                classes=list(classes),
+                clip_frames=config.clip_frames,
+                size=config.size,
+                frame_rate=config.frame_rate,
+                **metadata,
+            ),
+            homepage=homepage,
+            supervised_keys=("clip", "labels"),
+        )
