@@ -41,7 +41,9 @@ def test_a_known_setting_passes():
 
 
 def test_an_unknown_variant_names_the_known_ones():
-    with pytest.raises(settings.ConfigError, match="'pocus', 'paper', 'tuned'"):
+    with pytest.raises(
+        settings.ConfigError, match="'pocus', 'dicom', 'paper', 'tuned'"
+    ):
         settings.load(f"{LUVNET}:papr")
 
 
