@@ -98,12 +98,32 @@ def benchmark() -> str:
     return "\n".join([*rows, "", f"{note}, {run['date']}."])
 
 
+def ingest() -> str:
+    """Frames a second of a clinical cine, beside the plain loop."""
+    found = read("ingest_cpu")
+    run, speed = found["run"], found["ingest"]
+    rows = [
+        "| a 720p YBR_FULL_422 cine to 256 x 256 | frames/s | ratio |",
+        "|---|---|---|",
+    ]
+    for key, name in (
+        ("plain_pydicom_loop", "pydicom `pixel_array`, then resize frame by frame"),
+        ("rgb", "ours, colour"),
+        ("grey", "ours, luminance"),
+    ):
+        ratio = speed.get(f"{key}_ratio_to_plain_pydicom_loop", 1.0)
+        rows.append(f"| {name} | {speed[f'{key}_frames_per_s']:.0f} | {ratio:.1f} |")
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
+    return "\n".join([*rows, "", f"{note}; medians of {found['repeats']}."])
+
+
 def fill(text: str) -> str:
     """Returns the README with its tables made anew."""
     for name, table in (
         ("phantom", phantom),
         ("pocus", pocus),
         ("benchmark", benchmark),
+        ("ingest", ingest),
     ):
         pattern = rf"(<!-- results: {name} -->\n).*?(<!-- end -->)"
         text, count = re.subn(
