@@ -41,13 +41,26 @@ def base() -> Any:
 
     model: Any = ConfigDict()
     config.model = model
-    model.name = "luvnet"  # luvnet | luvnet_no_temporal | frame_vote
-    model.encoder = "resnet18"  # resnet18 | resnet50 | densenet121 | densenet161
-    model.width = 0  # channels of the encoder's stem; 0 is the published width
-    model.heads = 8  # of the pattern-specific attention
-    model.kernel_size = 13  # of the temporal convolution, frames
-    model.dropout = 0.5  # in LUV-Net's classifier
-    model.pooling = "mean"  # of frame_vote over frames: mean | max
+    # A network reads the settings that its line in experiment.NETWORK_OPTIONS names.
+    model.name = "luvnet"  # luvnet | luvnet_no_temporal | usvn | cnn_lstm | frame_vote
+    # | c3d | r2plus1d_18 | r2plus1d_34 | x3d_s | vivit | mvit_v1_b | mvit_v2_s
+    # resnet18 | resnet50 | densenet121 | densenet161, of those that read single frames:
+    model.encoder = "resnet18"
+    model.width = 0  # channels of the first layer; 0 is the published width
+    model.heads = 8  # of luvnet's and usvn's attention over frames, and of vivit
+    model.kernel_size = 13  # of luvnet's temporal convolution, frames
+    model.dropout = 0.5  # in the classifier of luvnet, c3d and mvit
+    model.pooling = "mean"  # over frames: mean | max; usvn: also attention |
+    # tanh_attention
+    model.freeze_encoder = False  # of usvn: only its pooling and classifier train
+    model.embedding = 300  # of cnn_lstm: width of a frame's code
+    model.hidden = 256  # of cnn_lstm: width of its recurrent layers
+    model.layers = 3  # of cnn_lstm
+    model.patch = 16  # of vivit: side of a patch, pixels
+    model.dim = 192  # of vivit: width of a token
+    model.depth = 4  # of vivit: layers over space, and again over time
+    model.dim_head = 64  # of vivit
+    model.drop_path = 0.2  # of mvit: chance that the last block is skipped
     model.remat = False  # recompute activations in the backward pass to save memory
 
     task: Any = ConfigDict()
@@ -83,6 +96,16 @@ def base() -> Any:
     train.select = "macro_auroc"  # what "better" means: macro_auroc | loss
     train.log_every = 10  # steps between fetched training scalars
     train.save_every = 200  # steps between saves within an epoch; epochs always save
+
+    tune: Any = ConfigDict()
+    config.tune = tune  # what --mode tune does; no other mode reads it
+    tune.what = "lr"  # lr | lr_and_weight_decay
+    tune.trials = 16  # in all, pruned ones included
+    tune.epochs = 0  # of a trial, with its whole schedule; 0 is train.epochs
+    tune.lr_low = 1e-5
+    tune.lr_high = 1e-2
+    tune.weight_decay_low = 1e-4
+    tune.weight_decay_high = 1e-1
 
     evaluation: Any = ConfigDict()
     config.evaluation = evaluation

@@ -203,7 +203,10 @@ class FlaxStep:
     def __init__(self, experiment: Experiment, batch: Any) -> None:
         config = experiment.config
         classes = len(experiment.source.classes)
-        model = experiments.build_model(config, patterns=classes, say=print)
+        shape = experiment.source.clip_shape[:3]
+        model = experiments.build_model(
+            config, patterns=classes, clip_shape=shape, say=print
+        )
         model = nnx.view(model, deterministic=False, use_running_average=False)
         self.model, self.batch = model, batch
         self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)

@@ -18,11 +18,12 @@ CHOICES = {
     "init_part": ("all", "encoder"),
     "data.sampling": ("uniform", "balanced", "patient"),
     "data.protocol": ("holdout", "rotation"),
-    "model.pooling": ("mean", "max"),
+    "model.pooling": ("mean", "max", "attention", "tanh_attention"),
     "task.class_weights": ("none", "balanced"),
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "plateau"),
     "train.select": ("macro_auroc", "loss"),
+    "tune.what": ("lr", "lr_and_weight_decay"),
 }
 AT_LEAST_ONE = (
     "data.batch_size",
@@ -33,6 +34,7 @@ AT_LEAST_ONE = (
     "train.epochs",
     "train.log_every",
     "train.save_every",
+    "tune.trials",
 )
 NOT_NEGATIVE = (
     "seed",
@@ -46,22 +48,32 @@ NOT_NEGATIVE = (
     "optim.plateau_patience",
     "optim.clip_norm",
     "train.patience",
+    "tune.epochs",
     "evaluation.replicates",
 )
 PROBABILITIES = ("augment.flip", "augment.rotate")
-FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum", "model.dropout")
+FRACTIONS = (
+    "data.test_fraction",
+    "optim.ema",
+    "optim.momentum",
+    "model.dropout",
+    "model.drop_path",
+)
+RANGES = ("tune.lr", "tune.weight_decay")
 # What may differ when a run continues: where things lie and how they are read.
 FREE = (
     "compilation_cache",
     "memory_limit_gb",
     "data.data_dir",
     "data.manual_dir",
+    "data.manifest",  # the splits themselves are compared, see write_manifest
     "data.manifest_out",
     "data.threads",
     "data.prefetch",
     "data.eval_batch_size",
     "train.log_every",
     "train.save_every",
+    "tune.trials",
     "evaluation.replicates",
 )
 
@@ -124,6 +136,7 @@ def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
     needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *PROBABILITIES, *FRACTIONS}
+    needed |= {f"{key}_{end}" for key in RANGES for end in ("low", "high")}
     if missing := sorted(needed - values.keys()):
         raise ConfigError(
             f"the settings lack {', '.join(missing[:5])}: they are of another version "
@@ -139,6 +152,10 @@ def check(config: Settings) -> None:
         _require(0 <= values[key] <= 1, key, values[key], "from 0 to 1")
     for key in FRACTIONS:
         _require(0 <= values[key] < 1, key, values[key], "from 0 to below 1")
+    for key in RANGES:
+        low, high = values[f"{key}_low"], values[f"{key}_high"]
+        allowed = f"above 0, finite and below {key}_high={high}"
+        _require(0 < low < high < math.inf, f"{key}_low", low, allowed)
     rate = values["optim.lr"]
     _require(0 < rate < math.inf, "optim.lr", rate, "above 0 and finite")
     factor = values["optim.plateau_factor"]
@@ -173,9 +190,9 @@ def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def workdir_name(config_file: str, mode: str = "train") -> str:
-    """Returns `runs/<config>[-<arg>]`, and `-crossval` behind it for that mode."""
+    """Returns `runs/<config>[-<arg>]`, with `-crossval` or `-tune` for those modes."""
     path, _, arg = config_file.partition(":")
-    words = [Path(path).stem, arg, mode if mode == "crossval" else ""]
+    words = [Path(path).stem, arg, mode if mode in ("crossval", "tune") else ""]
     return str(Path("runs") / "-".join(word for word in words if word))
 
 

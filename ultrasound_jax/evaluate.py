@@ -13,7 +13,7 @@ from ultrasound_jax.analysis.predictions import Predictions
 from ultrasound_jax.checkpoint import CheckpointError, Checkpoints
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.experiment import Experiment, open_experiment
+from ultrasound_jax.experiment import Experiment, network_name, open_experiment
 from ultrasound_jax.report import Console, Stopwatch
 from ultrasound_jax.types import ArrayTree, Settings
 
@@ -126,7 +126,7 @@ def run_facts(experiment: Experiment, clock: Stopwatch) -> dict[str, str]:
     return provenance.facts() | {
         "dataset": experiment.source.name,
         "data_hash": experiment.source.table.data_hash,
-        "network": f"{config.model.name} with {config.model.encoder}",
+        "network": network_name(config.model),
         "parameters": f"{count:,}",
         "precision": config.dtype,
         "minutes": f"{sum(clock.seconds.values()) / 60:.1f}",

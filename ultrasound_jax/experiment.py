@@ -28,11 +28,22 @@ from ultrasound_jax.types import ArrayTree, Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+# What of config.model each network is given; `clip_shape` comes from the dataset.
 NETWORK_OPTIONS = {
-    "luvnet": ("heads", "kernel_size", "dropout"),
-    "luvnet_no_temporal": ("heads",),
-    "frame_vote": ("pooling",),
+    "luvnet": ("encoder", "heads", "kernel_size", "dropout"),
+    "luvnet_no_temporal": ("encoder", "heads"),
+    "usvn": ("encoder", "heads", "pooling", "freeze_encoder"),
+    "cnn_lstm": ("encoder", "embedding", "hidden", "layers"),
+    "frame_vote": ("encoder", "pooling"),
+    "c3d": ("clip_shape", "dropout"),
+    "r2plus1d_18": (),
+    "r2plus1d_34": (),
+    "x3d_s": (),
+    "vivit": ("clip_shape", "patch", "dim", "depth", "heads", "dim_head"),
+    "mvit_v1_b": ("clip_shape", "dropout", "drop_path"),
+    "mvit_v2_s": ("clip_shape", "dropout", "drop_path"),
 }
+WITHOUT_WIDTH = ("vivit",)
 
 
 @dataclass(frozen=True)
@@ -151,7 +162,12 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
         manifest, source.table, protocol=data.protocol, fold=data.fold
     )
     task = make_task(config, source, indices["train"])
-    model = build_model(config, patterns=len(source.classes), say=say)
+    model = build_model(
+        config,
+        patterns=len(source.classes),
+        clip_shape=source.clip_shape[:3],
+        say=say,
+    )
     network, params, stats = steps.split(model)
     return Experiment(
         config=config,
@@ -207,21 +223,33 @@ def make_task(
     return MultiLabelClips(source.classes, weight)
 
 
+def network_name(settings: Settings) -> str:
+    """Says which network `config.model` means, with its encoder where it has one."""
+    has_encoder = "encoder" in NETWORK_OPTIONS.get(settings.name, ())
+    return settings.name + (f" with {settings.encoder}" if has_encoder else "")
+
+
 def build_model(
-    config: Settings, *, patterns: int, say: Callable[[str], None]
+    config: Settings,
+    *,
+    patterns: int,
+    clip_shape: tuple[int, ...] | None = None,
+    say: Callable[[str], None],
 ) -> nnx.Module:
     """Makes the configured network, from PyTorch weights where some are given.
 
     The stem takes grey clips in [0, 1]; ImageNet's normalisation of three equal
-    channels is folded into it, so that weights trained with it fit.
+    channels is folded into it, so that weights trained with it fit. `clip_shape` is
+    `(frames, height, width)`; networks whose parameters do not depend on it need none.
     """
     settings = config.model
-    own = NETWORK_OPTIONS[settings.name] if settings.name in NETWORK_OPTIONS else ()
+    given = settings.to_dict() | {"clip_shape": clip_shape}
+    own = [*NETWORK_OPTIONS.get(settings.name, ())]
+    if settings.width and settings.name not in WITHOUT_WIDTH:
+        own.append("width")
     model = models.build(
         settings.name,
-        encoder=settings.encoder,
         patterns=patterns,
-        width=settings.width or None,
         grey_scale=tuple(1 / s for s in IMAGENET_STD),
         grey_offset=tuple(
             -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
@@ -229,7 +257,7 @@ def build_model(
         dtype=jnp.dtype(config.dtype),
         remat=settings.remat,
         rngs=nnx.Rngs(config.seed),
-        **{name: settings[name] for name in own},
+        **{name: given[name] for name in own},
     )
     if config.init_from:
         path = Path(config.init_from)
