@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate
 from ultrasound_jax.analysis.evaluation import OUT_OF_FOLD
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.predictions import Predictions, joined
 from ultrasound_jax.experiment import open_experiment
 from ultrasound_jax.report import Console, Stopwatch
 from ultrasound_jax.train import train_and_evaluate
@@ -69,14 +70,14 @@ def summary_of_fold(metrics: dict) -> dict:
 
 def pool(folds: Sequence[Predictions]) -> Predictions:
     """Joins the held-out rows of each fold's table into one, as split `out_of_fold`."""
-    tables = [table.of_split("test") for table in folds]
-    return Predictions(
-        example_id=tuple(i for t in tables for i in t.example_id),
-        video_id=tuple(i for t in tables for i in t.video_id),
-        patient_id=tuple(i for t in tables for i in t.patient_id),
-        fold=np.repeat(np.arange(len(tables)), [len(t) for t in tables]),
-        split=(OUT_OF_FOLD,) * sum(len(t) for t in tables),
-        classes=tables[0].classes,
-        labels=np.concatenate([t.labels for t in tables]),
-        scores=np.concatenate([t.scores for t in tables]),
+    held_out = [table.of_split("test") for table in folds]
+    return joined(
+        [
+            replace(
+                table,
+                fold=np.full(len(table), fold),
+                split=(OUT_OF_FOLD,) * len(table),
+            )
+            for fold, table in enumerate(held_out)
+        ]
     )

@@ -83,3 +83,12 @@ def test_impossible_requests_are_refused():
         at_level(table, "patient")
     with pytest.raises(AnalysisError, match="'v' is of more than one patient"):
         to_videos(replace(table, patient_id=("p", "q")), "mean")
+
+
+def test_a_further_column_is_kept_where_all_clips_of_a_video_agree():
+    table = clips("vvww", [0, 1, 0, 0], [0.2, 0.6, 0.3, 0.4])
+    table = replace(
+        table, extra={"zone": ("L1", "L1", "L1", "R2"), "site": ("", "", "x", "x")}
+    )
+    for how in ("mean", "max"):
+        assert to_videos(table, how).extra == {"zone": ("L1", ""), "site": ("", "x")}

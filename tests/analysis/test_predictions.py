@@ -7,7 +7,7 @@ import pytest
 
 from tests.analysis.simulated import CLASSES, simulate
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.predictions import Predictions, joined
 
 HEADER = "example_id,video_id,patient_id,fold,split,label_a,label_b,score_a,score_b"
 ROW = "e0,v0,p0,0,test,1,,0.25,0.5"
@@ -70,7 +70,11 @@ def test_an_empty_label_cell_is_unknown(tmp_path):
         ([HEADER, ROW, ROW], "'e0' occurs twice in split test of fold 0"),
         ([HEADER.replace(",score_b", "")], "missing columns: score_b"),
         ([HEADER.replace("video_id,", "")], "missing columns: video_id"),
-        ([HEADER + ",extra"], "columns must be exactly"),
+        ([HEADER.replace("fold,split", "split,fold")], "must begin with exactly"),
+        (["zone," + HEADER], "must begin with exactly"),
+        ([HEADER + ",zone,zone"], "column 'zone' occurs twice"),
+        ([HEADER + ",score_c"], "cannot be called 'score_c'"),
+        ([HEADER + ",zone", ROW], "line 2: 9 cells, not 10"),
         ([""], "missing columns"),
     ],
 )
@@ -104,3 +108,38 @@ def test_asking_for_a_split_that_is_not_there_lists_those_that_are(table):
     assert len(table.of_split("test")) == len(table)
     with pytest.raises(AnalysisError, match="'train'; there are: test"):
         table.of_split("train")
+
+
+def test_further_columns_are_written_behind_the_scores_and_read_again(tmp_path, table):
+    zones = tuple("L1" if i % 2 else "" for i in range(len(table)))
+    odd = tuple(f'a "b", {i}\nü' for i in range(len(table)))
+    replace(table, extra={"zone": zones, "probe": odd}).write(tmp_path / "p.csv")
+    back = Predictions.read(tmp_path / "p.csv")
+    assert back.extra == {"zone": zones, "probe": odd}
+    assert (back.scores == table.scores).all()
+    assert back.rows(np.array([3, 1])).extra["zone"] == ("L1", "L1")
+
+
+def test_a_table_without_further_columns_has_none(tmp_path, table):
+    table.write(tmp_path / "p.csv")
+    assert Predictions.read(tmp_path / "p.csv").extra == {}
+
+
+def test_a_further_column_of_another_length_is_refused(table):
+    with pytest.raises(AnalysisError, match="1 cells of zone, .* rows"):
+        replace(table, extra={"zone": ("L1",)})
+
+
+def test_joined_tables_fill_columns_that_one_of_them_lacks(table):
+    first, second = table.rows(np.arange(2)), table.rows(np.arange(2, 5))
+    both = joined([replace(first, extra={"zone": ("a", "b")}), second])
+    assert both.extra == {"zone": ("a", "b", "", "", "")}
+    assert both.example_id == table.example_id[:5]
+    np.testing.assert_array_equal(both.scores, table.scores[:5])
+
+
+def test_tables_of_other_classes_are_not_joined(table):
+    with pytest.raises(AnalysisError, match="other classes"):
+        joined([table, replace(table, classes=("p", "q", "r", "s"))])
+    with pytest.raises(AnalysisError, match="no predictions tables"):
+        joined([])

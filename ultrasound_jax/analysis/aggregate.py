@@ -1,8 +1,10 @@
 """From clips to videos."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Int
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.predictions import Predictions
@@ -23,7 +25,8 @@ def to_videos(predictions: Predictions, how: str) -> Predictions:
     The score is the `mean` or `max` of the clips' scores. A pattern is present in the
     video if it is in any clip, absent if it is absent in all, and otherwise unknown: an
     unannotated clip might show it. `example_id` becomes the video's id; rows keep the
-    order of first appearance.
+    order of first appearance. A cell of a further column is kept if it is the same in
+    all clips of the video, and empty otherwise.
     """
     if how not in ("mean", "max"):
         raise AnalysisError(f"videos are joined by 'mean' or 'max', not by '{how}'")
@@ -57,4 +60,22 @@ def to_videos(predictions: Predictions, how: str) -> Predictions:
     np.logical_or.at(unknown, video, np.isnan(predictions.labels))
     labels = np.where(present, 1.0, np.where(unknown, np.nan, 0.0))
     chosen = predictions.rows(first)
-    return replace(chosen, example_id=chosen.video_id, labels=labels, scores=scores)
+    return replace(
+        chosen,
+        example_id=chosen.video_id,
+        labels=labels,
+        scores=scores,
+        extra={
+            name: _common(column, video, len(first))
+            for name, column in predictions.extra.items()
+        },
+    )
+
+
+def _common(
+    column: Sequence[str], video: Int[np.ndarray, " n"], videos: int
+) -> tuple[str, ...]:
+    seen: list[set[str]] = [set() for _ in range(videos)]
+    for cell, place in zip(column, video, strict=True):
+        seen[place].add(cell)
+    return tuple(cells.pop() if len(cells) == 1 else "" for cells in seen)

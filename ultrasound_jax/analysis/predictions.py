@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,10 +24,13 @@ class Predictions:
     scores: probabilities.
     split: of which part of the fold's split an example is: `train`, `validation`,
       `test`, or `out_of_fold` for pooled cross-validation.
+    extra: further columns of text that examples can be grouped by (zone, probe, site,
+      sex, age band); empty cells are unknown.
 
     Raises:
       AnalysisError: columns of different lengths, another label, a score that is not in
-        [0, 1], or an example twice in one split of one fold.
+        [0, 1], an example twice in one split of one fold, or a further column whose
+        name is taken.
     """
 
     example_id: tuple[str, ...] = field(repr=False)
@@ -38,6 +41,7 @@ class Predictions:
     classes: tuple[str, ...]
     labels: Float[np.ndarray, "n k"] = field(repr=False)
     scores: Float[np.ndarray, "n k"] = field(repr=False)
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         # float32 scores would be compared with thresholds after rounding these.
@@ -58,6 +62,7 @@ class Predictions:
             raise AnalysisError("labels must be 1, 0 or unknown")
         self._check_scores()
         self._check_ids()
+        self._check_extra()
 
     def _check_scores(self) -> None:
         wrong = np.argwhere(~((self.scores >= 0) & (self.scores <= 1)))
@@ -79,6 +84,16 @@ class Predictions:
                 )
             seen.add((example, fold, split))
 
+    def _check_extra(self) -> None:
+        for name, column in self.extra.items():
+            if not name or name in ID_COLUMNS or name.startswith(("label_", "score_")):
+                raise AnalysisError(
+                    f"a further column cannot be called {name!r}: that is the name of "
+                    "an id, a label or a score, or empty"
+                )
+            if len(column) != len(self):
+                raise AnalysisError(f"{len(column)} cells of {name}, {len(self)} rows")
+
     def __len__(self) -> int:
         return len(self.example_id)
 
@@ -96,6 +111,10 @@ class Predictions:
             fold=self.fold[places],
             labels=self.labels[places],
             scores=self.scores[places],
+            extra={
+                name: tuple(column[i] for i in places)
+                for name, column in self.extra.items()
+            },
         )
 
     def of_split(self, split: str) -> "Predictions":
@@ -113,21 +132,27 @@ class Predictions:
         return np.unique(np.array(self.patient_id, str), return_inverse=True)[1]
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes csv, whole or not at all; scores are read back exactly."""
+        """Writes csv, whole or not at all; scores are read back exactly.
+
+        Further columns follow the scores.
+        """
         out = io.StringIO()
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(_header(self.classes))
+        table.writerow([*_header(self.classes), *self.extra])
         for i in range(len(self)):
             labels = ["" if np.isnan(v) else int(v) for v in self.labels[i]]
             scores = [repr(float(v)) for v in self.scores[i]]
             ids = (self.example_id[i], self.video_id[i], self.patient_id[i])
             row = [*ids, int(self.fold[i]), self.split[i], *labels, *scores]
-            table.writerow(row)
+            table.writerow([*row, *(column[i] for column in self.extra.values())])
         write_whole(path, out.getvalue().encode())
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "Predictions":
-        """Reads csv; AnalysisError names the file, the line and the value."""
+        """Reads csv; AnalysisError names the file, the line and the value.
+
+        Columns behind the known ones are read as `extra`.
+        """
         path = Path(path)
         try:
             with path.open(newline="", encoding="utf-8") as lines:
@@ -136,6 +161,42 @@ class Predictions:
             raise AnalysisError(f"{path}: cannot be read: {error}") from error
         except AnalysisError as error:
             raise AnalysisError(f"{path}: {error}") from error
+
+
+def joined(tables: Sequence[Predictions]) -> Predictions:
+    """Returns the rows of all tables, one after the other.
+
+    A further column that only some tables have is empty for the others.
+
+    Raises:
+      AnalysisError: no tables, other classes, or the same example twice in a split of a
+        fold.
+    """
+    if not tables:
+        raise AnalysisError("no predictions tables to join")
+    for table in tables[1:]:
+        if table.classes != tables[0].classes:
+            raise AnalysisError(
+                f"tables of other classes cannot be joined: {', '.join(table.classes)} "
+                f"and {', '.join(tables[0].classes)}"
+            )
+    names = dict.fromkeys(name for table in tables for name in table.extra)
+    return Predictions(
+        example_id=tuple(i for t in tables for i in t.example_id),
+        video_id=tuple(i for t in tables for i in t.video_id),
+        patient_id=tuple(i for t in tables for i in t.patient_id),
+        fold=np.concatenate([t.fold for t in tables]),
+        split=tuple(s for t in tables for s in t.split),
+        classes=tables[0].classes,
+        labels=np.concatenate([t.labels for t in tables]),
+        scores=np.concatenate([t.scores for t in tables]),
+        extra={
+            name: tuple(
+                cell for t in tables for cell in t.extra.get(name, ("",) * len(t))
+            )
+            for name in names
+        },
+    )
 
 
 def _header(classes: Sequence[str]) -> list[str]:
@@ -151,9 +212,16 @@ def _parse(lines: Iterable[str]) -> Predictions:
     missing = [c for c in expected if c not in header]
     if missing or not classes:
         raise AnalysisError(f"missing columns: {', '.join(missing) or 'label_<class>'}")
-    if header != expected:
-        raise AnalysisError(f"columns must be exactly {','.join(expected)}")
+    further = header[len(expected) :]
+    if header[: len(expected)] != expected:
+        raise AnalysisError(
+            f"columns must begin with exactly {','.join(expected)}, further ones follow"
+        )
+    twice = [c for k, c in enumerate(header) if c in header[:k]]
+    if twice:
+        raise AnalysisError(f"column '{twice[0]}' occurs twice")
     ids: list[list[str]] = []
+    extra: dict[str, list[str]] = {name: [] for name in further}
     folds, labels, scores = [], [], []
     for row in table:
         where = f"line {table.line_num}"
@@ -164,6 +232,8 @@ def _parse(lines: Iterable[str]) -> Predictions:
         folds.append(_number(cells["fold"], where, "fold", int))
         labels.append([_label(cells[f"label_{c}"], where, c) for c in classes])
         scores.append([_score(cells[f"score_{c}"], where, c) for c in classes])
+        for name, column in extra.items():
+            column.append(cells[name])
     columns = list(zip(*ids, strict=True)) or [()] * 5
     return Predictions(
         example_id=columns[0],
@@ -174,6 +244,7 @@ def _parse(lines: Iterable[str]) -> Predictions:
         classes=classes,
         labels=np.array(labels, float).reshape(len(ids), len(classes)),
         scores=np.array(scores, float).reshape(len(ids), len(classes)),
+        extra={name: tuple(column) for name, column in extra.items()},
     )
 
 

@@ -1,6 +1,6 @@
 """The table of a dataset's examples: ids and labels, without pixels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,6 +36,7 @@ class ExampleTable:
     dataset: str = ""
     study_id: tuple[str, ...] = field(default=(), repr=False)
     pixel_hash: tuple[str, ...] = field(default=(), repr=False)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         shape = (len(self.example_id), len(self.classes))
@@ -48,6 +49,11 @@ class ExampleTable:
             if len(getattr(self, name)) not in allowed:
                 raise SplitError(
                     f"{len(getattr(self, name))} {name}s for {shape[0]} examples"
+                )
+        for name, column in self.groups.items():
+            if len(column) != shape[0]:
+                raise SplitError(
+                    f"{len(column)} cells of {name} for {shape[0]} examples"
                 )
         if not np.isin(self.labels, (UNKNOWN, 0, 1)).all():
             raise SplitError("labels must be 1, 0 or -1 (not annotated)")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ultrasound_jax.data.table_file import read_table
+from ultrasound_jax.data.table_file import group_readers, read_table
 from ultrasound_jax.types import ClipBatch, UltrasoundError
 
 # Split of a built dataset: the feature that holds its pixels.
@@ -120,6 +120,7 @@ class RecordSource:
             pixels=self.pixels,
             classes=self.classes,
             name=self.name,
+            groups=group_readers(dict(builder.info.features.items())),
         )
 
     def __len__(self) -> int:

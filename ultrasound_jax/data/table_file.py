@@ -1,7 +1,7 @@
 """The example table of a built dataset, scanned once and kept beside it.
 
 The first line is the hash of all content; then one line an example: its ids, the hash
-of its pixels, its labels.
+of its pixels, its labels, and further columns that examples can be grouped by.
 """
 
 import contextlib
@@ -9,8 +9,10 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,29 +21,58 @@ from ultrasound_jax.data.examples import ExampleTable
 
 TABLE_FILE = "example_table.csv"
 IDS = ("example_id", "video_id", "patient_id", "study_id")
+# Texts of a record that group examples and name no file and nobody.
+GROUP_TEXTS = ("zone", "probe", "site", "device", "sex", "age_band", "diagnosis")
 _BEFORE_LABELS = len(IDS) + 1
 _HASH_DIGITS = 16
 
 
+def group_readers(features: Mapping[str, Any]) -> dict[str, Callable[[Any], str]]:
+    """Returns what turns a record's cell into text, for columns that group examples.
+
+    These are all class labels, and those texts that `GROUP_TEXTS` names: any other text
+    might be a file's name or tell who a patient is.
+    """
+    readers: dict[str, Callable[[Any], str]] = {}
+    for name, feature in features.items():
+        if hasattr(feature, "int2str"):
+            readers[name] = partial(_class_name, feature)
+        elif name in GROUP_TEXTS:
+            readers[name] = text_of
+    return readers
+
+
+def _class_name(feature: Any, value: Any) -> str:
+    return feature.int2str(int(value)) if value >= 0 else ""
+
+
 def read_table(
-    records: Any, folder: Path, *, pixels: str, classes: Sequence[str], name: str
+    records: Any,
+    folder: Path,
+    *,
+    pixels: str,
+    classes: Sequence[str],
+    name: str,
+    groups: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
 ) -> ExampleTable:
     """Returns the table of a dataset's records, from its file if that is there.
 
-    A file of another number of records or columns is written anew.
+    A file of another number of records or columns is written anew. `groups` turns the
+    record's cells of further columns into text (see `group_readers`); they are no part
+    of the hash, which names what is learnt from.
     """
     path = folder / TABLE_FILE
-    columns = _BEFORE_LABELS + len(classes)
+    columns = _BEFORE_LABELS + len(classes) + len(groups)
     text = path.read_text() if path.is_file() else ""
     rows = list(csv.reader(io.StringIO(text)))[1:]
     if len(rows) != len(records) or {len(row) for row in rows} != {columns}:
-        text = _scan(records, pixels, len(classes))
+        text = _scan(records, pixels, len(classes), groups)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         # A read-only dataset is scanned at every start.
         with contextlib.suppress(OSError):
             temporary.write_text(text)
             temporary.replace(path)
-    return _parse(text, tuple(classes), name)
+    return _parse(text, tuple(classes), name, tuple(groups))
 
 
 def text_of(value: bytes | str) -> str:
@@ -61,7 +92,12 @@ def pixel_hash(pixels: np.ndarray) -> str:
     return content.hexdigest()[:_HASH_DIGITS]
 
 
-def _scan(records: Any, pixels: str, classes: int) -> str:
+def _scan(
+    records: Any,
+    pixels: str,
+    classes: int,
+    groups: Mapping[str, Callable[[Any], str]],
+) -> str:
     content = hashlib.sha256()
     out = io.StringIO()
     rows = csv.writer(out)
@@ -70,7 +106,10 @@ def _scan(records: Any, pixels: str, classes: int) -> str:
         ids = [text_of(record[k]) if k in record else "" for k in IDS]
         labels = record["labels"] if classes else np.zeros(0, np.int8)
         _add(content, record, pixels, ids)
-        rows.writerow([*ids, pixel_hash(record[pixels]), *(int(x) for x in labels)])
+        further = [read(record[column]) for column, read in groups.items()]
+        rows.writerow(
+            [*ids, pixel_hash(record[pixels]), *(int(x) for x in labels), *further]
+        )
     return f"{content.hexdigest()}\n{out.getvalue()}"
 
 
@@ -86,10 +125,13 @@ def _add(content: Any, record: Mapping[str, Any], pixels: str, ids: list[str]) -
             content.update(record[name].tobytes())
 
 
-def _parse(text: str, classes: tuple[str, ...], name: str) -> ExampleTable:
+def _parse(
+    text: str, classes: tuple[str, ...], name: str, groups: tuple[str, ...]
+) -> ExampleTable:
     data_hash, _, body = text.partition("\n")
     rows = list(csv.reader(io.StringIO(body)))
-    labels = [[int(x) for x in row[_BEFORE_LABELS:]] for row in rows]
+    behind = _BEFORE_LABELS + len(classes)
+    labels = [[int(x) for x in row[_BEFORE_LABELS:behind]] for row in rows]
     columns = [tuple(row[k] for row in rows) for k in range(_BEFORE_LABELS)]
     example_id, video_id, patient_id, study_id, pixel_hashes = columns
     return ExampleTable(
@@ -102,4 +144,8 @@ def _parse(text: str, classes: tuple[str, ...], name: str) -> ExampleTable:
         dataset=name,
         study_id=study_id,
         pixel_hash=pixel_hashes,
+        groups={
+            column: tuple(row[behind + k] for row in rows)
+            for k, column in enumerate(groups)
+        },
     )
