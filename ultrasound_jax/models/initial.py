@@ -36,3 +36,11 @@ def torch_uniform(key: Array, shape: Sequence[int], dtype: DTypeLike) -> Array:
     """PyTorch's default for weights: uniform within 1 / sqrt(fan in)."""
     bound = math.prod(shape[:-1]) ** -0.5
     return (bound * (2 * draw(jax.random.uniform, key, shape) - 1)).astype(dtype)
+
+
+def uniform_bias(
+    fan_in: int, key: Array, shape: Sequence[int], dtype: DTypeLike
+) -> Array:
+    """PyTorch's default for biases: uniform within 1 / sqrt(fan in of the weights)."""
+    unit = 2 * draw(jax.random.uniform, key, shape) - 1
+    return (float(fan_in) ** -0.5 * unit).astype(dtype)

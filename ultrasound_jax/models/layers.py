@@ -5,8 +5,10 @@ PyTorch is matched because published weights come from it: symmetric padding, ep
 whatever the compute `dtype` is.
 """
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +17,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from ultrasound_jax.models.initial import draw, kaiming_fan_in, torch_uniform
+from ultrasound_jax.models.initial import kaiming_fan_in, torch_uniform, uniform_bias
 from ultrasound_jax.types import UltrasoundError
 
 DTYPES = ("float32", "bfloat16")
@@ -23,6 +25,16 @@ DTYPES = ("float32", "bfloat16")
 
 class ModelError(UltrasoundError):
     """A network was asked for that does not exist, or weights that do not fit it."""
+
+
+class Layout(NamedTuple):
+    """Where a parameter lies in a PyTorch state dict: its name there within the module,
+    its shape there, and how a value of that shape becomes ours.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    to_ours: Callable[[np.ndarray], np.ndarray]
 
 
 def compute_dtype(dtype: DTypeLike) -> Any:
@@ -117,8 +129,35 @@ class BatchNorm(nnx.BatchNorm):
         return shift, variance
 
 
+class LayerNorm(nnx.LayerNorm):
+    """Layer norm over the last axis as PyTorch does it, in float32.
+
+    The variance is taken in two passes: in one it cancels far from zero.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        epsilon: float = 1e-5,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(
+            features,
+            epsilon=epsilon,
+            use_fast_variance=False,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+
 class Conv(nnx.Conv):
-    """A convolution without bias, padded by (kernel - 1) // 2 on both sides."""
+    """A convolution over any number of axes, padded by (kernel - 1) // 2 on both sides.
+
+    `stride` is one number or one for each axis; with `groups` equal to `inputs` it is
+    depth-wise. A bias starts as PyTorch's does.
+    """
 
     def __init__(
         self,
@@ -126,19 +165,24 @@ class Conv(nnx.Conv):
         outputs: int,
         kernel_size: Sequence[int],
         *,
-        stride: int = 1,
+        stride: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = False,
         kernel_init: Callable[..., Array] = kaiming_fan_in,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
+        fan_in = math.prod(kernel_size) * inputs // groups
         super().__init__(
             inputs,
             outputs,
             tuple(kernel_size),
             strides=stride,
             padding=[((size - 1) // 2, (size - 1) // 2) for size in kernel_size],
-            use_bias=False,
+            feature_group_count=groups,
+            use_bias=bias,
             kernel_init=kernel_init,
+            bias_init=partial(uniform_bias, fan_in),
             dtype=dtype,
             rngs=rngs,
         )
@@ -170,6 +214,11 @@ class PointwiseConv(nnx.Linear):
         )
         self.stride = stride
 
+    def torch_layout(self) -> dict[str, Layout]:
+        """A convolution's kernel there, a matrix here."""
+        shape = (self.out_features, self.in_features, 1, 1)
+        return {"kernel": Layout("weight", shape, lambda value: value[:, :, 0, 0].T)}
+
     def __call__(self, image: Float[Array, "n h w c"]) -> Float[Array, "n i j k"]:
         """Mix the channels of every `stride`-th pixel."""
         if self.stride > 1:
@@ -185,20 +234,16 @@ class Linear(nnx.Linear):
         inputs: int,
         outputs: int,
         *,
+        bias: bool = True,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        bound = float(inputs) ** -0.5
-
-        def bias_init(key: Array, shape: Sequence[int], dtype: DTypeLike) -> Array:
-            unit = 2 * draw(jax.random.uniform, key, shape) - 1
-            return (bound * unit).astype(dtype)
-
         super().__init__(
             inputs,
             outputs,
+            use_bias=bias,
             kernel_init=torch_uniform,
-            bias_init=bias_init,
+            bias_init=partial(uniform_bias, inputs),
             dtype=dtype,
             rngs=rngs,
         )

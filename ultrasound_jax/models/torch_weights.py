@@ -1,8 +1,13 @@
 """Fills a network from a PyTorch state dict, strictly and by the original's names.
 
-Known are the original LUV-Net's state dicts and the ImageNet encoders of torchvision
-and timm (with the names of torchvision's first DenseNets too). Files are safetensors
-only: a pickle can run code.
+Known are the state dicts of the networks in `torch_names` and the ImageNet encoders of
+torchvision and timm (with the names of torchvision's first DenseNets too). Files are
+safetensors only: a pickle can run code.
+
+A module of Flax's own kinds (`Conv`, `Linear`, `BatchNorm`, `LayerNorm`) needs nothing
+to take part, nor does one that holds bare `nnx.Param`s of PyTorch's layout. Any other
+module says by a method `torch_layout() -> dict[attribute, Layout]` how its parameters
+lie there.
 """
 
 import re
@@ -11,53 +16,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ultrasound_jax.models.densenet import DenseNet
-from ultrasound_jax.models.frame_vote import FrameVote
-from ultrasound_jax.models.layers import (
-    BatchNorm,
-    Conv,
-    Linear,
-    ModelError,
-    PointwiseConv,
-)
-from ultrasound_jax.models.luvnet import PatternAttention
-from ultrasound_jax.models.resnet import ResNet
+from ultrasound_jax.models.layers import Layout, ModelError
 from ultrasound_jax.models.stem import StemConv
+from ultrasound_jax.models.torch_names import ENCODER_PREFIXES, HEADS, renamed
 
 COUNTER = "num_batches_tracked"  # PyTorch's norms count batches; nothing uses it
 NAMES_SHOWN = 5
 
-# Where our path, written with dots, differs from the original's name. Applied in turn.
-HEAD_NAMES = (
-    (r"^attention\.queries$", "attn_query_vecs"),
-    (r"^attention_hidden\b", "attn_fc.0"),
-    (r"^attention_out\b", "attn_fc.2"),
-    (r"^temporal\.conv\b", "conv1d.0"),
-    (r"^temporal\.norm\b", "conv1d.1"),
-    (r"^classifier_hidden\b", "fc_out_final.0"),
-    (r"^classifier_out\b", "fc_out_final.3"),
-)
-DENSENET_NAMES = (
-    (r"^stem\.conv\b", "features.conv0"),
-    (r"^stem\.norm\b", "features.norm0"),
-    (r"^blocks\.(\d+)\.layers\.(\d+)", "features.denseblock<0>.denselayer<1>"),
-    (r"^transitions\.(\d+)", "features.transition<0>"),
-    (r"^norm\b", "features.norm5"),
-)
-RESNET_NAMES = (
-    (r"^stem\.conv\b", "conv1"),
-    (r"^stem\.norm\b", "bn1"),
-    (r"^stages\.(\d+)\.", "layer<0>."),
-    (r"\bnorm(\d)\b", r"bn\1"),
-    (r"\bshortcut\.conv\b", "downsample.0"),
-    (r"\bshortcut\.norm\b", "downsample.1"),
-)
 OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
@@ -147,102 +119,87 @@ def expected(
 ) -> dict[str, Slot]:
     """Every name that a state dict must hold, less the norms' batch counters.
 
-    For the encoder alone names are bare; for all of a LUV-Net they begin `encoder.`.
+    For the encoder alone names are relative to it. Raises `ModelError` for the encoder
+    of a network that has none.
     """
-    encoder = getattr(model, "encoder", model)
-    prefix = "" if part == "encoder" or _has_bare_names(model) else "encoder."
-    renamings = DENSENET_NAMES if isinstance(encoder, DenseNet) else RESNET_NAMES
-    slots = {prefix + _renamed(path, renamings): slot for path, slot in _slots(encoder)}
-    if part == "encoder" or encoder is model:
-        return slots
-    head = ((r"^classifier\b", _classifier_name(encoder)),)
-    renamings = head if isinstance(model, FrameVote) else HEAD_NAMES
-    for path, slot in _slots(model):
-        if not path.startswith("encoder."):
-            slots[_renamed(path, renamings)] = slot
+    if part == "encoder":
+        model = _encoder_of(model)
+    modules = dict(nnx.iter_modules(model))
+    slots: dict[str, Slot] = {}
+    for path, module in modules.items():
+        for name, slot in _slots(module):
+            for depth in range(len(path), -1, -1):
+                name = f"{path[depth]}.{name}" if depth < len(path) else name
+                name = renamed(name, modules[path[:depth]])
+            slots[name] = slot
+    tensors = len(jax.tree.leaves(nnx.state(model, (nnx.Param, nnx.BatchStat))))
+    if len(slots) != tensors:
+        raise ModelError(
+            f"{type(model).__name__} has {tensors} tensors but {len(slots)} names: "
+            "allowed is one for each (see `torch_layout`)"
+        )
     return slots
 
 
-def _has_bare_names(model: nnx.Module) -> bool:
-    """Image classifiers keep their encoder at the top of the state dict."""
-    return isinstance(model, FrameVote | DenseNet | ResNet)
+def _encoder_of(model: nnx.Module) -> nnx.Module:
+    encoder = getattr(model, "encoder", model)
+    if type(encoder) not in HEADS:
+        name = type(model).__name__
+        raise ModelError(f"part 'encoder' of {name}, which has none: allowed is all")
+    return encoder
 
 
-def _classifier_name(encoder: nnx.Module) -> str:
-    return "classifier" if isinstance(encoder, DenseNet) else "fc"
+def _slots(module: nnx.Module) -> Iterator[tuple[str, Slot]]:
+    """PyTorch's name, within the module, of each variable that it holds itself."""
+    layouts = _layouts(module)
+    for attribute, variable in vars(module).items():
+        if isinstance(variable, nnx.Param | nnx.BatchStat):
+            plain = Layout(attribute, variable.shape, np.asarray)
+            name, shape, to_ours = layouts.get(attribute, plain)
+            sums = isinstance(module, StemConv) and module.in_features == 1
+            yield name, Slot(variable, shape, to_ours, sums and attribute == "kernel")
 
 
-def _slots(model: nnx.Module) -> Iterator[tuple[str, Slot]]:
-    """Our own path to every variable, in the last part with PyTorch's name."""
-    for path, module in nnx.iter_modules(model):
-        stem = "".join(f"{key}." for key in path)
-        if isinstance(module, BatchNorm):
-            for ours, theirs in (
-                ("scale", "weight"),
-                ("bias", "bias"),
-                ("mean", "running_mean"),
-                ("var", "running_var"),
-            ):
-                yield stem + theirs, _plain(getattr(module, ours))
-        elif isinstance(module, Conv):
-            yield stem + "weight", _convolution(module)
-        elif isinstance(module, PointwiseConv):
-            inputs, outputs = module.kernel.shape
-            shape = (outputs, inputs, 1, 1)
-            yield stem + "weight", Slot(module.kernel, shape, _from_pointwise)
-        elif isinstance(module, Linear):
-            shape = module.kernel.shape[::-1]
-            yield stem + "weight", Slot(module.kernel, shape, np.transpose)
-            yield stem + "bias", _plain(module.bias)
-        elif isinstance(module, PatternAttention):
-            yield stem + "queries", _plain(module.queries)
-
-
-def _plain(variable: Any) -> Slot:
-    return Slot(variable, variable.shape, np.asarray)
-
-
-def _convolution(conv: Conv) -> Slot:
-    *space, inputs, outputs = conv.kernel.shape
-    sums = isinstance(conv, StemConv) and inputs == 1
-    return Slot(conv.kernel, (outputs, inputs, *space), _from_convolution, sums)
+def _layouts(module: Any) -> Mapping[str, Layout]:
+    """How the module's variables are called and lie in PyTorch, where not as ours."""
+    if hasattr(module, "torch_layout"):
+        return module.torch_layout()
+    if isinstance(module, nnx.BatchNorm | nnx.LayerNorm):
+        names = {"scale": "weight", "mean": "running_mean", "var": "running_var"}
+        return {
+            ours: Layout(theirs, getattr(module, ours).shape, np.asarray)
+            for ours, theirs in names.items()
+            if hasattr(module, ours)
+        }
+    if isinstance(module, nnx.Conv):
+        *space, inputs, outputs = module.kernel.shape
+        shape = (outputs, inputs, *space)
+        return {"kernel": Layout("weight", shape, _from_convolution)}
+    if isinstance(module, nnx.Linear):
+        return {"kernel": Layout("weight", module.kernel.shape[::-1], np.transpose)}
+    return {}
 
 
 def _from_convolution(weight: np.ndarray) -> np.ndarray:
     return np.moveaxis(weight, (0, 1), (-1, -2))
 
 
-def _from_pointwise(weight: np.ndarray) -> np.ndarray:
-    return weight[:, :, 0, 0].T
-
-
-def _renamed(path: str, renamings: Sequence[tuple[str, str]]) -> str:
-    for pattern, name in renamings:
-        # <0> and <1> are our indices, counted from 0; theirs start at 1.
-        def replace(match: re.Match[str], name: str = name) -> str:
-            for group, index in enumerate(match.groups()):
-                name = name.replace(f"<{group}>", str(int(index) + 1))
-            return match.expand(name)
-
-        path = re.sub(pattern, replace, path)
-    return path
-
-
 def _sort_names(
     slots: Mapping[str, Slot], state: Mapping[str, np.ndarray], part: str
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """The values meant for `part`, under today's names, and what is left out."""
-    whole = part == "encoder" and any(name.startswith("encoder.") for name in state)
+    prefixes = [p for p in ENCODER_PREFIXES if any(n.startswith(p) for n in state)]
+    prefix = prefixes[0] if part == "encoder" and prefixes else None
+    heads = tuple(f"{head}." for head in HEADS.values())
     given: dict[str, np.ndarray] = {}
     ignored: dict[str, int] = {}
     for original, value in state.items():
         name = OLD_DENSENET_NAME.sub(r"\1\2", original)
         group = None
-        if whole:
-            inside = name.startswith("encoder.")
-            group = None if inside else name.split(".")[0]
-            name = name.removeprefix("encoder.")
-        elif part == "encoder" and name.startswith(("fc.", "classifier.")):
+        if prefix and not name.startswith(prefix):
+            group = name.split(".")[0]
+        name = name.removeprefix(prefix or "")
+        if part == "encoder" and name.startswith(heads):
             group = name.split(".")[0]
         norm, _, leaf = name.rpartition(".")
         if leaf == COUNTER and f"{norm}.running_mean" in slots:

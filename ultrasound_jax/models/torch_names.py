@@ -1,0 +1,72 @@
+"""What the original networks call their parameters, one table a class.
+
+A table is a list of (pattern, name) that is applied in turn to our own path, written
+with dots and relative to the module of that class. In a name `\\1` is a group as it
+stands, `<0>` the same counted from 1 (the originals count so), and `<head>` what the
+encoder of the module calls its classifier. A network adds an entry, nothing else.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from flax import nnx
+
+from ultrasound_jax.models.densenet import DenseNet
+from ultrasound_jax.models.frame_vote import FrameVote
+from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
+from ultrasound_jax.models.resnet import ResNet
+
+Names = Sequence[tuple[str, str]]
+
+LUVNET: Names = (
+    (r"^attention\.queries$", "attn_query_vecs"),
+    (r"^attention_hidden\b", "attn_fc.0"),
+    (r"^attention_out\b", "attn_fc.2"),
+    (r"^temporal\.conv\b", "conv1d.0"),
+    (r"^temporal\.norm\b", "conv1d.1"),
+    (r"^classifier_hidden\b", "fc_out_final.0"),
+    (r"^classifier_out\b", "fc_out_final.3"),
+)
+
+NAMES: Mapping[type[nnx.Module], Names] = {
+    DenseNet: (
+        (r"^stem\.conv\b", "features.conv0"),
+        (r"^stem\.norm\b", "features.norm0"),
+        (r"^blocks\.(\d+)\.layers\.(\d+)", "features.denseblock<0>.denselayer<1>"),
+        (r"^transitions\.(\d+)", "features.transition<0>"),
+        (r"^norm\b", "features.norm5"),
+    ),
+    ResNet: (
+        (r"^stem\.conv\b", "conv1"),
+        (r"^stem\.norm\b", "bn1"),
+        (r"^stages\.(\d+)\.", "layer<0>."),
+        (r"\bnorm(\d)\b", r"bn\1"),
+        (r"\bshortcut\.conv\b", "downsample.0"),
+        (r"\bshortcut\.norm\b", "downsample.1"),
+    ),
+    LuvNet: LUVNET,
+    LuvNetNoTemporal: LUVNET,
+    # An image classifier has its encoder at the top.
+    FrameVote: ((r"^classifier\b", "<head>"), (r"^encoder\.", "")),
+}
+# What begins the encoder's names in a state dict of a whole video network.
+ENCODER_PREFIXES = ("encoder.",)
+# An image encoder's own classifier, which a bare encoder does without.
+HEADS: Mapping[type[nnx.Module], str] = {DenseNet: "classifier", ResNet: "fc"}
+
+
+def renamed(path: str, module: nnx.Module) -> str:
+    """The original's name for `path`, which is relative to `module`."""
+    for pattern, name in NAMES.get(type(module), ()):
+        if "<head>" in name:
+            head = HEADS[type(getattr(module, "encoder", module))]
+            name = name.replace("<head>", head)
+
+        def replace(match: re.Match[str], name: str = name) -> str:
+            for group, index in enumerate(match.groups()):
+                if f"<{group}>" in name:
+                    name = name.replace(f"<{group}>", str(int(index) + 1))
+            return match.expand(name)
+
+        path = re.sub(pattern, replace, path)
+    return path
