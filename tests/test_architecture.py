@@ -71,6 +71,18 @@ ARROWS = {
     "datasets": {"dicom"},
     "dicom": set(),
     "analysis": set(),
+    "explain": {
+        "analysis",
+        "checkpoint",
+        "config",
+        "data",
+        "evaluate",
+        "experiment",
+        "models",
+        "provenance",
+        "sharding",
+        "steps",
+    },
 }
 # library -> the only rooms that may import it; for the others it is not theirs.
 ONLY = {
@@ -79,7 +91,7 @@ ONLY = {
     "grain": {"data"},
     "pydicom": {"dicom"},
     "sklearn": {"analysis"},
-    "matplotlib": {"analysis"},
+    "matplotlib": {"analysis", "explain"},
     "ml_collections": {"config", "main"},
 }
 WITHOUT_JAX = {"data", "datasets", "dicom", "analysis"}

@@ -67,6 +67,10 @@ def predictions(
         scores=np.concatenate(
             [predict(experiment, weights, s)[0].astype(float) for s in used]
         ),
+        extra={
+            name: tuple(column[i] for i in places)
+            for name, column in table.groups.items()
+        },
     )
 
 
@@ -168,13 +172,13 @@ def write_manifest(experiment: Experiment, workdir: Path) -> None:
             experiment.manifest.write(target)
 
 
-def evaluate_run(config: Settings, workdir: Path) -> dict:
-    """Judges the best weights of a finished or interrupted run once more.
+def restore_run(
+    config: Settings, workdir: Path, say: Callable[[str], None]
+) -> tuple[Experiment, ArrayTree]:
+    """Opens a run with its own `splits.json`; returns it with its best weights.
 
-    The run's own `splits.json` is used, so that nothing depends on how splits are
-    computed today.
+    Nothing depends on how splits are computed today. `config` is changed accordingly.
     """
-    console, clock = Console(), Stopwatch()
     if not (workdir / "checkpoints" / "best").is_dir():
         raise CheckpointError(
             f"'{workdir}' holds no checkpoint to evaluate; train with --mode train"
@@ -182,11 +186,17 @@ def evaluate_run(config: Settings, workdir: Path) -> dict:
     with config.unlocked():
         config.data.manifest = str(workdir / "splits.json")
         config.init_from = ""
-    with clock.of("opening"):
-        experiment = open_experiment(config, console.say)
+    experiment = open_experiment(config, say)
     template = sharding.replicate(
         (experiment.params, experiment.stats), experiment.mesh
     )
-    with Checkpoints(workdir / "checkpoints", say=console.say) as checkpoints:
-        weights = checkpoints.restore_best(template)
+    with Checkpoints(workdir / "checkpoints", say=say) as checkpoints:
+        return experiment, checkpoints.restore_best(template)
+
+
+def evaluate_run(config: Settings, workdir: Path) -> dict:
+    """Judges the best weights of a finished or interrupted run once more."""
+    console, clock = Console(), Stopwatch()
+    with clock.of("opening"):
+        experiment, weights = restore_run(config, workdir, console.say)
     return report_run(experiment, weights, workdir, console.say, clock)

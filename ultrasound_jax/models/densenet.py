@@ -136,10 +136,15 @@ class DenseNet(nnx.Module):
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n d"]:
         """Pooled features; where `mask` is false, an image is in no batch statistic."""
+        return global_average(self.feature_map(image, mask))
+
+    def feature_map(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> Float[Array, "n i j d"]:
+        """The features before they are averaged over the image."""
         x = call(self.stem, image, mask, remat=self.remat)
         features = self.blocks[0](x, mask)
         for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
             x = call(transition, features, mask, remat=self.remat)
             features = block(x, mask)
-        x = jnp.concatenate(features, -1)
-        return global_average(nnx.relu(self.norm(x, mask)))
+        return nnx.relu(self.norm(jnp.concatenate(features, -1), mask))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from flax import nnx
@@ -13,10 +14,28 @@ from ultrasound_jax.models.frames import blank_padding
 from ultrasound_jax.models.layers import ModelError, compute_dtype, is_count, require
 from ultrasound_jax.models.resnet import BasicBlock, Bottleneck, ResNet
 
-Encoder = DenseNet | ResNet
+
+@runtime_checkable
+class Encoder(Protocol):
+    """An image to one vector of `features` numbers, the mean of its feature map."""
+
+    features: int
+
+    def __call__(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> Float[Array, "n d"]:
+        """Returns the pooled features."""
+        ...
+
+    def feature_map(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> Float[Array, "n i j d"]:
+        """Returns the features before they are averaged over the image."""
+        ...
+
 
 # Each with its published width, the channels of the stem.
-ENCODERS: dict[str, tuple[Callable[..., Encoder], int]] = {
+ENCODERS: dict[str, tuple[Callable[..., DenseNet | ResNet], int]] = {
     "resnet18": (partial(ResNet, BasicBlock, (2, 2, 2, 2)), 64),
     "resnet50": (partial(ResNet, Bottleneck, (3, 4, 6, 3)), 64),
     "densenet121": (partial(DenseNet, (6, 12, 24, 16)), 64),
@@ -34,7 +53,7 @@ def build_encoder(
     dtype: DTypeLike = jnp.float32,
     remat: bool = False,
     rngs: nnx.Rngs,
-) -> Encoder:
+) -> DenseNet | ResNet:
     """An encoder of `ENCODERS`; `width` None is the published one.
 
     Raises `ModelError` for an unknown name, a width that is not even and positive, or a

@@ -162,8 +162,14 @@ class ResNet(nnx.Module):
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n d"]:
         """Pooled features; where `mask` is false, an image is in no batch statistic."""
+        return global_average(self.feature_map(image, mask))
+
+    def feature_map(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> Float[Array, "n i j d"]:
+        """The features before they are averaged over the image."""
         x = call(self.stem, image, mask, remat=self.remat)
         for stage in self.stages:
             for block in stage:
                 x = call(block, x, mask, remat=self.remat)
-        return global_average(x)
+        return x
