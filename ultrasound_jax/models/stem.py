@@ -10,12 +10,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from ultrasound_jax.models.frames import blank_padding
 from ultrasound_jax.models.initial import kaiming_fan_in
-from ultrasound_jax.models.layers import BatchNorm, Conv, ModelError, require
+from ultrasound_jax.models.layers import BatchNorm, Conv, ModelError, is_count, require
 
 
 class StemConv(Conv):
-    """The 7x7 stride-2 convolution at the entrance, which also takes grey images.
+    """The convolution at the entrance, of images or clips, which also takes grey ones.
 
     A grey image `x` that stands for `channels` inputs `grey_scale[c] * x +
     grey_offset[c]` is not copied: the kernels are summed over their inputs (weighted by
@@ -28,56 +29,92 @@ class StemConv(Conv):
         self,
         channels: int,
         features: int,
+        kernel_size: Sequence[int] = (7, 7),
         *,
+        stride: int | Sequence[int] = 2,
+        bias: bool = False,
         grey_scale: Sequence[float] | None = None,
         grey_offset: Sequence[float] | None = None,
         kernel_init: Callable[..., Array] = kaiming_fan_in,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        for option, value in (("grey_scale", grey_scale), ("grey_offset", grey_offset)):
-            allowed = f"None or, above one channel, a number for each of {channels}"
-            fits = value is None or (channels > 1 and len(value) == channels)
-            require(fits, option, value, allowed)
+        require(is_count(channels), "channels", channels, "1 or more")
+        scale, offset = grey_inputs(channels, grey_scale, grey_offset)
         super().__init__(
             channels,
             features,
-            (7, 7),
-            stride=2,
+            kernel_size,
+            stride=stride,
+            bias=bias,
             kernel_init=kernel_init,
             dtype=dtype,
             rngs=rngs,
         )
-        self.grey_scale = tuple(float(s) for s in grey_scale or (1.0,) * channels)
-        self.grey_offset = tuple(float(o) for o in grey_offset or (0.0,) * channels)
+        self.grey_scale, self.grey_offset = scale, offset
 
-    def __call__(self, image: Float[Array, "n h w c"]) -> Float[Array, "n i j k"]:
-        """Convolve; `c` is the number of channels built for, or 1 for a grey image."""
+    def __call__(
+        self,
+        image: Float[Array, "n *space c"],
+        mask: Bool[Array, "n t"] | None = None,
+    ) -> Float[Array, "n *outer k"]:
+        """Convolve; `c` is the number of channels built for, or 1 for a grey image.
+
+        A clip's frames where `mask` is false must be zero. They then stay zero inputs,
+        also those of a grey clip with offsets.
+        """
         if image.shape[-1] == self.in_features:
             return super().__call__(image)
-        if image.shape[-1] != 1:
-            raise ModelError(
-                f"an image of {image.shape[-1]} channels: allowed are "
-                f"{self.in_features} and, as grey, 1"
-            )
+        check_channels(image, self.in_features)
         kernel = self.kernel[...]
         scale = np.asarray(self.grey_scale, np.float32)[:, None]
-        grey = self._convolve(image, (kernel * scale).sum(2, keepdims=True))
-        if not any(self.grey_offset):
-            return grey
-        offset = np.asarray(self.grey_offset, np.float32)[:, None]
-        ones = jnp.ones((1, *image.shape[1:]), image.dtype)
-        return grey + self._convolve(ones, (kernel * offset).sum(2, keepdims=True))
+        x = self._convolve(image, (kernel * scale).sum(-2, keepdims=True))
+        if any(self.grey_offset):
+            offset = np.asarray(self.grey_offset, np.float32)[:, None]
+            ones = jnp.ones((1, *image.shape[1:]), image.dtype)
+            if mask is not None:
+                ones = jnp.repeat(ones, image.shape[0], 0)
+                ones = blank_padding(ones, mask)
+            x = x + self._convolve(ones, (kernel * offset).sum(-2, keepdims=True))
+        return x if self.bias is None else x + self.bias[...].astype(x.dtype)
 
     def _convolve(
-        self, image: Float[Array, "n h w 1"], kernel: Float[Array, "7 7 1 k"]
-    ) -> Float[Array, "n i j k"]:
+        self, image: Float[Array, "n *space 1"], kernel: Float[Array, "*window 1 k"]
+    ) -> Float[Array, "n *outer k"]:
+        axes, space, strides = image.ndim - 2, "DHW"[5 - image.ndim :], self.strides
+        halves = [(size - 1) // 2 for size in self.kernel_size]
         return jax.lax.conv_general_dilated(
             image.astype(self.dtype),
             kernel.astype(self.dtype),
-            window_strides=(2, 2),
-            padding=((3, 3), (3, 3)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            window_strides=np.broadcast_to(strides, axes).tolist(),
+            padding=[(half, half) for half in halves],
+            dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+        )
+
+
+def grey_inputs(
+    channels: int,
+    grey_scale: Sequence[float] | None,
+    grey_offset: Sequence[float] | None,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The scale and offset of each channel that a grey image stands for.
+
+    Raises `ModelError` unless there is a number for each of two or more channels.
+    """
+    for option, value in (("grey_scale", grey_scale), ("grey_offset", grey_offset)):
+        allowed = f"None or, above one channel, a number for each of {channels}"
+        fits = value is None or (channels > 1 and len(value) == channels)
+        require(fits, option, value, allowed)
+    scale = tuple(float(s) for s in grey_scale or (1.0,) * channels)
+    return scale, tuple(float(o) for o in grey_offset or (0.0,) * channels)
+
+
+def check_channels(image: Float[Array, "*n c"], channels: int) -> None:
+    """Raise `ModelError` unless the image has that many channels, or one as grey."""
+    if image.shape[-1] not in (1, channels):
+        raise ModelError(
+            f"an image of {image.shape[-1]} channels: allowed are "
+            f"{channels} and, as grey, 1"
         )
 
 
