@@ -52,6 +52,8 @@ class StemConv(Conv):
             rngs=rngs,
         )
         self.grey_scale, self.grey_offset = scale, offset
+        axes = len(kernel_size)
+        self.stride = (stride,) * axes if isinstance(stride, int) else tuple(stride)
 
     def __call__(
         self,
@@ -81,12 +83,12 @@ class StemConv(Conv):
     def _convolve(
         self, image: Float[Array, "n *space 1"], kernel: Float[Array, "*window 1 k"]
     ) -> Float[Array, "n *outer k"]:
-        axes, space, strides = image.ndim - 2, "DHW"[5 - image.ndim :], self.strides
+        space = "DHW"[5 - image.ndim :]
         halves = [(size - 1) // 2 for size in self.kernel_size]
         return jax.lax.conv_general_dilated(
             image.astype(self.dtype),
             kernel.astype(self.dtype),
-            window_strides=np.broadcast_to(strides, axes).tolist(),
+            window_strides=self.stride,
             padding=[(half, half) for half in halves],
             dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
         )
