@@ -19,7 +19,6 @@ found so far, and UNTUNED is used for the others.
 datasets, and writes one report.
 """
 
-from functools import partial
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -101,7 +100,8 @@ def get_config(arg: str = "luvnet") -> Any:
         )
     config = base()
     with config.data.unlocked():
-        VARIANTS[arg](config)
+        name, recipe = VARIANTS[arg]
+        recipe(name, config)
     return config
 
 
@@ -201,7 +201,7 @@ def large_clips(config: Any, *, tail: str) -> None:
 
 RECIPES = {"": small, "_tiny": tiny, "_pocus": pocus, "_full": full, "_paper": paper}
 VARIANTS = {
-    name + suffix: partial(recipe, name)
+    name + suffix: (name, recipe)
     for name in NETWORKS
     for suffix, recipe in RECIPES.items()
 }

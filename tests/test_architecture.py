@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "ultrasound_jax"
 # room -> what of ours it may import; every room may import `types` and itself.
 ARROWS = {
-    "main": {"config", "train", "evaluate", "crossval", "sharding", "steps"},
+    "main": {"config", "train", "evaluate", "crossval", "sharding", "steps", "tune"},
     "train": {
         "checkpoint",
         "config",
@@ -31,6 +31,19 @@ ARROWS = {
         "evaluate",
         "experiment",
         "report",
+        "train",
+    },
+    "tune": {
+        "analysis",
+        "checkpoint",
+        "config",
+        "evaluate",
+        "experiment",
+        "locks",
+        "optim",
+        "progress",
+        "report",
+        "steplog",
         "train",
     },
     "evaluate": {
@@ -57,6 +70,7 @@ ARROWS = {
     "steplog": {"report"},
     "progress": {"optim"},
     "losses": set(),
+    "locks": set(),
     "optim": set(),
     "sharding": set(),
     "checkpoint": set(),
@@ -93,6 +107,7 @@ ONLY = {
     "sklearn": {"analysis"},
     "matplotlib": {"analysis", "explain"},
     "ml_collections": {"config", "main"},
+    "optuna": {"tune"},
 }
 WITHOUT_JAX = {"data", "datasets", "dicom", "analysis"}
 

@@ -76,6 +76,7 @@ FREE = (
     "tune.trials",
     "evaluation.replicates",
 )
+JOURNAL = "tune.journal"  # marks the folder of --mode tune
 
 
 class ConfigError(UltrasoundError):
@@ -235,6 +236,8 @@ def resolve(
     folder = Path(workdir or workdir_name(config_file, mode)).absolute()
     config = read(folder) if given is None else given
     check(config)
+    if mode != "tune" and (folder / JOURNAL).exists():
+        raise ConfigError(f"--workdir '{folder}' holds a search; give --mode tune")
     if mode == "crossval":
         config.data.protocol, config.data.test_fraction = "rotation", 0.0
     if mode != "evaluate":

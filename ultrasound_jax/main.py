@@ -7,13 +7,14 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ultrasound_jax import config as settings
-from ultrasound_jax import crossval, evaluate, sharding, steps, train
+from ultrasound_jax import crossval, evaluate, sharding, steps, train, tune
 from ultrasound_jax.types import UltrasoundError
 
 MODES = {
     "train": train.train_and_evaluate,
     "evaluate": evaluate.evaluate_run,
     "crossval": crossval.cross_validate,
+    "tune": tune.tune,
 }
 CONFIG = config_flags.DEFINE_config_file("config", None, "path[:variant]")
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")

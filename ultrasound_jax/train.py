@@ -55,8 +55,9 @@ def train(
     workdir: Path,
     console: Console,
     clock: Stopwatch,
+    on_evaluation: Callable[[int, dict[str, float]], object] = lambda *_: None,
 ) -> ArrayTree:
-    """Runs the loop and returns the best (params, stats)."""
+    """Runs the loop, telling each epoch's validation; returns the best weights."""
     config = experiment.config
     batches, progress = experiment.train_batches(), Progress.begin(config)
     host: dict = {"log": []}
@@ -86,6 +87,7 @@ def train(
                     with clock.of("saving"):
                         checkpoints.save_best(step, steps.evaluated(state))
                 console.say(progress.line(step // plan.steps_per_epoch, found))
+                on_evaluation(step // plan.steps_per_epoch, found)
 
             number = interrupts.received()
             finished = step >= plan.total or progress.stopped
