@@ -1,0 +1,69 @@
+"""How a network weighed the frames of a clip, in the same form for every network."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+ATTENTION, SCORES, ROLLOUT = "attention", "frame scores", "attention rollout"
+# Kind: what the vertical axis of its curves says, and where they stand without signal.
+AXES = {
+    ATTENTION: ("attention (1 = uniform)", 1.0),
+    SCORES: ("score of the frame alone", None),
+    ROLLOUT: ("attention rollout (1 = uniform)", 1.0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FrameWeights:
+    """One curve over a clip's real frames for each pattern and head.
+
+    kind: `attention`: times the number of frames, so that 1 is uniform attention and
+    clips of different lengths compare (the original scales each curve to 0-1, which
+    makes noise look like a finding). `frame scores`: the probability that each frame
+    gives by itself. `attention rollout`: as attention, one head.
+    shared: the network has one curve for all patterns.
+    """
+
+    kind: str
+    heads: Float[np.ndarray, "k heads t"] = field(repr=False)
+    shared: bool = False
+
+    @property
+    def mean(self) -> Float[np.ndarray, "k t"]:
+        """The mean over the heads."""
+        return self.heads.mean(1)
+
+
+def frame_weights(
+    outputs: Mapping[str, Any], row: int, length: int, patterns: int
+) -> FrameWeights | None:
+    """The curves of one clip of a batch; None if the network weighs no frames.
+
+    Args:
+        outputs: what a network of `models.build` returned, on the host.
+        row: of the batch.
+        length: real frames.
+        patterns: how many there are.
+    """
+    if "attention" in outputs:
+        attention = np.asarray(outputs["attention"][row], np.float64)[..., :length]
+        shared = attention.ndim == 2  # `heads t`: USVN looks once for all patterns
+        if shared:
+            attention = np.repeat(attention[None], patterns, axis=0)
+        return FrameWeights(ATTENTION, attention * length, shared)
+    if "frame_logits" in outputs:
+        logits = np.asarray(outputs["frame_logits"][row], np.float64)[:length]
+        return FrameWeights(SCORES, 1 / (1 + np.exp(-logits.T[:, None])))
+    return None
+
+
+def top_frames(values: Float[np.ndarray, " t"], count: int) -> Int[np.ndarray, " n"]:
+    """The places of the largest values, largest first; earlier ones where equal.
+
+    NaN is no value. There are fewer than `count` where there are fewer values.
+    """
+    order = np.argsort(-values, kind="stable")
+    return order[: min(count, int(np.isfinite(values).sum()))]

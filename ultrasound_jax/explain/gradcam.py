@@ -1,0 +1,94 @@
+"""Grad-CAM: where in its last feature map a network found what it says.
+
+Selvaraju et al., "Grad-CAM", ICCV 2017. The map of a pattern is the feature map's
+channels, weighted by the mean gradient of the pattern's logit with respect to each,
+summed and cut at zero: what speaks against a pattern is not shown. Gradients come from
+a push of zeros that is added to the feature map, so that networks need no hooks and
+keep nothing; only what lies behind the map is differentiated.
+
+Differences from the original's notebooks: the logit is the clip's, so that a frame
+shows as much as it mattered (they explain each frame by itself); no flipped copies are
+averaged in (`aug_smooth`).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from ultrasound_jax.models.encoders import Encoder
+from ultrasound_jax.models.layers import global_average
+
+
+class PushedEncoder:
+    """An encoder whose feature map is moved by `push` before it is averaged.
+
+    `seen` is the map that it made last, before the push.
+    """
+
+    def __init__(self, encoder: Encoder, push: Array | None):
+        self.encoder, self.push = encoder, push
+        self.features = encoder.features
+        self.seen: Any = None
+
+    def feature_map(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> Float[Array, "n i j d"]:
+        """The pushed map."""
+        self.seen = self.encoder.feature_map(image, mask)
+        return self.seen if self.push is None else self.seen + self.push
+
+    def __call__(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> Float[Array, "n d"]:
+        """The pushed map's mean."""
+        return global_average(self.feature_map(image, mask))
+
+
+def grad_cam(
+    graphdef: nnx.GraphDef,
+    state: Any,
+    clip: Float[Array, "b t h w c"],
+    lengths: Int[Array, " b"],
+) -> tuple[dict[str, Any], Float[Array, "b p t i j"]]:
+    """A frame-based network's outputs and its maps, zero or more, for each pattern.
+
+    The network is given in its evaluation view. Frames beyond `lengths` have zeros.
+    """
+
+    def run(push: Array | None) -> tuple[Array, tuple[dict[str, Any], Array]]:
+        model: Any = nnx.merge(graphdef, state, copy=True)
+        model.encoder = pushed = PushedEncoder(model.encoder, push)
+        if hasattr(model, "freeze_encoder"):
+            model.freeze_encoder = False  # it would stop this gradient too
+        outputs = model(clip, lengths)
+        return outputs["logits"], (outputs, pushed.seen)
+
+    shape = jax.eval_shape(lambda: run(None)[1][1])
+    push = jnp.zeros(shape.shape, shape.dtype)
+    logits, pull, (outputs, seen) = jax.vjp(run, push, has_aux=True)
+    batch, frames = clip.shape[:2]
+    maps = seen.reshape(batch, frames, *seen.shape[1:]).astype(jnp.float32)
+
+    def of_pattern(chosen: Array) -> Array:
+        (gradient,) = pull(jnp.broadcast_to(chosen, logits.shape))
+        gradient = gradient.reshape(maps.shape).astype(jnp.float32)
+        weights = gradient.mean((2, 3))
+        return nnx.relu(jnp.einsum("btd,btijd->btij", weights, maps))
+
+    cams = jax.lax.map(of_pattern, jnp.eye(logits.shape[1], dtype=logits.dtype))
+    return outputs, cams.swapaxes(0, 1)
+
+
+def method_for(model: nnx.Module, network: str) -> tuple[Callable | None, str]:
+    """Returns what makes a network's outputs and maps, and what the maps are called.
+
+    (None, "") where it has no feature map of the picture.
+    """
+    del network
+    if isinstance(getattr(model, "encoder", None), Encoder):
+        return grad_cam, "Grad-CAM"
+    return None, ""

@@ -1,0 +1,73 @@
+"""Strips of frames: those that counted most, with the map of where it was seen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from ultrasound_jax.explain.attention import top_frames
+from ultrasound_jax.explain.drawing import new_figure, save, words
+
+OVERLAY = 0.55  # opacity of a map where it is strongest
+CMAP = "inferno"
+
+
+def write_strip(
+    path: Path,
+    frames: UInt8[np.ndarray, "t h w"],
+    order: Float[np.ndarray, "k t"],
+    *,
+    title: str,
+    classes: Sequence[str],
+    chosen: Sequence[int],
+    first: int,
+    top: int,
+    maps: Float[np.ndarray, "k t h w"] | None = None,
+    map_kind: str = "",
+) -> list[Path]:
+    """Draws a row for each chosen pattern: its `top` frames, the highest first.
+
+    Args:
+        path: without suffix; .png and .svg are written.
+        frames: of the clip or video.
+        order: what frames are ranked by, which stands above them; NaN are not shown.
+        title: above all.
+        classes: names of all patterns.
+        chosen: which of them to draw.
+        first: number of the first frame, from 1.
+        top: frames a row.
+        maps: 0-1, laid over the frames; None shows the frames alone.
+        map_kind: how the maps were made.
+    """
+    count = min(top, int(np.isfinite(order).any(0).sum()))
+    extra = 0.9 if maps is not None else 0.2
+    figure = new_figure(max(1.75 * count + extra, 4.5), 2.05 * len(chosen) + 0.6)
+    panels = figure.subplots(len(chosen), count, squeeze=False)
+    for row, k in zip(panels, chosen, strict=True):
+        best = top_frames(order[k], count)
+        for place, panel in enumerate(row):
+            panel.set(xticks=[], yticks=[])
+            if place >= len(best):
+                panel.set_axis_off()
+                continue
+            t = best[place]
+            panel.imshow(frames[t], cmap="gray", vmin=0, vmax=255)
+            if maps is not None:
+                shown = maps[k, t]
+                alpha = OVERLAY * np.clip(shown, 0, 1)
+                panel.imshow(shown, cmap=CMAP, vmin=0, vmax=1, alpha=alpha)
+            panel.set_title(f"frame {first + t}: {order[k, t]:.2f}", fontsize=8)
+        row[0].set_ylabel(words(classes[k]), fontsize=9, parse_math=False)
+    if maps is not None:
+        bar = ScalarMappable(Normalize(0, 1), CMAP)
+        figure.colorbar(
+            bar,
+            ax=list(panels.flat),
+            label=f"{map_kind}, share of the pattern's highest",
+            shrink=0.9 if len(chosen) > 1 else 1.0,
+        )
+    figure.suptitle(title, fontsize=10, wrap=True, parse_math=False)
+    return save(figure, path)
