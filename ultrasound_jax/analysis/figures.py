@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ultrasound_jax.analysis.aggregate import LEVELS, at_level
+from ultrasound_jax.analysis.document import value_text
 from ultrasound_jax.analysis.files import write_whole
 from ultrasound_jax.analysis.metrics import RocPoints, roc_points
 from ultrasound_jax.analysis.predictions import Predictions
@@ -96,13 +97,3 @@ def _draw_panel(
     if not points["clip"].defined():
         lacking = "positives" if clip["positives"] == 0 else "negatives"
         panel.text(0.3, 0.75, f"not defined:\nno {lacking}", ha="center", va="center")
-
-
-def value_text(entry: Mapping[str, Any], metric: str) -> str:
-    """Writes a value and its interval, as in `0.912 [0.871, 0.944]`."""
-    value, ends = entry[metric], entry[f"{metric}_ci"]
-    if value is None:
-        return "not defined"
-    if ends is None:
-        return f"{value:.3f} [not defined]"
-    return f"{value:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"

@@ -34,6 +34,14 @@ class RocPoints:
         """Says whether there are positives and negatives."""
         return len(self.true) > 0 and bool(self.true[-1] > 0 and self.false[-1] > 0)
 
+    def threshold(self, place: int) -> float:
+        """Returns the threshold midway between a score counted and the next lower."""
+        marks = self.thresholds
+        if place == len(marks) - 1:
+            return float(marks[place])
+        middle = (marks[place] + marks[place + 1]) / 2
+        return float(middle if middle > marks[place + 1] else marks[place])
+
 
 def roc_points(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]
@@ -130,14 +138,10 @@ def youden_threshold(
     points = roc_points(labels, scores)
     if not points.defined():
         return None
-    true, false, marks = points.true, points.false, points.thresholds
+    true, false = points.true, points.false
     # Whole numbers, so that equally good points are equal in spite of rounding.
     gain = true * false[-1] - false * true[-1]
-    best = len(gain) - 1 - int(np.argmax(gain[::-1]))
-    if best == len(marks) - 1:
-        return float(marks[best])
-    middle = (marks[best] + marks[best + 1]) / 2
-    return float(middle if middle > marks[best + 1] else marks[best])
+    return points.threshold(len(gain) - 1 - int(np.argmax(gain[::-1])))
 
 
 def decide(

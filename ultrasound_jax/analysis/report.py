@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.analysis.aggregate import LEVELS
+from ultrasound_jax.analysis.document import value_text
 from ultrasound_jax.analysis.evaluation import GIVEN, OTHER_FOLDS, rows_of
-from ultrasound_jax.analysis.figures import STYLES, value_text, write_roc_figure
+from ultrasound_jax.analysis.figures import STYLES, write_roc_figure
 from ultrasound_jax.analysis.files import write_whole
 from ultrasound_jax.analysis.metrics import METRICS
 from ultrasound_jax.analysis.predictions import Predictions

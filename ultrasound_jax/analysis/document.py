@@ -1,0 +1,67 @@
+"""What a report is made of, before it becomes Markdown or HTML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+NOT_DEFINED = "not defined"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading; level 1 is the document's title."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph of plain text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A list of sentences."""
+
+    items: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; the first column names the rows. `strong` rows stand out."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    strong: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG; `name` is its file's name without folder and ending."""
+
+    name: str
+    image: bytes = field(repr=False)
+    alt: str
+    caption: str = ""
+
+
+Block = Heading | Text | Listing | Table | Picture
+
+
+def value_text(entry: Mapping[str, Any], name: str, digits: int = 3) -> str:
+    """Writes a number and its interval, as in `0.912 [0.871, 0.944]`."""
+    value, ends = entry[name], entry[f"{name}_ci"]
+    if value is None:
+        return NOT_DEFINED
+    if ends is None:
+        return f"{value:.{digits}f} [{NOT_DEFINED}]"
+    return f"{value:.{digits}f} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
+
+
+def label(name: str) -> str:
+    """Writes the name of a class or split as words."""
+    return name.replace("_", " ")
