@@ -9,14 +9,20 @@ from typing import Any
 
 from flax import nnx
 
+from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.frame_vote import FrameVote
 from ultrasound_jax.models.layers import ModelError
 from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
+from ultrasound_jax.models.usvn import Usvn
+from ultrasound_jax.models.vivit import ViViT
 
-MODELS: dict[str, type[LuvNet | LuvNetNoTemporal | FrameVote]] = {
+MODELS: dict[str, type[Any]] = {
     "luvnet": LuvNet,
     "luvnet_no_temporal": LuvNetNoTemporal,
+    "usvn": Usvn,
+    "cnn_lstm": CnnLstm,
     "frame_vote": FrameVote,
+    "vivit": ViViT,
 }
 
 __all__ = ["MODELS", "ModelError", "build"]

@@ -59,6 +59,23 @@ def is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
+class Frozen(nnx.Variable):
+    """A parameter that is not trained: no gradient, optimiser or decay reaches it."""
+
+
+def freeze(module: nnx.Module) -> None:
+    """Keep all parameters and batch statistics of a module as they are.
+
+    A stopped gradient would not do: AdamW decays what has none.
+    """
+    for _, part in nnx.iter_modules(module):
+        for name, variable in list(vars(part).items()):
+            if isinstance(variable, nnx.Param):
+                setattr(part, name, Frozen(variable.get_value()))
+        if isinstance(part, BatchNorm):
+            part.frozen = True
+
+
 class BatchNorm(nnx.BatchNorm):
     """Batch norm as PyTorch does it, over the real rows only.
 
@@ -85,6 +102,7 @@ class BatchNorm(nnx.BatchNorm):
             dtype=dtype,
             rngs=rngs,
         )
+        self.frozen = False  # then the running statistics serve in training too
 
     def __call__(
         self, x: Float[Array, "n *space c"], mask: Bool[Array, "n *rest"] | None = None
@@ -95,7 +113,7 @@ class BatchNorm(nnx.BatchNorm):
         """
         dtype = x.dtype if self.dtype is None else self.dtype
         centred = x.astype(jnp.float32) - self.mean[...]
-        if self.use_running_average:
+        if self.use_running_average or self.frozen:
             shift, variance = jnp.zeros_like(self.mean[...]), self.var[...]
         else:
             shift, variance = self._batch_moments(centred, mask)

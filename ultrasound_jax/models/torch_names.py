@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 
 from flax import nnx
 
+from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.densenet import DenseNet
 from ultrasound_jax.models.frame_vote import FrameVote
 from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
 from ultrasound_jax.models.resnet import ResNet
+from ultrasound_jax.models.usvn import Usvn
+from ultrasound_jax.models.vivit import Transformer, ViViT
 
 Names = Sequence[tuple[str, str]]
 
@@ -46,11 +49,43 @@ NAMES: Mapping[type[nnx.Module], Names] = {
     ),
     LuvNet: LUVNET,
     LuvNetNoTemporal: LUVNET,
+    Transformer: (
+        (r"^blocks\.(\d+)\.attention_norm\b", r"layers.\1.0.norm"),
+        (r"^blocks\.(\d+)\.attention\.qkv\b", r"layers.\1.0.fn.to_qkv"),
+        (r"^blocks\.(\d+)\.attention\.out\b", r"layers.\1.0.fn.to_out.0"),
+        (r"^blocks\.(\d+)\.mlp_norm\b", r"layers.\1.1.norm"),
+        (r"^blocks\.(\d+)\.mlp_hidden\b", r"layers.\1.1.fn.net.0"),
+        (r"^blocks\.(\d+)\.mlp_out\b", r"layers.\1.1.fn.net.3"),
+    ),
+    ViViT: (
+        (r"^positions$", "pos_embedding"),
+        (r"^space_token$", "space_token"),
+        (r"^time_token$", "temporal_token"),
+        (r"^patches\b", "to_patch_embedding.1"),
+        (r"^space\b", "space_transformer"),
+        (r"^time\b", "temporal_transformer"),
+        (r"^norm\b", "mlp_head.0"),
+        (r"^classifier\b", "mlp_head.1"),
+    ),
     # An image classifier has its encoder at the top.
     FrameVote: ((r"^classifier\b", "<head>"), (r"^encoder\.", "")),
+    # What the original calls the parts of its tanh attention is not known.
+    Usvn: (
+        (r"^attention\.queries$", "attn_query_vecs"),
+        (r"^attention\.hidden$", "attn_tanh_vecs"),
+        (r"^attention\.out$", "attn_tanh_weights"),
+        (r"^classifier\b", "fc_out.1"),
+    ),
+    CnnLstm: (
+        (r"^embed\b", "cnn.<head>"),
+        (r"^encoder\.", "cnn."),
+        (r"^lstm\.layers\.(\d+)\.inputs\.(\w+)$", r"lstm.\2_ih_l\1"),
+        (r"^lstm\.layers\.(\d+)\.recurrent\.(\w+)$", r"lstm.\2_hh_l\1"),
+        (r"^classifier\b", "fc2"),
+    ),
 }
 # What begins the encoder's names in a state dict of a whole video network.
-ENCODER_PREFIXES = ("encoder.",)
+ENCODER_PREFIXES = ("encoder.", "cnn.")
 # An image encoder's own classifier, which a bare encoder does without.
 HEADS: Mapping[type[nnx.Module], str] = {DenseNet: "classifier", ResNet: "fc"}
 

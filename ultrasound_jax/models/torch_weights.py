@@ -23,12 +23,13 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ultrasound_jax.models.layers import Layout, ModelError
+from ultrasound_jax.models.layers import Frozen, Layout, ModelError
 from ultrasound_jax.models.stem import StemConv
 from ultrasound_jax.models.torch_names import ENCODER_PREFIXES, HEADS, renamed
 
 COUNTER = "num_batches_tracked"  # PyTorch's norms count batches; nothing uses it
 NAMES_SHOWN = 5
+TENSORS = (nnx.Param, Frozen, nnx.BatchStat)  # what a state dict holds
 
 OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
@@ -132,7 +133,7 @@ def expected(
                 name = f"{path[depth]}.{name}" if depth < len(path) else name
                 name = renamed(name, modules[path[:depth]])
             slots[name] = slot
-    tensors = len(jax.tree.leaves(nnx.state(model, (nnx.Param, nnx.BatchStat))))
+    tensors = len(jax.tree.leaves(nnx.state(model, TENSORS)))
     if len(slots) != tensors:
         raise ModelError(
             f"{type(model).__name__} has {tensors} tensors but {len(slots)} names: "
@@ -153,7 +154,7 @@ def _slots(module: nnx.Module) -> Iterator[tuple[str, Slot]]:
     """PyTorch's name, within the module, of each variable that it holds itself."""
     layouts = _layouts(module)
     for attribute, variable in vars(module).items():
-        if isinstance(variable, nnx.Param | nnx.BatchStat):
+        if isinstance(variable, TENSORS):
             plain = Layout(attribute, variable.shape, np.asarray)
             name, shape, to_ours = layouts.get(attribute, plain)
             sums = isinstance(module, StemConv) and module.in_features == 1
