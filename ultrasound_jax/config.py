@@ -133,6 +133,29 @@ def _check_key(config: Settings, key: str) -> None:
         walked.append(part)
 
 
+def override(config: Settings, assignments: Sequence[str]) -> None:
+    """Sets `["optim.lr=1e-4", …]`, as `--config.optim.lr=1e-4` would.
+
+    Raises ConfigError for what is no setting, or not a value of its type.
+    """
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"'{assignment}' is not allowed: it must be KEY=VALUE")
+        _check_key(config, key)
+        try:
+            value = json.loads(text.lower() if text in ("True", "False") else text)
+        except ValueError:
+            value = text
+        try:
+            config.update_from_flattened_dict({key: value})
+        except (TypeError, ValueError) as error:
+            kind = type(dict(flatten(config)).get(key)).__name__
+            raise ConfigError(
+                f"config.{key}={text!r} is not allowed: it must be of type {kind}"
+            ) from error
+
+
 def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))

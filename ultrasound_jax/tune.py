@@ -266,7 +266,7 @@ def found(study: "Study", experiment: Experiment, clock: Stopwatch) -> dict[str,
     """Returns the state of the search: the best so far, every trial, and the run."""
     trials = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING"]
     complete = [t for t in trials if t.state.name == "COMPLETE"]
-    best = max(complete, key=lambda t: t.value, default=None)
+    best = max(complete, key=lambda t: t.values[0], default=None)
     config = experiment.config
     return {
         "objective": OBJECTIVE,
