@@ -1,4 +1,4 @@
-"""How a clip becomes the tokens of a transformer; grey clips for colour networks too."""
+"""How a clip becomes the tokens of a transformer, also a grey one for colour."""
 
 import math
 from collections.abc import Sequence

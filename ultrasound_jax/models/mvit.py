@@ -1,0 +1,286 @@
+"""MViT: attention whose keys and values are pooled, and whose queries shrink in steps.
+
+Version 1: Fan et al., "Multiscale Vision Transformers", ICCV 2021. Version 2: Li et
+al., "MViTv2", CVPR 2022. Both as torchvision publishes them for Kinetics, LUV-Net's
+baselines; there the sizes are fixed, here `clip_shape` says them.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Int
+
+from ultrasound_jax.models.frames import blank_padding, real_frames
+from ultrasound_jax.models.layers import (
+    LayerNorm,
+    call,
+    compute_dtype,
+    is_count,
+    require,
+)
+from ultrasound_jax.models.patches import PatchConv, check_fits, checked_clip_shape
+from ultrasound_jax.models.pooling_attention import (
+    EPSILON,
+    PoolingAttention,
+    Sides,
+    TokenLinear,
+    apart,
+    joined,
+    pooled_sides,
+    small_normal,
+)
+from ultrasound_jax.models.stem import max_pool
+
+
+class BlockSize(NamedTuple):
+    """One block: strides of height and width; widths are multiples of the network's."""
+
+    heads: int
+    query_stride: int
+    key_stride: int
+    inputs: int
+    outputs: int
+
+
+class Block(nnx.Module):
+    """Pooling attention and an MLP of four times the width, each after its norm.
+
+    Version 1 widens in the MLP, version 2 (`relative`) in the attention; the skipped
+    path is then projected from the normalised tokens. In training either branch of a
+    clip is left out with probability `drop_path`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        size: BlockSize,
+        *,
+        sides: Sides,
+        steps: int,
+        table_rows: tuple[int, int, int] | None,
+        drop_path: float,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        self.sides, self.stride = sides, size.query_stride
+        self.widens_first = table_rows is not None
+        inputs, outputs = size.inputs * width, size.outputs * width
+        inner = outputs if self.widens_first else inputs
+        options = {"dtype": dtype, "rngs": rngs}
+        self.norm1 = LayerNorm(inputs, epsilon=EPSILON, **options)
+        self.attention = PoolingAttention(
+            inputs,
+            inner,
+            heads=size.heads,
+            query_stride=size.query_stride,
+            key_stride=size.key_stride,
+            sides=sides,
+            steps=steps,
+            table_rows=table_rows,
+            **options,
+        )
+        self.norm2 = LayerNorm(inner, epsilon=EPSILON, **options)
+        self.mlp_hidden = TokenLinear(inner, 4 * inner, **options)
+        self.mlp_out = TokenLinear(4 * inner, outputs, **options)
+        widens = inputs != outputs
+        self.project = TokenLinear(inputs, outputs, **options) if widens else None
+        # One draw a clip, for all of its tokens.
+        self.drop_path = nnx.Dropout(drop_path, broadcast_dims=(1, 2))
+
+    def __call__(
+        self,
+        x: Float[Array, "b n c"],
+        mask: Bool[Array, "b t"] | None,
+        rngs: nnx.Rngs | None,
+    ) -> tuple[Float[Array, "b m d"], Float[Array, "b t k l"]]:
+        """The new tokens and the class token's attention to the keys."""
+        normed = self.norm1(x)
+        mixed, attention = self.attention(normed, mask)
+        if self.project is not None and self.widens_first:
+            x = self.project(normed)
+        x = self._shrunk(x) + self.drop_path(mixed, rngs=rngs)
+        normed = self.norm2(x)
+        if self.project is not None and not self.widens_first:
+            x = self.project(normed)
+        hidden = jax.nn.gelu(self.mlp_hidden(normed), approximate=False)
+        return x + self.drop_path(self.mlp_out(hidden), rngs=rngs), attention
+
+    def _shrunk(self, x: Float[Array, "b n c"]) -> Float[Array, "b m c"]:
+        """The skipped path, max-pooled where the queries are."""
+        if self.stride == 1:
+            return x
+        first, grid = apart(x, self.sides)
+        batch, times = grid.shape[:2]
+        grid = max_pool(grid.reshape(batch * times, *grid.shape[2:]))
+        return joined(first, grid.reshape(batch, times, *grid.shape[1:]))
+
+
+class MViT(nnx.Module):
+    """What both versions share; use `MViTv1B` and `MViTv2S`.
+
+    `clip_shape` is the (frames, height, width) that position parameters are sized for.
+    A token is 2 frames of 4x4 pixels, and its step (frames 2s-1 to 2s+1, the middle one
+    counts) is real where frame 2s is. A shorter clip is allowed and equal to one padded
+    to that length. Frames beyond `lengths` change nothing: they are zeros for the first
+    convolution, and their steps are zeros for every other one and no keys.
+
+    Returns `logits` `b p` and `class_attention`, a tuple with one array `b t k l` a
+    block: the class token's weights of the pooled keys, by time step (2 frames), row
+    and column, as the heads' mean; they sum to one less its weight of itself. Whole
+    attention matrices (61,441 x 961 in block 0) are never held.
+
+    `dropout` is in front of the classifier; `drop_path` (stochastic depth) grows from 0
+    in the first block to its value in the last. `width` is that of the first block and
+    of every head. `remat` computes each block again for the gradient.
+    """
+
+    blocks_sizes: ClassVar[tuple[BlockSize, ...]]
+    relative: ClassVar[bool]
+
+    def __init__(
+        self,
+        *,
+        clip_shape: Sequence[int] = (30, 256, 256),
+        patterns: int = 4,
+        width: int = 96,
+        dropout: float = 0.5,
+        drop_path: float = 0.2,
+        channels: int = 3,
+        grey_scale: Sequence[float] | None = None,
+        grey_offset: Sequence[float] | None = None,
+        dtype: DTypeLike = jnp.float32,
+        remat: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        for option, rate in (("dropout", dropout), ("drop_path", drop_path)):
+            fits = isinstance(rate, int | float) and 0 <= rate < 1
+            require(fits, option, rate, "0 or more and below 1")
+        for option, count in (("patterns", patterns), ("width", width)):
+            require(is_count(count), option, count, "1 or more")
+        self.clip_shape = checked_clip_shape(clip_shape)
+        self.dtype, self.remat = compute_dtype(dtype), remat
+        options = {"dtype": self.dtype, "rngs": rngs}
+        self.patches = PatchConv(
+            channels,
+            width,
+            grey_scale=grey_scale,
+            grey_offset=grey_offset,
+            **options,
+        )
+        frames, height, width_pixels = self.clip_shape
+        steps, sides = math.ceil(frames / 2), pooled_sides((height, width_pixels), 4)
+        self.class_token = _position(rngs, width)
+        if not self.relative:
+            self.space_positions = _position(rngs, math.prod(sides), width)
+            self.time_positions = _position(rngs, steps, width)
+            self.class_position = _position(rngs, width)
+        self.blocks = nnx.List(
+            self._make_blocks(width, sides, steps, drop_path, options)
+        )
+        features = self.blocks_sizes[-1].outputs * width
+        self.norm = LayerNorm(features, epsilon=EPSILON, **options)
+        self.dropout = nnx.Dropout(dropout)
+        self.classifier = TokenLinear(features, patterns, **options)
+
+    def _make_blocks(
+        self, width: int, sides: Sides, steps: int, drop_path: float, options: dict
+    ) -> list[Block]:
+        last = max(len(self.blocks_sizes) - 1, 1)
+        # torchvision sizes the tables as if every stride divided every side.
+        frames, *pixels = self.clip_shape
+        whole = [max(frames // 2, 1), *(max(side // 4, 1) for side in pixels)]
+        blocks = []
+        for index, size in enumerate(self.blocks_sizes):
+            rows = None
+            if self.relative:
+                strides = (size.query_stride, size.key_stride)
+                longest = [max(s // by for by in strides) for s in whole[1:]]
+                high, wide = (2 * max(side, 1) - 1 for side in longest)
+                rows = (high, wide, 2 * whole[0] - 1)
+            block = Block(
+                width,
+                size,
+                sides=sides,
+                steps=steps,
+                table_rows=rows,
+                drop_path=drop_path * index / last,
+                **options,
+            )
+            blocks.append(block)
+            sides = pooled_sides(sides, size.query_stride)
+            whole[1:] = [max(s // size.query_stride, 1) for s in whole[1:]]
+        return blocks
+
+    def __call__(
+        self,
+        clip: Float[Array, "b t h w c"],
+        lengths: Int[Array, " b"] | None = None,
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> dict[str, Array | tuple[Array, ...]]:
+        """Classify; the training view needs `rngs` for its dropout."""
+        check_fits(clip, self.clip_shape)
+        mask = real_frames(lengths, clip.shape[1])
+        grid = self.patches(blank_padding(clip, mask), mask)
+        steps = None if mask is None else mask[:, ::2]
+        x = self._placed(grid)
+        attention = []
+        for block in self.blocks:
+            x, weights = call(block, x, steps, rngs, remat=self.remat)
+            attention.append(weights)
+        x = self.dropout(self.norm(x[:, 0]), rngs=rngs)
+        return {
+            "logits": self.classifier(x).astype(jnp.float32),
+            "class_attention": tuple(attention),
+        }
+
+    def _placed(self, grid: Float[Array, "b t h w c"]) -> Float[Array, "b n c"]:
+        """All tokens with the class token in front, and their absolute positions."""
+        first = self.class_token[...]
+        if not self.relative:
+            times = self.time_positions[: grid.shape[1], None, None]
+            space = self.space_positions[...].reshape(*grid.shape[2:])
+            grid = grid + (times + space).astype(grid.dtype)
+            first = first + self.class_position[...]
+        shape = (grid.shape[0], 1, grid.shape[-1])
+        return joined(jnp.broadcast_to(first.astype(grid.dtype), shape), grid)
+
+
+class MViTv1B(MViT):
+    """MViT-B: absolute positions, learnt for space and time and summed."""
+
+    relative = False
+    blocks_sizes = (
+        BlockSize(1, 1, 8, 1, 2),
+        BlockSize(2, 2, 4, 2, 2),
+        BlockSize(2, 1, 4, 2, 4),
+        BlockSize(4, 2, 2, 4, 4),
+        *(BlockSize(4, 1, 2, 4, 4),) * 9,
+        BlockSize(4, 1, 2, 4, 8),
+        BlockSize(8, 2, 1, 8, 8),
+        BlockSize(8, 1, 1, 8, 8),
+    )
+
+
+class MViTv2S(MViT):
+    """MViTv2-S: relative positions, pooled queries in every block and added to it."""
+
+    relative = True
+    blocks_sizes = (
+        BlockSize(1, 1, 8, 1, 1),
+        BlockSize(2, 2, 4, 1, 2),
+        BlockSize(2, 1, 4, 2, 2),
+        BlockSize(4, 2, 2, 2, 4),
+        *(BlockSize(4, 1, 2, 4, 4),) * 10,
+        BlockSize(8, 2, 1, 4, 8),
+        BlockSize(8, 1, 1, 8, 8),
+    )
+
+
+def _position(rngs: nnx.Rngs, *shape: int) -> nnx.Param:
+    return nnx.Param(small_normal(rngs.params(), shape, jnp.float32))
