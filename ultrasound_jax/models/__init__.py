@@ -13,6 +13,7 @@ from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.frame_vote import FrameVote
 from ultrasound_jax.models.layers import ModelError
 from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
+from ultrasound_jax.models.mvit import MViTv1B, MViTv2S
 from ultrasound_jax.models.usvn import Usvn
 from ultrasound_jax.models.vivit import ViViT
 
@@ -23,6 +24,8 @@ MODELS: dict[str, type[Any]] = {
     "cnn_lstm": CnnLstm,
     "frame_vote": FrameVote,
     "vivit": ViViT,
+    "mvit_v1_b": MViTv1B,
+    "mvit_v2_s": MViTv2S,
 }
 
 __all__ = ["MODELS", "ModelError", "build"]

@@ -15,6 +15,8 @@ from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.densenet import DenseNet
 from ultrasound_jax.models.frame_vote import FrameVote
 from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
+from ultrasound_jax.models.mvit import Block, MViTv1B, MViTv2S
+from ultrasound_jax.models.pooling_attention import PoolingAttention, TokenPool
 from ultrasound_jax.models.resnet import ResNet
 from ultrasound_jax.models.usvn import Usvn
 from ultrasound_jax.models.vivit import Transformer, ViViT
@@ -29,6 +31,15 @@ LUVNET: Names = (
     (r"^temporal\.norm\b", "conv1d.1"),
     (r"^classifier_hidden\b", "fc_out_final.0"),
     (r"^classifier_out\b", "fc_out_final.3"),
+)
+
+MVIT: Names = (
+    (r"^patches\b", "conv_proj"),
+    (r"^class_token$", "pos_encoding.class_token"),
+    (r"^space_positions$", "pos_encoding.spatial_pos"),
+    (r"^time_positions$", "pos_encoding.temporal_pos"),
+    (r"^class_position$", "pos_encoding.class_pos"),
+    (r"^classifier\b", "head.1"),
 )
 
 NAMES: Mapping[type[nnx.Module], Names] = {
@@ -67,6 +78,20 @@ NAMES: Mapping[type[nnx.Module], Names] = {
         (r"^norm\b", "mlp_head.0"),
         (r"^classifier\b", "mlp_head.1"),
     ),
+    MViTv1B: MVIT,
+    MViTv2S: MVIT,
+    Block: (
+        (r"^attention\b", "attn"),
+        (r"^mlp_hidden\b", "mlp.0"),
+        (r"^mlp_out\b", "mlp.3"),
+    ),
+    PoolingAttention: (
+        (r"^project\b", "project.0"),
+        (r"^rows$", "rel_pos_h"),
+        (r"^columns$", "rel_pos_w"),
+        (r"^times$", "rel_pos_t"),
+    ),
+    TokenPool: ((r"^conv\b", "pool"), (r"^norm\b", "norm_act.0")),
     # An image classifier has its encoder at the top.
     FrameVote: ((r"^classifier\b", "<head>"), (r"^encoder\.", "")),
     # What the original calls the parts of its tanh attention is not known.
