@@ -50,9 +50,9 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     Raises:
       AnalysisError: nothing there, or no table in it.
     """
-    name, equals, rest = str(path).partition("=")
-    if equals and name and os.sep not in name and not Path(path).exists():
-        return replace(open_run(rest), name=name)
+    name = _given_name(path)
+    if name:
+        return replace(open_run(str(path)[len(name) + 1 :]), name=name)
     place = Path(path)
     table = place / TABLE if place.is_dir() else place
     if not table.is_file():
@@ -72,16 +72,14 @@ def open_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
     """
     runs = [open_run(path) for path in paths]
     names = [run.name for run in runs]
-    for i, run in enumerate(runs):
-        if names.count(run.name) > 1:
-            if "=" in str(paths[i]) and not Path(paths[i]).exists():
-                raise AnalysisError(f"two runs are named '{run.name}'")
-            place = Path(paths[i]).absolute()
-            place = place.parent if place.name == TABLE else place
-            runs[i] = replace(run, name="/".join(place.parts[-3:]).lstrip("/"))
-    if len({run.name for run in runs}) < len(runs):
-        twice = next(r.name for r in runs if [s.name for s in runs].count(r.name) > 1)
-        raise AnalysisError(f"run '{twice}' is given twice")
+    for i, path in enumerate(paths):
+        if names.count(names[i]) > 1 and not _given_name(path):
+            parts = [p.parts for p in (_folder(other) for other in paths)]
+            runs[i] = replace(runs[i], name=_shortest(parts[i], parts))
+    names = [run.name for run in runs]
+    for name in names:
+        if names.count(name) > 1:
+            raise AnalysisError(f"run '{name}' is given twice")
     return runs
 
 
@@ -105,6 +103,28 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     except OSError as error:
         raise AnalysisError(f"{path}: cannot be made: {error.strerror}") from error
     return Path(path)
+
+
+def _given_name(path: str | os.PathLike[str]) -> str:
+    """Returns the NAME of `NAME=PATH`, empty where there is none."""
+    name, equals, _ = str(path).partition("=")
+    return name if equals and os.sep not in name and not Path(path).exists() else ""
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    """Returns the absolute path that names a run: its folder, or a table's own."""
+    name = _given_name(path)
+    place = Path(str(path)[len(name) + 1 :] if name else path).absolute()
+    return place.parent if place.name == TABLE else place.with_suffix("")
+
+
+def _shortest(parts: Sequence[str], others: Sequence[Sequence[str]]) -> str:
+    """Returns as much of the end of a path as no other path ends with."""
+    for count in range(1, len(parts) + 1):
+        ends = [tuple(other[-count:]) for other in others]
+        if ends.count(tuple(parts[-count:])) == 1:
+            return "/".join(parts[-count:])
+    return "/".join(parts[-2:])
 
 
 def _folder_name(folder: Path) -> str:
