@@ -6,8 +6,8 @@ Simulates studies of 7 to 64 patients with about 12 clips each and counts how of
 test rejects at 5 %: DeLong as the paper has it, Obuchowski's clustered form with the
 normal distribution and with Student's t (what `analysis compare` uses), and the paired
 bootstrap over patients. Then the same for models that do differ. Writes
-`experiments/results/clustered_tests.json` and `docs/figures/clustered_tests.png`; takes
-about ten minutes on one core and needs no data.
+`experiments/results/clustered_tests.json`, `docs/figures/clustered_tests.png` and the
+table in `docs/statistics.md`; takes about 15 minutes on one core and needs no data.
 
 A study: patients differ in how often they show the pattern. Each of two models scores a
 clip by the pattern's presence, by what makes the clip look ill to both (half of it the
@@ -18,6 +18,7 @@ The two models are drawn alike, so that without a gap their AUROCs are truly equ
 
 import argparse
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,10 @@ TESTS = {
     "bootstrap": ("bootstrap over patients", "#009E73", "D"),
     "clustered": ("clustered, Student's t", "#0072B2", "o"),
 }
-DECISIONS = ("mcnemar_mid", "mcnemar_patients")
+DECISIONS = {
+    "mcnemar_mid": "McNemar mid-p, clips independent",
+    "mcnemar_patients": "McNemar, patients flipped",
+}
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,8 @@ def simulate(repeats: int) -> dict[str, Any]:
         result["rare"].append(rejections(rare, repeats))
         for gap in GAPS:
             found = rejections(Kind(patients, POWER_SHARE, gap), repeats)
-            result["power"].append({"difference": true_difference(gap)} | found)
+            found |= {"gap": gap, "difference": true_difference(gap)}
+            result["power"].append(found)
         print(f"{patients} patients: done", file=sys.stderr, flush=True)
     return result
 
@@ -206,8 +211,42 @@ def _lines(panel: Axes, rows: list[dict[str, Any]], patients: int, x: str) -> No
     panel.grid(color="0.92", linewidth=0.6)
 
 
+def fill(text: str, result: dict[str, Any]) -> str:
+    """Returns the text of `docs/statistics.md` with its table made anew."""
+    pattern = r"(<!-- results: clustered_tests -->\n).*?(<!-- end -->)"
+    text, count = re.subn(
+        pattern, lambda m: f"{m[1]}{table(result)}\n{m[2]}", text, flags=re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"docs/statistics.md has {count} places for the table")
+    return text
+
+
+def table(result: dict[str, Any]) -> str:
+    """Returns false findings and findings, in percent, as Markdown."""
+    names = (*(label for label, _, _ in TESTS.values()), *DECISIONS.values())
+    lines = [["what is simulated", "patients", *names]]
+    for part, values, words in (
+        ("size", (0.0, 0.4, 0.8), "no difference, ICC {icc}"),
+        ("rare", (POWER_SHARE,), "no difference, ICC {icc}, rare pattern"),
+        ("power", (POWER_SHARE,), "difference {difference:.3f}, ICC {icc}"),
+    ):
+        for row in result[part]:
+            if row["icc"] not in values or row.get("gap") in (GAPS[0], *GAPS[1::2]):
+                continue
+            cells = [f"{100 * row[name]:.1f}" for name in (*TESTS, *DECISIONS)]
+            lines.append([words.format(**row), str(row["patients"]), *cells])
+    lines.insert(1, ["---"] * len(lines[0]))
+    run = result["run"]
+    note = (
+        f"Percent of {result['repeats']} studies in which a test rejects at 5 %: "
+        f"`{run['command']}` at commit {run['commit']}, {run['date']}."
+    )
+    return "\n".join([*("| " + " | ".join(row) + " |" for row in lines), "", note])
+
+
 def main() -> None:
-    """Simulates, writes the results and draws them."""
+    """Simulates, writes the results, draws them, and fills in the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=2000, help="studies of a kind")
     parser.add_argument(
@@ -216,13 +255,20 @@ def main() -> None:
     parser.add_argument(
         "--figure", type=Path, default=ROOT / "docs/figures/clustered_tests.png"
     )
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs/statistics.md")
+    parser.add_argument(
+        "--drawn", action="store_true", help="figure and table anew, from the results"
+    )
     given = parser.parse_args()
-    facts = provenance.facts()
-    settings = {"repeats": given.repeats, "replicates": REPLICATES, "alpha": ALPHA}
-    result = {"run": facts} | settings | simulate(given.repeats)
-    given.out.write_text(json.dumps(result, indent=1) + "\n")
+    if given.drawn:
+        result = json.loads(given.out.read_text())
+    else:
+        settings = {"repeats": given.repeats, "replicates": REPLICATES, "alpha": ALPHA}
+        result = {"run": provenance.facts()} | settings | simulate(given.repeats)
+        given.out.write_text(json.dumps(result, indent=1) + "\n")
     draw_figure(given.figure, result)
-    print(f"written: {given.out} and {given.figure}", file=sys.stderr)
+    given.docs.write_text(fill(given.docs.read_text(), result))
+    print(f"written: {given.out}, {given.figure}, {given.docs}", file=sys.stderr)
 
 
 if __name__ == "__main__":
