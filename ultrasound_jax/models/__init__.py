@@ -9,11 +9,13 @@ from typing import Any
 
 from flax import nnx
 
+from ultrasound_jax.models.c3d import C3D
 from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.frame_vote import FrameVote
 from ultrasound_jax.models.layers import ModelError
 from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
 from ultrasound_jax.models.mvit import MViTv1B, MViTv2S
+from ultrasound_jax.models.r2plus1d import R2Plus1D18, R2Plus1D34
 from ultrasound_jax.models.usvn import Usvn
 from ultrasound_jax.models.vivit import ViViT
 
@@ -23,6 +25,9 @@ MODELS: dict[str, type[Any]] = {
     "usvn": Usvn,
     "cnn_lstm": CnnLstm,
     "frame_vote": FrameVote,
+    "c3d": C3D,
+    "r2plus1d_18": R2Plus1D18,
+    "r2plus1d_34": R2Plus1D34,
     "vivit": ViViT,
     "mvit_v1_b": MViTv1B,
     "mvit_v2_s": MViTv2S,

@@ -10,6 +10,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from ultrasound_jax.models.clip_conv import convolve_clip
 from ultrasound_jax.models.frames import blank_padding
 from ultrasound_jax.models.initial import kaiming_fan_in
 from ultrasound_jax.models.layers import BatchNorm, Conv, ModelError, is_count, require
@@ -65,32 +66,39 @@ class StemConv(Conv):
         A clip's frames where `mask` is false must be zero. They then stay zero inputs,
         also those of a grey clip with offsets.
         """
-        if image.shape[-1] == self.in_features:
-            return super().__call__(image)
         check_channels(image, self.in_features)
         kernel = self.kernel[...]
-        scale = np.asarray(self.grey_scale, np.float32)[:, None]
-        x = self._convolve(image, (kernel * scale).sum(-2, keepdims=True))
-        if any(self.grey_offset):
-            offset = np.asarray(self.grey_offset, np.float32)[:, None]
-            ones = jnp.ones((1, *image.shape[1:]), image.dtype)
-            if mask is not None:
-                ones = jnp.repeat(ones, image.shape[0], 0)
-                ones = blank_padding(ones, mask)
-            x = x + self._convolve(ones, (kernel * offset).sum(-2, keepdims=True))
+        if image.shape[-1] == self.in_features:
+            x = self._convolve(image, kernel)
+        else:
+            scale = np.asarray(self.grey_scale, np.float32)[:, None]
+            x = self._convolve(image, (kernel * scale).sum(-2, keepdims=True))
+            if any(self.grey_offset):
+                x = x + self._convolve_offsets(image, mask)
         return x if self.bias is None else x + self.bias[...].astype(x.dtype)
 
+    def _convolve_offsets(
+        self, image: Float[Array, "n *space 1"], mask: Bool[Array, "n t"] | None
+    ) -> Float[Array, "_ *outer k"]:
+        """What the offsets of the real frames contribute; one row if all are real."""
+        offset = np.asarray(self.grey_offset, np.float32)[:, None]
+        ones = jnp.ones((1, *image.shape[1:]), image.dtype)
+        if mask is not None:
+            ones = blank_padding(jnp.repeat(ones, len(image), 0), mask)
+        return self._convolve(ones, (self.kernel[...] * offset).sum(-2, keepdims=True))
+
     def _convolve(
-        self, image: Float[Array, "n *space 1"], kernel: Float[Array, "*window 1 k"]
+        self, image: Float[Array, "n *space c"], kernel: Float[Array, "*window c k"]
     ) -> Float[Array, "n *outer k"]:
-        space = "DHW"[5 - image.ndim :]
+        if len(self.kernel_size) == 3:
+            return convolve_clip(image, kernel, stride=self.stride, dtype=self.dtype)
         halves = [(size - 1) // 2 for size in self.kernel_size]
         return jax.lax.conv_general_dilated(
             image.astype(self.dtype),
             kernel.astype(self.dtype),
             window_strides=self.stride,
             padding=[(half, half) for half in halves],
-            dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
 
 

@@ -2,8 +2,9 @@
 
 A table is a list of (pattern, name) that is applied in turn to our own path, written
 with dots and relative to the module of that class. In a name `\\1` is a group as it
-stands, `<0>` the same counted from 1 (the originals count so), and `<head>` what the
-encoder of the module calls its classifier. A network adds an entry, nothing else.
+stands, `<0>` the first one counted from 1 (the originals count so), `<0+2>` the first
+one plus 2, and `<head>` what the encoder of the module calls its classifier. A network
+adds an entry, nothing else.
 """
 
 import re
@@ -11,12 +12,19 @@ from collections.abc import Mapping, Sequence
 
 from flax import nnx
 
+from ultrasound_jax.models.c3d import C3D
 from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.densenet import DenseNet
 from ultrasound_jax.models.frame_vote import FrameVote
 from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
 from ultrasound_jax.models.mvit import Block, MViTv1B, MViTv2S
 from ultrasound_jax.models.pooling_attention import PoolingAttention, TokenPool
+from ultrasound_jax.models.r2plus1d import (
+    FactorisedConv,
+    R2Plus1D18,
+    R2Plus1D34,
+    ResidualBlock,
+)
 from ultrasound_jax.models.resnet import ResNet
 from ultrasound_jax.models.usvn import Usvn
 from ultrasound_jax.models.vivit import Transformer, ViViT
@@ -40,6 +48,13 @@ MVIT: Names = (
     (r"^time_positions$", "pos_encoding.temporal_pos"),
     (r"^class_position$", "pos_encoding.class_pos"),
     (r"^classifier\b", "head.1"),
+)
+
+R2PLUS1D: Names = (
+    (r"^stem\b", "res2plus1d.conv1"),
+    (r"^stages\.(\d)\.0\b", "res2plus1d.conv<0+2>.block1"),
+    (r"^stages\.(\d)\.(\d)\b", "res2plus1d.conv<0+2>.blocks.<1-1>"),
+    (r"^classifier\b", "linear"),
 )
 
 NAMES: Mapping[type[nnx.Module], Names] = {
@@ -108,6 +123,25 @@ NAMES: Mapping[type[nnx.Module], Names] = {
         (r"^lstm\.layers\.(\d+)\.recurrent\.(\w+)$", r"lstm.\2_hh_l\1"),
         (r"^classifier\b", "fc2"),
     ),
+    C3D: (
+        (r"^groups\.([01])\.convolutions\.0\b", "conv<0>"),
+        (r"^groups\.(\d)\.convolutions\.0\b", "conv<0>a"),
+        (r"^groups\.(\d)\.convolutions\.1\b", "conv<0>b"),
+        (r"^hidden1\b", "fc6"),
+        (r"^hidden2\b", "fc7"),
+        (r"^classifier\b", "fc8"),
+    ),
+    FactorisedConv: (
+        (r"^(spatial|temporal)\b", r"\1_conv"),
+        (r"^norm(\d)\b", r"bn\1"),
+    ),
+    ResidualBlock: (
+        (r"^norm(\d)\b", r"bn\1"),
+        (r"^shortcut\.(conv|norm)\b", r"downsample\1"),
+        (r"^downsamplenorm\b", "downsamplebn"),
+    ),
+    R2Plus1D18: R2PLUS1D,
+    R2Plus1D34: R2PLUS1D,
 }
 # What begins the encoder's names in a state dict of a whole video network.
 ENCODER_PREFIXES = ("encoder.", "cnn.")
@@ -123,10 +157,10 @@ def renamed(path: str, module: nnx.Module) -> str:
             name = name.replace("<head>", head)
 
         def replace(match: re.Match[str], name: str = name) -> str:
-            for group, index in enumerate(match.groups()):
-                if f"<{group}>" in name:
-                    name = name.replace(f"<{group}>", str(int(index) + 1))
-            return match.expand(name)
+            def count(place: re.Match[str]) -> str:
+                return str(int(match[int(place[1]) + 1]) + int(place[2] or 1))
+
+            return match.expand(re.sub(r"<(\d)([+-]\d)?>", count, name))
 
         path = re.sub(pattern, replace, path)
     return path

@@ -1,0 +1,158 @@
+"""C3D: 3x3x3 convolutions all through (Tran et al., ICCV 2015)."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from ultrasound_jax.models.clip_conv import (
+    ClipConv,
+    fewer,
+    max_pool_clip,
+    pooled_size,
+)
+from ultrasound_jax.models.frames import blank_padding, real_frames
+from ultrasound_jax.models.layers import (
+    Linear,
+    ModelError,
+    call,
+    compute_dtype,
+    is_count,
+    require,
+)
+from ultrasound_jax.models.stem import StemConv
+
+HIDDEN = 64  # times the width: the 4096 of both hidden layers
+# Of each group of convolutions: their widths, as multiples of the first, and the pool.
+GROUPS = (
+    ((1,), (1, 2, 2)),
+    ((2,), (2, 2, 2)),
+    ((4, 4), (2, 2, 2)),
+    ((8, 8), (2, 2, 2)),
+    ((8, 8), (2, 2, 2)),
+)
+
+
+class Group(nnx.Module):
+    """Convolutions of one resolution with their ReLUs."""
+
+    def __init__(self, convolutions: Sequence[nnx.Module]):
+        self.convolutions = nnx.List(convolutions)
+
+    def __call__(
+        self, clip: Float[Array, "b t h w c"], lengths: Int[Array, " b"] | None
+    ) -> Float[Array, "b t h w k"]:
+        """Convolve; steps beyond the lengths are zero."""
+        mask, x = real_frames(lengths, clip.shape[1]), clip
+        for conv in self.convolutions:
+            x = conv(x, mask) if isinstance(conv, StemConv) else conv(x)
+            x = blank_padding(nnx.relu(x), mask)
+        return x
+
+
+class C3D(nnx.Module):
+    """Eight 3x3x3 convolutions with five pools, then three linear layers.
+
+    As the LUV-Net study trains it: for clips of `clip_shape` `(frames, height, width)`,
+    by which the first linear layer is sized, with padding in the last pool and no batch
+    norm. An axis that a pool would leave empty stays at one step, so that clips may be
+    shorter than 16 frames (the original's fail).
+
+    Returns `logits` `b p`; `features` `b d`, what the last layer sees; `feature_map`
+    `b s i j c`, the last convolution's. Padding frames are zeros in every layer: their
+    content changes nothing. A step of two frames of which one is real counts as real,
+    and as the network is made for one number of frames, no other is taken. `width` is
+    of the first convolution; all others follow. Raises `ModelError` for a clip of
+    another shape.
+    """
+
+    def __init__(
+        self,
+        *,
+        clip_shape: Sequence[int],
+        patterns: int = 4,
+        dropout: float = 0.5,
+        width: int = 64,
+        channels: int = 3,
+        grey_scale: Sequence[float] | None = None,
+        grey_offset: Sequence[float] | None = None,
+        dtype: DTypeLike = jnp.float32,
+        remat: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        fits = len(clip_shape) == 3 and all(is_count(size) for size in clip_shape)
+        require(fits, "clip_shape", clip_shape, "frames, height and width")
+        fits = isinstance(dropout, int | float) and 0 <= dropout < 1
+        require(fits, "dropout", dropout, "0 or more and below 1")
+        require(is_count(patterns), "patterns", patterns, "1 or more")
+        require(is_count(width), "width", width, "1 or more")
+        self.clip_shape, self.remat = tuple(clip_shape), remat
+        options = {"dtype": compute_dtype(dtype), "rngs": rngs}
+        stem = StemConv(
+            channels,
+            width,
+            (3, 3, 3),
+            stride=1,
+            bias=True,
+            grey_scale=grey_scale,
+            grey_offset=grey_offset,
+            **options,
+        )
+        inputs, groups = width, [Group([stem])]
+        for widths, _ in GROUPS[1:]:
+            group = []
+            for times in widths:
+                outputs = times * width
+                group.append(ClipConv(inputs, outputs, (3, 3, 3), bias=True, **options))
+                inputs = outputs
+            groups.append(Group(group))
+        self.groups = nnx.List(groups)
+        steps, height, side = _sizes(self.clip_shape)
+        flat, hidden = steps * height * side * inputs, HIDDEN * width
+        self.hidden1 = Linear(flat, hidden, **options)
+        self.hidden2 = Linear(hidden, hidden, **options)
+        self.classifier = Linear(hidden, patterns, **options)
+        self.dropout = nnx.Dropout(dropout)
+
+    def __call__(
+        self,
+        clip: Float[Array, "b t h w c"],
+        lengths: Int[Array, " b"] | None = None,
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> dict[str, Array]:
+        """Classify; the training view needs `rngs` for its dropout."""
+        if clip.shape[1:4] != self.clip_shape:
+            raise ModelError(
+                f"a clip of {clip.shape[1:4]}: allowed is clip_shape={self.clip_shape}"
+            )
+        x = blank_padding(clip, real_frames(lengths, clip.shape[1]))
+        for i, (group, (_, window)) in enumerate(
+            zip(self.groups, GROUPS, strict=True), start=1
+        ):
+            feature_map = call(group, x, lengths, remat=self.remat)
+            if x.shape[1] > 1:
+                lengths = fewer(lengths, window[0])
+            x = max_pool_clip(feature_map, window, edge=int(i == len(GROUPS)))
+        # PyTorch flattens with the channels first.
+        x = jnp.moveaxis(x, -1, 1).reshape(len(x), -1)
+        x = self.dropout(nnx.relu(self.hidden1(x)), rngs=rngs)
+        features = nnx.relu(self.hidden2(x))
+        x = self.dropout(features, rngs=rngs)
+        return {
+            "logits": self.classifier(x).astype(jnp.float32),
+            "features": features,
+            "feature_map": feature_map,
+        }
+
+
+def _sizes(clip_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Steps, rows and columns that are left after the last pool."""
+    sizes = clip_shape
+    for i, (_, window) in enumerate(GROUPS, start=1):
+        last = int(i == len(GROUPS))
+        edges = (0, last, last)
+        sizes = tuple(map(pooled_size, sizes, window, edges))
+    return sizes

@@ -1,0 +1,204 @@
+"""R(2+1)D: convolutions in space, then in time (Tran et al., CVPR 2018).
+
+The blocks are those of the LUV-Net study: the factors of a convolution each have a
+batch norm and a ReLU of their own, and the block's batch norm comes on top.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from ultrasound_jax.models.clip_conv import ClipConv, clip_mean, fewer
+from ultrasound_jax.models.frames import blank_padding, real_frames
+from ultrasound_jax.models.layers import (
+    BatchNorm,
+    Linear,
+    call,
+    compute_dtype,
+    is_count,
+    require,
+)
+from ultrasound_jax.models.stem import StemConv
+
+Lengths = Int[Array, " b"] | None
+
+
+class FactorisedConv(nnx.Module):
+    """1 x k x k, then t x 1 x 1, each with batch norm and ReLU.
+
+    Between them are so many channels that the parameters are as many as of the whole
+    t x k x k, or those of `spatial` if that module is given for the first of the two.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        time: int = 3,
+        space: int = 3,
+        stride: int = 1,
+        spatial: StemConv | None = None,
+        dtype: DTypeLike,
+        rngs: nnx.Rngs,
+    ):
+        whole, area = time * space**2 * inputs * outputs, space**2 * inputs
+        between = whole // (area + time * outputs)
+        if spatial is not None:
+            between = spatial.out_features
+        self.spatial = spatial or ClipConv(
+            inputs,
+            between,
+            (1, space, space),
+            stride=(1, stride, stride),
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.norm1 = BatchNorm(between, dtype=dtype, rngs=rngs)
+        self.temporal = ClipConv(
+            between,
+            outputs,
+            (time, 1, 1),
+            stride=(stride, 1, 1),
+            dtype=dtype,
+            rngs=rngs,
+        )
+        self.norm2 = BatchNorm(outputs, dtype=dtype, rngs=rngs)
+        self.time_stride = stride
+
+    def __call__(
+        self, clip: Float[Array, "b t h w c"], lengths: Lengths
+    ) -> Float[Array, "b s i j k"]:
+        """The clip in `ceil(t / stride)` steps; whatever comes beyond it is no zero."""
+        mask = real_frames(lengths, clip.shape[1])
+        x = nnx.relu(self.norm1(self.spatial(clip), mask))
+        x = self.temporal(blank_padding(x, mask))
+        mask = real_frames(fewer(lengths, self.time_stride), x.shape[1])
+        return nnx.relu(self.norm2(x, mask))
+
+
+class Shortcut(nnx.Module):
+    """A strided factorised 1x1x1 convolution beside a block that halves the clip."""
+
+    def __init__(self, inputs: int, outputs: int, **options):
+        self.conv = FactorisedConv(
+            inputs, outputs, time=1, space=1, stride=2, **options
+        )
+        self.norm = BatchNorm(outputs, **options)
+
+    def __call__(
+        self, clip: Float[Array, "b t h w c"], lengths: Lengths
+    ) -> Float[Array, "b s i j k"]:
+        """The clip at the block's own width and size."""
+        x = self.conv(clip, lengths)
+        return self.norm(x, real_frames(fewer(lengths, 2), x.shape[1]))
+
+
+class ResidualBlock(nnx.Module):
+    """Two factorised convolutions, each with one more batch norm, and a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, **options):
+        self.stride = stride
+        self.conv1 = FactorisedConv(inputs, outputs, stride=stride, **options)
+        self.norm1 = BatchNorm(outputs, **options)
+        self.conv2 = FactorisedConv(outputs, outputs, **options)
+        self.norm2 = BatchNorm(outputs, **options)
+        self.shortcut = Shortcut(inputs, outputs, **options) if stride > 1 else None
+
+    def __call__(
+        self, clip: Float[Array, "b t h w c"], lengths: Lengths
+    ) -> Float[Array, "b s i j k"]:
+        """The block's change of its input, added to it."""
+        x = self.conv1(clip, lengths)
+        less = fewer(lengths, self.stride)
+        mask = real_frames(less, x.shape[1])
+        x = nnx.relu(self.norm1(x, mask))
+        x = self.norm2(self.conv2(x, less), mask)
+        return nnx.relu(x + (self.shortcut(clip, lengths) if self.shortcut else clip))
+
+
+class R2Plus1D(nnx.Module):
+    """A residual network of factorised convolutions over the whole clip.
+
+    Returns `logits` `b p`; `features` `b d`, the mean over space and time; and
+    `feature_map` `b s i j d` before it, of ceil(t / 8) steps. Frames beyond `lengths`
+    change nothing, however many they are: they are zeros at every temporal
+    convolution, count in no batch statistic and in no mean. A clip of length 0 is
+    finite and counts nowhere. `width` is of the first stage; all others follow.
+    """
+
+    blocks: tuple[int, ...]  # of each stage
+
+    def __init__(
+        self,
+        *,
+        patterns: int = 4,
+        width: int = 64,
+        channels: int = 3,
+        grey_scale: Sequence[float] | None = None,
+        grey_offset: Sequence[float] | None = None,
+        dtype: DTypeLike = jnp.float32,
+        remat: bool = False,
+        rngs: nnx.Rngs,
+    ):
+        require(is_count(patterns), "patterns", patterns, "1 or more")
+        require(is_count(width) and width > 1, "width", width, "2 or more")
+        self.remat = remat
+        options = {"dtype": compute_dtype(dtype), "rngs": rngs}
+        spatial = StemConv(
+            channels,
+            45 * width // 64,  # the paper's 45 channels at its width
+            (1, 7, 7),
+            stride=(1, 2, 2),
+            grey_scale=grey_scale,
+            grey_offset=grey_offset,
+            **options,
+        )
+        self.stem = FactorisedConv(channels, width, spatial=spatial, **options)
+        inputs, stages = width, []
+        for i, count in enumerate(self.blocks):
+            stage = []
+            for j in range(count):
+                stride = 2 if i > 0 and j == 0 else 1
+                stage.append(ResidualBlock(inputs, width * 2**i, stride, **options))
+                inputs = width * 2**i
+            stages.append(nnx.List(stage))
+        self.stages = nnx.List(stages)
+        self.classifier = Linear(inputs, patterns, **options)
+
+    def __call__(
+        self,
+        clip: Float[Array, "b t h w c"],
+        lengths: Lengths = None,
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> dict[str, Array]:
+        """Classify; `rngs` is taken so that all networks are called alike."""
+        del rngs
+        x = blank_padding(clip, real_frames(lengths, clip.shape[1]))
+        x = call(self.stem, x, lengths, remat=self.remat)
+        for stage in self.stages:
+            for block in stage:
+                x = call(block, x, lengths, remat=self.remat)
+                lengths = fewer(lengths, block.stride)
+        features = clip_mean(x, lengths)
+        return {
+            "logits": self.classifier(features).astype(jnp.float32),
+            "features": features,
+            "feature_map": x,
+        }
+
+
+class R2Plus1D18(R2Plus1D):
+    """Two blocks a stage."""
+
+    blocks = (2, 2, 2, 2)
+
+
+class R2Plus1D34(R2Plus1D):
+    """As many blocks a stage as ResNet-34 has."""
+
+    blocks = (3, 4, 6, 3)
