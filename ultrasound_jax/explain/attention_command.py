@@ -15,6 +15,8 @@ import argparse
 import re
 from pathlib import Path
 
+from absl import logging
+
 from ultrasound_jax.analysis.runs import add_run_arguments, make_folder, open_runs
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.footage import read_footage
@@ -49,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UltrasoundError: no such run, video or pattern, or a run without weights.
     """
+    logging.set_verbosity(logging.ERROR)  # TFDS tells of every file
     if options.top < 1:
         raise ExplainError(f"--top {options.top}: allowed is 1 or more")
     for opened in open_runs(options.runs):

@@ -14,6 +14,7 @@ from ultrasound_jax.explain.attention import AXES, FrameWeights, top_frames
 from ultrasound_jax.explain.drawing import (
     COLOURS,
     MARKED,
+    TRUTH,
     label_words,
     new_figure,
     save,
@@ -21,7 +22,6 @@ from ultrasound_jax.explain.drawing import (
 )
 
 _HEAD = "0.65"
-_TRUTH = "#009E73"
 
 
 def write_curves(
@@ -118,13 +118,13 @@ def _draw_truth(
         return
     steps = 0.03 + 0.15 * np.append(marks, marks[-1])
     edges = np.append(frames - 0.5, frames[-1] + 0.5)
-    panel.step(edges, steps, where="post", color=_TRUTH, transform=band, linewidth=1.5)
+    panel.step(edges, steps, where="post", color=TRUTH, transform=band, linewidth=1.5)
     panel.fill_between(
         edges,
         0.03,
         steps,
         step="post",
-        color=_TRUTH,
+        color=TRUTH,
         alpha=0.25,
         transform=band,
         linewidth=0,
@@ -153,6 +153,6 @@ def _legend(weights: FrameWeights, marked: bool) -> list[Line2D | Patch]:
         )
     if marked:
         entries.append(
-            Patch(facecolor=(_TRUTH, 0.25), edgecolor=_TRUTH, label="marked as present")
+            Patch(facecolor=(TRUTH, 0.25), edgecolor=TRUTH, label="marked as present")
         )
     return entries

@@ -14,7 +14,8 @@ from ultrasound_jax.analysis.files import write_whole
 
 # Okabe and Ito's colours, told apart with any kind of colour vision.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKED = "#D55E00"
+MARKED = "#D55E00"  # what the network singled out
+TRUTH = "#009E73"  # what annotators marked
 _DPI = 150
 
 

@@ -11,7 +11,7 @@ shows as much as it mattered (they explain each frame by itself); no flipped cop
 averaged in (`aug_smooth`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from ultrasound_jax.explain.splice import pushed
 from ultrasound_jax.models.encoders import Encoder
 from ultrasound_jax.models.layers import global_average
 
@@ -62,8 +63,6 @@ def grad_cam(
     def run(push: Array | None) -> tuple[Array, tuple[dict[str, Any], Array]]:
         model: Any = nnx.merge(graphdef, state, copy=True)
         model.encoder = pushed = PushedEncoder(model.encoder, push)
-        if hasattr(model, "freeze_encoder"):
-            model.freeze_encoder = False  # it would stop this gradient too
         outputs = model(clip, lengths)
         return outputs["logits"], (outputs, pushed.seen)
 
@@ -83,12 +82,47 @@ def grad_cam(
     return outputs, cams.swapaxes(0, 1)
 
 
-def method_for(model: nnx.Module, network: str) -> tuple[Callable | None, str]:
-    """Returns what makes a network's outputs and maps, and what the maps are called.
+def volume_cam(
+    graphdef: nnx.GraphDef,
+    state: Any,
+    clip: Float[Array, "b t h w c"],
+    lengths: Int[Array, " b"],
+) -> tuple[dict[str, Any], Float[Array, "b p t i j"]]:
+    """As `grad_cam`, for a network that returns the `feature_map` of a whole clip.
 
-    (None, "") where it has no feature map of the picture.
+    Its steps in time are fewer than the clip's frames: maps are interpolated between
+    them.
     """
-    del network
+
+    def run(state: Any, clip: Array, lengths: Array) -> dict[str, Any]:
+        return nnx.merge(graphdef, state, copy=True)(clip, lengths)
+
+    follow = pushed(run, "feature_map", state, clip, lengths)
+
+    def logits_of(push: Array) -> tuple[Array, dict[str, Any]]:
+        outputs = follow(push)
+        return outputs["logits"], outputs
+
+    shape = jax.eval_shape(run, state, clip, lengths)["feature_map"]
+    push = jnp.zeros(shape.shape, shape.dtype)
+    logits, pull, outputs = jax.vjp(logits_of, push, has_aux=True)
+    maps = outputs["feature_map"].astype(jnp.float32)
+
+    def of_pattern(chosen: Array) -> Array:
+        (gradient,) = pull(jnp.broadcast_to(chosen, logits.shape))
+        weights = gradient.astype(jnp.float32).mean((1, 2, 3))
+        return nnx.relu(jnp.einsum("bd,bsijd->bsij", weights, maps))
+
+    cams = jax.lax.map(of_pattern, jnp.eye(logits.shape[1], dtype=logits.dtype))
+    frames = (*cams.shape[:2], clip.shape[1], *cams.shape[3:])
+    return outputs, jax.image.resize(cams, frames, "linear").swapaxes(0, 1)
+
+
+def method_for(model: nnx.Module, outputs: Mapping[str, Any]) -> Callable | None:
+    """Returns what makes a network's outputs and maps, None where it has no map.
+
+    `outputs` are what the network returns, or their shapes.
+    """
     if isinstance(getattr(model, "encoder", None), Encoder):
-        return grad_cam, "Grad-CAM"
-    return None, ""
+        return grad_cam
+    return volume_cam if "feature_map" in outputs else None

@@ -63,11 +63,11 @@ class Page:
     ) -> None:
         view, marks = self.view, self.view.marks()
         judged: dict[str, Any] = {"scores": view.scores(), "labels": view.labels()}
+        judged["marks"] = None if marks is None else marks[:, first - 1 :]
         write_curves(
             self.folder / "attention",
             weights,
             title=self._title(),
-            marks=None if marks is None else marks[:, first - 1 :],
             frame_rate=view.footage.frame_rate,
             top=self.top,
             **self._common(first),
@@ -97,18 +97,22 @@ class Page:
     ) -> None:
         view, shown = self.view, _shown(maps, frames)
         common = {"map_kind": view.map_kind, **self._common(first)}
+        scores = view.scores()
+        if len(maps) < len(scores):  # one map, which all patterns share
+            scores = np.full(1, np.nan)
+            common |= {"classes": ("all patterns",), "chosen": (0,)}
         write_strip(
             self.folder / "map",
             frames,
             shown.max((2, 3)),
             maps=shown,
-            title=self._title(f": {view.map_kind}, strongest frames"),
+            title=self._title(f": {_grid(view.map_kind, maps)}, strongest frames"),
             top=self.top,
             **common,
         )
         if videos:
             pictures = map_pictures(
-                frames, shown, title=self._title(), scores=view.scores(), **common
+                frames, shown, title=self._title(), scores=scores, **common
             )
             write_mp4(self.folder / "map.mp4", pictures, view.footage.frame_rate)
 
@@ -132,7 +136,10 @@ class Page:
                 top=self.top,
                 **self._common(first),
             )
-        maps = None if view.maps is None else _shown(view.maps, clip.frames)
+        maps = None
+        if view.maps is not None:
+            shape = (len(view.scores), *view.maps.shape[1:])
+            maps = _shown(np.broadcast_to(view.maps, shape), clip.frames)
         order = None if view.weights is None else view.weights.mean
         if order is None and maps is not None:
             order = maps.max((2, 3))
@@ -188,3 +195,8 @@ def _shown(
     """The maps as they are laid over the frames: 0-1, at their size."""
     size = (int(frames.shape[1]), int(frames.shape[2]))
     return np.stack([enlarge(each, size) for each in unit_scale(maps)])
+
+
+def _grid(kind: str, maps: np.ndarray) -> str:
+    """How the maps were made, and how fine they are."""
+    return f"{kind} ({maps.shape[2]} × {maps.shape[3]})"

@@ -44,7 +44,7 @@ def write_strip(
     """
     count = min(top, int(np.isfinite(order).any(0).sum()))
     extra = 0.9 if maps is not None else 0.2
-    figure = new_figure(max(1.75 * count + extra, 4.5), 2.05 * len(chosen) + 0.6)
+    figure = new_figure(max(1.75 * count + extra, 4.5), 1.9 * len(chosen) + 0.6)
     panels = figure.subplots(len(chosen), count, squeeze=False)
     for row, k in zip(panels, chosen, strict=True):
         best = top_frames(order[k], count)

@@ -15,6 +15,7 @@ from ultrasound_jax.analysis.files import write_whole
 from ultrasound_jax.explain.attention import AXES, FrameWeights
 from ultrasound_jax.explain.drawing import (
     COLOURS,
+    TRUTH,
     label_words,
     new_figure,
     pixels,
@@ -57,11 +58,13 @@ def attention_pictures(
     chosen: Sequence[int],
     scores: Float[np.ndarray, " k"],
     labels: Float[np.ndarray, " k"],
+    marks: Float[np.ndarray, "k t"] | None,
     first: int,
 ) -> Iterator[UInt8[np.ndarray, "y x 3"]]:
     """Yields each frame beside the curves, a dot walking along each of them.
 
-    The dot's colour is the curve's value on the colour bar, which all share.
+    The dot's colour is the curve's value on the colour bar, which all share. Where
+    annotators marked a pattern the panel is shaded.
     """
     rows = len(chosen)
     figure = new_figure(9.6, max(1.25 * rows + 0.7, 4.4))
@@ -77,6 +80,18 @@ def attention_pictures(
     dots = []
     for panel, k in zip(panels, chosen, strict=True):
         panel.plot(numbers, weights.mean[k], color=COLOURS[0], linewidth=1.3)
+        if marks is not None:
+            panel.fill_between(
+                numbers,
+                0,
+                1,
+                where=marks[k] > 0,
+                step="mid",
+                transform=panel.get_xaxis_transform(),
+                color=TRUTH,
+                alpha=0.2,
+                linewidth=0,
+            )
         panel.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
         panel.tick_params(labelsize=7)
         panel.set_title(
@@ -145,9 +160,8 @@ def map_pictures(
             alpha=OVERLAY * maps[k, 0],
         )
         panel.set(xticks=[], yticks=[])
-        panel.set_title(
-            f"{words(classes[k])}: score {scores[k]:.2f}", fontsize=9, parse_math=False
-        )
+        score = f": score {scores[k]:.2f}" if np.isfinite(scores[k]) else ""
+        panel.set_title(f"{words(classes[k])}{score}", fontsize=9, parse_math=False)
         layers.append((k, image, layer))
     for panel in panels.flat[len(chosen) :]:
         panel.set_axis_off()

@@ -16,16 +16,18 @@ from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate, steps
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.explain import gradcam, rollout
-from ultrasound_jax.explain.attention import FrameWeights, frame_weights
+from ultrasound_jax.explain.attention import ROLLOUT, FrameWeights, frame_weights
 from ultrasound_jax.explain.footage import Clip, Footage, stitch
+
+GRAD_CAM = "Grad-CAM"
 
 
 @dataclass(frozen=True, eq=False)
 class ClipView:
     """One clip, the network's score of each pattern, and where it looked.
 
-    weights: None if the network weighs no frames. maps: not scaled; None if it has no
-    map of the picture.
+    weights: None if the network weighs no frames. maps: not scaled; of one row instead
+    of `k` where patterns share it; None if the network has no map of the picture.
     """
 
     clip: Clip
@@ -110,52 +112,66 @@ def open_trained(
     # One device is enough for one clip, and the padding to all of them is saved.
     state = jax.device_put(jax.device_get(weights), jax.local_devices()[0])
     model = nnx.merge(experiment.network.evaluation, *state, copy=True)
-    frames = experiment.source.clip_shape[0]
-    return experiment, make_look(model, experiment.config.model.name, frames)
+    frames, height, width, _ = experiment.source.clip_shape
+    return experiment, make_look(model, frames, (height, width))
 
 
 def make_look(
-    model: nnx.Module, network: str, frames: int
+    model: nnx.Module, frames: int, size: tuple[int, int]
 ) -> Callable[[Footage, str], VideoView]:
     """Compiles a network's look at a clip.
 
     Args:
         model: in its evaluation view.
-        network: its name in `models.build`.
         frames: what clips are padded to.
+        size: height and width of a frame.
     """
     graphdef, state = nnx.split(model)
-    make_maps, kind = gradcam.method_for(model, network)
+
+    def plain(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:
+        return nnx.merge(graphdef, state, copy=True)(clip, lengths)
+
+    one = jax.ShapeDtypeStruct((1, frames, *size, 1), jnp.float32)
+    lengths = jax.ShapeDtypeStruct((1,), jnp.int32)
+    returned = jax.eval_shape(plain, state, one, lengths)
+    make_maps = gradcam.method_for(model, returned)
 
     @jax.jit
     def apply(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:
         if make_maps is None:
-            return nnx.merge(graphdef, state, copy=True)(clip, lengths), None
+            return plain(state, clip, lengths), None
         return make_maps(graphdef, state, clip, lengths)
 
     def look(footage: Footage, run: str) -> VideoView:
-        views = []
+        views, kind = [], ""
         for clip in footage.clips:
             length = len(clip.frames)
-            padded = np.zeros((1, frames, *clip.frames.shape[1:], 1), np.float32)
+            padded = np.zeros(one.shape, np.float32)
             padded[0, :length, ..., 0] = clip.frames / np.float32(255)
             out = apply(state, padded, jnp.asarray([length], jnp.int32))
             outputs, maps = jax.device_get(out)
-            views.append(_view(clip, outputs, maps, length))
+            view, kind = _view(clip, outputs, maps, length)
+            views.append(view)
         return VideoView(run, footage, tuple(views), kind)
 
     return look
 
 
-def _view(clip: Clip, outputs: dict, maps: np.ndarray | None, length: int) -> ClipView:
+def _view(
+    clip: Clip, outputs: dict[str, Any], maps: np.ndarray | None, length: int
+) -> tuple[ClipView, str]:
+    """One clip's view, and how its maps were made."""
     logits = np.asarray(outputs["logits"][0], np.float64)
     weights = frame_weights(outputs, 0, length, len(logits))
-    if weights is None:
-        weights = rollout.frame_weights(outputs, 0, length, len(logits))
-    if maps is None:
-        maps = rollout.maps(outputs, length, clip.frames.shape[1:])
-    kept = None if maps is None else np.asarray(maps[0], np.float64)[:, :length]
-    return ClipView(clip, 1 / (1 + np.exp(-logits)), weights, kept)
+    kept, kind = None, ""
+    size = (int(clip.frames.shape[1]), int(clip.frames.shape[2]))
+    shares = rollout.patch_shares(outputs, 0, length, size)
+    if maps is not None:
+        kept, kind = np.asarray(maps[0], np.float64)[:, :length], GRAD_CAM
+    elif shares is not None:
+        kept, kind = shares[None], ROLLOUT
+        weights = rollout.frame_weights(shares, len(logits))
+    return ClipView(clip, 1 / (1 + np.exp(-logits)), weights, kept), kind
 
 
 def enlarge(
