@@ -18,6 +18,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ultrasound_jax.models.frames import blank_padding, real_frames
 from ultrasound_jax.models.layers import (
     LayerNorm,
+    Linear,
     call,
     compute_dtype,
     is_count,
@@ -32,7 +33,7 @@ from ultrasound_jax.models.pooling_attention import (
     apart,
     joined,
     pooled_sides,
-    small_normal,
+    small_param,
 )
 from ultrasound_jax.models.stem import max_pool
 
@@ -62,7 +63,7 @@ class Block(nnx.Module):
         *,
         sides: Sides,
         steps: int,
-        table_rows: tuple[int, int, int] | None,
+        table_rows: tuple[int, int] | None,
         drop_path: float,
         dtype: DTypeLike,
         rngs: nnx.Rngs,
@@ -139,7 +140,7 @@ class MViT(nnx.Module):
     of every head. `remat` computes each block again for the gradient.
     """
 
-    blocks_sizes: ClassVar[tuple[BlockSize, ...]]
+    block_sizes: ClassVar[tuple[BlockSize, ...]]
     relative: ClassVar[bool]
 
     def __init__(
@@ -174,46 +175,43 @@ class MViT(nnx.Module):
         )
         frames, height, width_pixels = self.clip_shape
         steps, sides = math.ceil(frames / 2), pooled_sides((height, width_pixels), 4)
-        self.class_token = _position(rngs, width)
+        self.class_token = small_param(rngs, width)
         if not self.relative:
-            self.space_positions = _position(rngs, math.prod(sides), width)
-            self.time_positions = _position(rngs, steps, width)
-            self.class_position = _position(rngs, width)
+            self.space_positions = small_param(rngs, math.prod(sides), width)
+            self.time_positions = small_param(rngs, steps, width)
+            self.class_position = small_param(rngs, width)
         self.blocks = nnx.List(
             self._make_blocks(width, sides, steps, drop_path, options)
         )
-        features = self.blocks_sizes[-1].outputs * width
+        features = self.block_sizes[-1].outputs * width
         self.norm = LayerNorm(features, epsilon=EPSILON, **options)
         self.dropout = nnx.Dropout(dropout)
-        self.classifier = TokenLinear(features, patterns, **options)
+        self.classifier = Linear(features, patterns, **options)
 
     def _make_blocks(
         self, width: int, sides: Sides, steps: int, drop_path: float, options: dict
     ) -> list[Block]:
-        last = max(len(self.blocks_sizes) - 1, 1)
-        # torchvision sizes the tables as if every stride divided every side.
-        frames, *pixels = self.clip_shape
-        whole = [max(frames // 2, 1), *(max(side // 4, 1) for side in pixels)]
+        last = max(len(self.block_sizes) - 1, 1)
+        # As torchvision sizes the tables: for the longer side, both of them, and as if
+        # every stride divided it.
+        longest = max(self.clip_shape[1:]) // 4
         blocks = []
-        for index, size in enumerate(self.blocks_sizes):
-            rows = None
-            if self.relative:
-                strides = (size.query_stride, size.key_stride)
-                longest = [max(s // by for by in strides) for s in whole[1:]]
-                high, wide = (2 * max(side, 1) - 1 for side in longest)
-                rows = (high, wide, 2 * whole[0] - 1)
+        for index, size in enumerate(self.block_sizes):
+            space = longest // min(size.query_stride, size.key_stride)
+            time = self.clip_shape[0] // 2
+            rows = (2 * max(space, 1) - 1, 2 * max(time, 1) - 1)
             block = Block(
                 width,
                 size,
                 sides=sides,
                 steps=steps,
-                table_rows=rows,
+                table_rows=rows if self.relative else None,
                 drop_path=drop_path * index / last,
                 **options,
             )
             blocks.append(block)
             sides = pooled_sides(sides, size.query_stride)
-            whole[1:] = [max(s // size.query_stride, 1) for s in whole[1:]]
+            longest = longest // size.query_stride
         return blocks
 
     def __call__(
@@ -255,7 +253,7 @@ class MViTv1B(MViT):
     """MViT-B: absolute positions, learnt for space and time and summed."""
 
     relative = False
-    blocks_sizes = (
+    block_sizes = (
         BlockSize(1, 1, 8, 1, 2),
         BlockSize(2, 2, 4, 2, 2),
         BlockSize(2, 1, 4, 2, 4),
@@ -271,7 +269,7 @@ class MViTv2S(MViT):
     """MViTv2-S: relative positions, pooled queries in every block and added to it."""
 
     relative = True
-    blocks_sizes = (
+    block_sizes = (
         BlockSize(1, 1, 8, 1, 1),
         BlockSize(2, 2, 4, 1, 2),
         BlockSize(2, 1, 4, 2, 2),
@@ -280,7 +278,3 @@ class MViTv2S(MViT):
         BlockSize(8, 2, 1, 4, 8),
         BlockSize(8, 1, 1, 8, 8),
     )
-
-
-def _position(rngs: nnx.Rngs, *shape: int) -> nnx.Param:
-    return nnx.Param(small_normal(rngs.params(), shape, jnp.float32))

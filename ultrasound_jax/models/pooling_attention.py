@@ -26,6 +26,11 @@ def small_normal(key: Array, shape: Sequence[int], dtype: DTypeLike) -> Array:
     return (0.02 * draw(jax.random.normal, key, shape)).astype(dtype)
 
 
+def small_param(rngs: nnx.Rngs, *shape: int) -> nnx.Param:
+    """A parameter that starts so."""
+    return nnx.Param(small_normal(rngs.params(), shape, jnp.float32))
+
+
 class TokenLinear(nnx.Linear):
     """A linear layer that starts small and normal, its bias at zero."""
 
@@ -86,8 +91,8 @@ class PoolingAttention(nnx.Module):
     learnt for height, width and time, are added to the logits; the pooled queries are
     added to what they gathered. The class token takes no part in the last two.
 
-    The tables are as long as torchvision makes them, and interpolated where sides that
-    their strides do not divide, or an odd number of frames, need other lengths.
+    `table_rows` are the lengths of their tables for either side and for time. They are
+    interpolated where the tokens need other lengths.
     """
 
     def __init__(
@@ -100,7 +105,7 @@ class PoolingAttention(nnx.Module):
         key_stride: int,
         sides: Sides,
         steps: int,
-        table_rows: tuple[int, int, int] | None,
+        table_rows: tuple[int, int] | None,
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
@@ -115,10 +120,10 @@ class PoolingAttention(nnx.Module):
         self.pool_k = TokenPool(depth, key_stride, **options)
         self.pool_v = TokenPool(depth, key_stride, **options)
         if table_rows is not None:
-            self.rows, self.columns, self.times = (
-                nnx.Param(small_normal(rngs.params(), (rows, depth), jnp.float32))
-                for rows in table_rows
-            )
+            space, time = table_rows
+            self.rows = small_param(rngs, space, depth)
+            self.columns = small_param(rngs, space, depth)
+            self.times = small_param(rngs, time, depth)
         self.project = TokenLinear(outputs, outputs, **options)
 
     def __call__(
