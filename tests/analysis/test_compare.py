@@ -277,7 +277,7 @@ def test_files_tell_the_same_numbers(tmp_path, comparison):
 def test_rows_of_the_tables_have_as_many_cells_as_their_heads(tmp_path, comparison):
     text = write_comparison(tmp_path, comparison, facts={})[2].read_text()
     tables = [b.splitlines() for b in text.split("\n\n") if b.startswith("|")]
-    assert len(tables) == 2
+    assert len(tables) == 3
     for lines in tables:
         assert len({line.count("|") for line in lines}) == 1
 
@@ -305,6 +305,19 @@ def test_the_command_writes_all_and_says_what_survives(tmp_path, tables, capsys)
     code = command.main(["compare", *runs, "--out", str(out), "--replicates", "50"])
     assert code == 0 and len(list(out.iterdir())) == 4
     assert "bad - good, macro: -0." in capsys.readouterr().out
+
+
+def test_the_reference_can_be_named_as_it_was_typed(tmp_path, tables):
+    for name in ("good", "bad"):
+        tables[name].write(tmp_path / f"{name}.csv")
+    runs = [str(tmp_path / f"{name}.csv") for name in ("good", "bad")]
+    words = ["compare", *runs, "--out", str(tmp_path / "out"), "--replicates", "20"]
+    for reference in ("bad", runs[1]):
+        assert command.main([*words, "--reference", reference]) == 0
+        found = json.loads((tmp_path / "out/compare.json").read_text())
+        assert found["models"] == ["bad", "good"]
+    assert command.main([*words, "--reference", "ugly"]) == 2
+    assert command.main([*words, "--seed", "-1"]) == 2
 
 
 def test_a_refusal_is_one_line_and_exit_code_2(tmp_path, tables, capsys):

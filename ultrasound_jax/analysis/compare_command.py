@@ -19,7 +19,7 @@ from ultrasound_jax.analysis.runs import add_run_arguments, make_folder, open_ru
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what the verb takes."""
     add_run_arguments(parser)
-    parser.add_argument("--reference", help="name of a run; default: the first")
+    parser.add_argument("--reference", help="a run, by name; default: the first")
     parser.add_argument("--level", choices=LEVELS, default="clip")
     parser.add_argument(
         "--split", help="default: test where all runs have it, else out_of_fold"
@@ -33,9 +33,12 @@ def run(options: argparse.Namespace) -> int:
     runs = open_runs(options.runs)
     if len(runs) < 2:
         raise AnalysisError("a comparison needs at least two runs")
+    if options.seed < 0:
+        raise AnalysisError(f"--seed is {options.seed}; allowed are 0 and above")
+    typed = {path: one.name for path, one in zip(options.runs, runs, strict=True)}
     comparison = compare(
         {one.name: one.predictions for one in runs},
-        options.reference or runs[0].name,
+        typed.get(options.reference, options.reference) or runs[0].name,
         level=options.level,
         split=options.split,
         replicates=options.replicates,

@@ -16,6 +16,11 @@ UNITS = {
     "video_mean": "videos (mean over their clips)",
     "video_max": "videos (maximum over their clips)",
 }
+_INTERVALS = {
+    "ci": "bootstrap over patients",
+    "clustered_ci": "clustered",
+    "delong_ci": "DeLong (ignores patients)",
+}
 COLUMNS = (
     "model",
     "class",
@@ -57,7 +62,8 @@ def write_comparison(
     text.append("Research software: **not for diagnosis**.")
     text += [f"* {name}: {fact}" for name, fact in facts.items()]
     text += ["", compare_table(comparison), f"![Differences]({paths[3].name})"]
-    text += [mcnemar_table(comparison), methods_text(comparison)]
+    text += [auroc_table(comparison), mcnemar_table(comparison)]
+    text.append(methods_text(comparison))
     write_whole(paths[2], ("\n\n".join(t for t in text if t) + "\n").encode())
     return paths
 
@@ -108,6 +114,17 @@ def compare_table(comparison: Mapping[str, Any]) -> str:
         )
     notes = "\n".join(f"* {note}" for note in comparison["notes"])
     return "\n\n".join(t for t in (lead, _table(header, rows), notes) if t)
+
+
+def auroc_table(comparison: Mapping[str, Any]) -> str:
+    """Returns each model's AUROCs with three intervals, as Markdown."""
+    rows = []
+    for model, entries in comparison["aurocs"].items():
+        for name, entry in entries.items():
+            cells = [_interval(entry[kind]) for kind in _INTERVALS]
+            rows.append([model, name, _number(entry["auroc"]), *cells])
+    header = ["model", "pattern", "AUROC", *_INTERVALS.values()]
+    return "## AUROC of each model, with 95 % intervals\n\n" + _table(header, rows)
 
 
 def mcnemar_table(comparison: Mapping[str, Any]) -> str:
@@ -211,6 +228,10 @@ def _difference(row: Mapping[str, Any]) -> str:
     if row["ci"] is None:
         return f"{text} [not defined]"
     return f"{text} [{row['ci'][0]:+.3f}, {row['ci'][1]:+.3f}]"
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return "not defined" if ends is None else f"[{ends[0]:.3f}, {ends[1]:.3f}]"
 
 
 def _number(value: float | None) -> str:
