@@ -4,12 +4,12 @@
     python experiments/luvnet_study.py --dataset pocus --manual_dir DIR
     python experiments/luvnet_study.py --dataset FILE.py[:VARIANT]
 
-The first tries it out in minutes, on the phantom. Run the same command as often and on as many GPUs or hosts as you like: each takes runs
-that nobody works on, an interrupted one continues, and what is finished is skipped.
-All networks get the same patients, folds, augmentation, budget and selection; with
-`--tune N` each first searches its own learning rate on the validation patients of fold
-0. `--estimate` measures and tells the hours, and trains nothing. Ends with
-`OUT/report/report.html` and `OUT/results.json`.
+The first tries it out in minutes, on the phantom. Run the same command as often and on
+as many GPUs or hosts as you like: each takes runs that nobody works on, an interrupted
+one continues, and what is finished is skipped. All networks get the same patients,
+folds, augmentation, budget and selection; with `--tune N` each first searches its own
+learning rate on the validation patients of fold 0. `--estimate` measures and tells the
+hours, and trains nothing. Ends with `OUT/report/report.html` and `OUT/results.json`.
 """
 
 import argparse

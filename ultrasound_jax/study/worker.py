@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jax
 
+from ultrasound_jax import config as settings
 from ultrasound_jax import locks
 from ultrasound_jax.crossval import cross_validate
 from ultrasound_jax.study.plan import Study
@@ -71,9 +72,17 @@ def _fold(study: Study, name: str, fold: int, before: tuple[Piece, ...]) -> Piec
         title=f"{name}, fold {fold}",
         lock=study.folder / "locks" / f"{name}-fold_{fold}",
         done=(folder / "metrics.json").exists,
-        work=lambda: train_and_evaluate(study.of_fold(name, fold), folder),
+        work=lambda: _train_fold(study, name, fold),
         needs=before,
     )
+
+
+def _train_fold(study: Study, name: str, fold: int) -> None:
+    """Trains in a folder of the folder that the pooled predictions go to."""
+    pooled = study.run_folder(name)
+    with locks.wait_for(study.folder / "locks" / f"{name}-begun"):
+        settings.claim_workdir(study.of_fold(name, 0), pooled)
+    train_and_evaluate(study.of_fold(name, fold), pooled / f"fold_{fold}")
 
 
 def _pooling(study: Study, name: str, folds: tuple[Piece, ...]) -> Piece:
