@@ -6,8 +6,9 @@ uncertainty, the within-bin terms counted as resolution. ECE, the expected calib
 error (Naeini et al. 2015), once with bins of equal mass and once of equal width: the
 mean over bins of |observed rate - mean score|, weighted by the bins' examples.
 
-Noise in a bin only ever raises the ECE, in a replicate once more than in the table:
-its interval is the basic bootstrap's (see `resampling.estimate`). Bins are those of the
+Noise in a bin only ever raises the ECE, reliability and resolution, in a replicate once
+more than in the table: their intervals are the basic bootstrap's (see
+`resampling.estimate`). Bins are those of the
 table in every replicate.
 """
 
@@ -148,7 +149,10 @@ def _one_class(
         by_bin[how] = binned_sums(whole, labels, scores, all_rows)[:, :, :last]
     values = brier_terms(by_bin[EQUAL_MASS])
     for term in _TERMS:
-        entry |= estimate(term, values[term], patients=patients)
+        noisy = term in ("reliability", "resolution")
+        entry |= estimate(
+            term, values[term], patients=patients, kind="noise" if noisy else "mean"
+        )
     for how, sums in by_bin.items():
         values[f"ece_{how}"] = calibration_error(sums)
         entry |= estimate(

@@ -65,8 +65,7 @@ def conformal_limit(
     """
     if way not in WAYS:
         raise AnalysisError(f"way '{way}'; allowed are {', '.join(WAYS)}")
-    if not 0 < alpha < 1:
-        raise AnalysisError(f"alpha {alpha}; allowed are 0 < alpha < 1")
+    _check(alpha)
     if way == "whole_patient":
         worst: dict[int, float] = {}
         for who, value in zip(patient.tolist(), values.tolist(), strict=True):
@@ -81,6 +80,11 @@ def conformal_limit(
     order = np.argsort(values, kind="stable")
     reached = np.flatnonzero(np.cumsum(weights[order]) >= needed)
     return float(values[order][reached[0]]) if len(reached) else float("inf")
+
+
+def _check(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise AnalysisError(f"alpha {alpha}; allowed are 0 < alpha < 1")
 
 
 def limits_of(
@@ -135,7 +139,11 @@ def conform(
 
     An infinite limit is null. `useless` says that every set holds both answers. Without
     reference rows, `classes` is empty.
+
+    Raises:
+      AnalysisError: an alpha that is not between 0 and 1.
     """
+    _check(alpha)
     tree: dict[str, Any] = {
         "alpha": alpha,
         "calibrated_on": judged.source or None,

@@ -20,7 +20,12 @@ _DPI = 150
 def write_forest_figure(
     path: str | os.PathLike[str], comparison: Mapping[str, Any]
 ) -> None:
-    """Draws a panel for each class and the macro, a line for each model, into a PNG."""
+    """Writes `forest_figure`, whole or not at all."""
+    write_whole(path, forest_figure(comparison))
+
+
+def forest_figure(comparison: Mapping[str, Any]) -> bytes:
+    """Draws a panel for each class and the macro, a line for each model, as a PNG."""
     rows = comparison["differences"]
     classes = list(dict.fromkeys(row["class"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows))
@@ -61,7 +66,7 @@ def write_forest_figure(
     )
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=_DPI)
-    write_whole(path, image.getvalue())
+    return image.getvalue()
 
 
 def _draw_row(panel: Axes, place: int, row: Mapping[str, Any]) -> None:

@@ -28,7 +28,6 @@ nav { background: #f5f7f9; border-radius: 6px; padding: .6rem 1.4rem;
   margin: 1.5rem 0; }
 nav ul { padding-left: 1.2rem; margin: .3rem 0; columns: 2; }
 nav li { break-inside: avoid; }
-nav .h3 { margin-left: 1.2rem; font-size: .92rem; }
 a { color: #005a8c; }
 .table { overflow-x: auto; margin: 1rem 0 1.6rem; }
 table { border-collapse: collapse; font-size: .86rem;
@@ -39,6 +38,7 @@ th, td { padding: .32rem .7rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid #dde2e6; }
 thead th { border-bottom: 2px solid #8a97a3; background: #f5f7f9; }
 tbody th { font-weight: 500; }
+td.short, tbody th { white-space: nowrap; }
 tbody tr:nth-child(even) { background: #fafbfc; }
 tr.strong > * { font-weight: 700; }
 figure { margin: 1.2rem 0 2rem; }
@@ -55,6 +55,7 @@ figcaption { font-size: .9rem; color: #444; max-width: 52rem; margin-top: .4rem;
   thead { display: table-header-group; }
 }
 """
+_SHORT, _KEPT = 32, ' class="short"'  # cells that stay on one line
 
 
 def write_html(path: str | os.PathLike[str], blocks: Sequence[Block]) -> None:
@@ -90,9 +91,9 @@ def to_html(blocks: Sequence[Block]) -> str:
 
 def _contents(blocks: Sequence[Block], anchors: Sequence[str]) -> str:
     lines = [
-        f'<li class="h{b.level}"><a href="#{a}">{escape(b.text)}</a></li>'
+        f'<li><a href="#{a}">{escape(b.text)}</a></li>'
         for b, a in zip(blocks, anchors, strict=True)
-        if isinstance(b, Heading) and b.level in (2, 3)
+        if isinstance(b, Heading) and b.level == 2
     ]
     if not lines:
         return ""
@@ -118,10 +119,13 @@ def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(str(cell))}</th>' for cell in table.header)
     rows = []
     for place, row in enumerate(table.rows):
-        name, *cells = (escape(str(cell)) for cell in row)
+        name, *cells = map(str, row)
         kind = ' class="strong"' if place in table.strong else ""
-        cells_text = "".join(f"<td>{cell}</td>" for cell in cells)
-        rows.append(f'<tr{kind}><th scope="row">{name}</th>{cells_text}</tr>')
+        cells_text = "".join(
+            f"<td{_KEPT if len(cell) < _SHORT else ''}>{escape(cell)}</td>"
+            for cell in cells
+        )
+        rows.append(f'<tr{kind}><th scope="row">{escape(name)}</th>{cells_text}</tr>')
     return (
         f'<div class="table"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>'
         + "\n".join(rows)

@@ -1,0 +1,314 @@
+"""The report of a study: what is said about all models together, then each model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ultrasound_jax.analysis import plots
+from ultrasound_jax.analysis.compare_sections import compared
+from ultrasound_jax.analysis.document import (
+    Block,
+    Heading,
+    Picture,
+    Table,
+    Text,
+    label,
+    value_text,
+)
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.methods import methods
+from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.runs import Run
+from ultrasound_jax.analysis.sections import (
+    LEVEL_NAMES,
+    assessment,
+    macro_text,
+    n_text,
+    source_text,
+)
+
+Trees = Mapping[str, Mapping[str, Any]]
+ATTENTION = "attention"
+MOST_PICTURES = 6
+
+
+def document(
+    runs: Sequence[Run],
+    trees: Trees,
+    rows: Mapping[str, Predictions],
+    comparison: Mapping[str, Any] | None,
+    not_compared: str,
+    title: str,
+    facts: Mapping[str, str],
+) -> list[Block]:
+    """Returns the whole report.
+
+    Args:
+      runs: in the order of the report.
+      trees: name of a run -> its `assess` tree.
+      rows: name of a run -> the rows that are judged, at the level of the trees.
+      comparison: `compare` tree, None where there is none.
+      not_compared: why there is none.
+      title: of the report.
+      facts: about the study as a whole.
+    """
+    first = next(iter(trees.values()))
+    blocks: list[Block] = [
+        Heading(title, 1),
+        Text("Research software: not for diagnosis."),
+        Text(
+            f"{len(trees)} models; split {label(first['split'])}. Every number is "
+            "followed by its 95 % interval over patients, and each table says of how "
+            "many patients it is."
+        ),
+    ]
+    if facts:
+        blocks.append(Table(["study", ""], [[k, v] for k, v in facts.items()]))
+    blocks += overview(trees) + patterns(trees, rows)
+    if comparison is not None:
+        blocks += compared(comparison)
+    elif not_compared:
+        blocks += [
+            Heading("Differences between models"),
+            Text(f"Models were not compared: {not_compared}."),
+        ]
+    blocks += calibration_overview(trees) + sets_overview(trees) + cost(runs)
+    for place, one in enumerate(runs):
+        blocks += model(one, trees[one.name], place + 1)
+    return [*blocks, *methods(first, compared=comparison is not None)]
+
+
+def overview(trees: Trees) -> list[Block]:
+    """Macro values of every model, with the forest figure."""
+    rows = []
+    for name, tree in trees.items():
+        clip, video = tree["levels"]["clip"], tree["levels"]["video_mean"]
+        rows.append(
+            [
+                name,
+                macro_text(clip, "auroc"),
+                macro_text(video, "auroc"),
+                macro_text(clip, "average_precision"),
+                macro_text(clip, "f1"),
+                f"{clip['n']['examples']} / {clip['n']['videos']}",
+                str(clip["n"]["patients"]),
+            ]
+        )
+    return [
+        Heading("Overview"),
+        Table(
+            [
+                "model",
+                "macro AUROC, clips",
+                "macro AUROC, videos",
+                "macro average precision, clips",
+                "macro F1, clips",
+                "clips / videos",
+                "patients",
+            ],
+            rows,
+            caption="Value [95 % interval]. A video's score is the mean over its "
+            "clips. Intervals that overlap do not tell whether two models differ: see "
+            "the differences below.",
+        ),
+        Picture(
+            "auroc",
+            plots.auroc_by_model(trees, "clip"),
+            alt="AUROC with intervals of every model, macro and by pattern",
+            caption="AUROC of clips with 95 % intervals over patients. Hollow: no "
+            "interval is defined. The line at 0.5 is chance.",
+        ),
+    ]
+
+
+def patterns(trees: Trees, rows: Mapping[str, Predictions]) -> list[Block]:
+    """AUROC and average precision of every pattern and model, and the ROC."""
+    first = next(iter(trees.values()))
+    level = first["level"]
+    names = list(first["levels"][level]["classes"])
+    blocks: list[Block] = [Heading("Every pattern")]
+    for metric, title in (
+        ("auroc", "AUROC"),
+        ("average_precision", "Average precision"),
+    ):
+        body = [
+            [
+                name,
+                *(
+                    value_text(tree["levels"][level]["classes"][p], metric)
+                    for p in names
+                ),
+                str(tree["levels"][level]["n"]["patients"]),
+            ]
+            for name, tree in trees.items()
+        ]
+        shares = ", ".join(
+            f"{label(p)} {e['positives']} of {e['positives'] + e['negatives']}, of "
+            f"{e['positive_patients']} patients"
+            for p, e in first["levels"][level]["classes"].items()
+        )
+        blocks.append(
+            Table(
+                ["model", *map(label, names), "patients"],
+                body,
+                caption=f"{title} by {LEVEL_NAMES[level]}. Positive: {shares}.",
+            )
+        )
+    blocks.append(
+        Picture(
+            "roc",
+            plots.roc_overlay(rows),
+            alt="ROC of every model, one panel a pattern",
+            caption=f"ROC by {LEVEL_NAMES[level]}: {n_text(first['levels'][level])}.",
+        )
+    )
+    return blocks
+
+
+def calibration_overview(trees: Trees) -> list[Block]:
+    """Brier score and calibration errors of every model."""
+    names = ("brier", "ece_equal_mass", "ece_equal_width")
+    rows = []
+    for name, tree in trees.items():
+        found = tree["calibration"]
+        patients = [e["patients"] for e in found["classes"].values()]
+        rows.append(
+            [
+                name,
+                *(value_text(found, f"macro_{m}") for m in names),
+                str(max(patients)),
+            ]
+        )
+    return [
+        Heading("Calibration"),
+        Table(
+            [
+                "model",
+                "macro Brier score",
+                "macro ECE, equal mass",
+                "macro ECE, equal width",
+                "patients",
+            ],
+            rows,
+            caption="Lower is better. Each model's patterns and reliability diagrams "
+            "are in its section.",
+        ),
+    ]
+
+
+def sets_overview(trees: Trees) -> list[Block]:
+    """What answers prediction sets give, where they could be calibrated."""
+    first = next(iter(trees.values()))["conformal"]
+    level = next(iter(trees.values()))["level"]
+    heading = Heading("Prediction sets")
+    if not all(tree["conformal"]["classes"] for tree in trees.values()):
+        text = "There are no validation rows to calibrate prediction sets on."
+        return [heading, Text(text)]
+    useless = sum(
+        kinds["marginal"]["patient"]["useless"]
+        for tree in trees.values()
+        for kinds in tree["conformal"]["classes"].values()
+    )
+    text = (
+        f"Sets that promise to hold the truth for a clip of a new patient with "
+        f"probability {1 - first['alpha']:.2f}. The fewer {{both}}, the more a model "
+        "can tell. Coverage is in each model's section."
+    )
+    if useless:
+        text += (
+            f" {useless} of them are useless: there are fewer than "
+            f"{first['patients_needed']} calibration patients, or the network cannot "
+            "tell at all, so that every set holds both answers."
+        )
+    return [
+        heading,
+        Text(text),
+        Picture(
+            "prediction_sets",
+            plots.set_sizes(trees, "patient", "marginal"),
+            alt="Shares of prediction sets by model and pattern",
+            caption=f"Share of examples with each prediction set: "
+            f"{n_text(next(iter(trees.values()))['levels'][level])}.",
+        ),
+    ]
+
+
+def cost(runs: Sequence[Run]) -> list[Block]:
+    """The rows of every run's `cost.json`, as they are.
+
+    Raises:
+      AnalysisError: such a file that is not a list of rows.
+    """
+    found = []
+    for one in runs:
+        rows = one.read_json("cost.json")
+        if isinstance(rows, dict) and "rows" in rows:
+            rows = rows["rows"]
+        if rows is None:
+            continue
+        if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
+            raise AnalysisError(f"{one.folder}/cost.json: not a list of rows")
+        found += [(one.name, row) for row in rows]
+    if not found:
+        return []
+    columns = list(dict.fromkeys(name for _, row in found for name in row))
+    body = [[run, *(_cell(row.get(name)) for name in columns)] for run, row in found]
+    return [
+        Heading("Cost"),
+        Table(["model", *map(label, columns)], body, caption="As measured."),
+    ]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def model(one: Run, tree: Mapping[str, Any], place: int) -> list[Block]:
+    """Everything about one model, with its run's facts and attention figures."""
+    blocks: list[Block] = [Heading(f"Model: {one.name}")]
+    blocks += assessment(tree)
+    blocks.append(
+        Picture(
+            f"reliability_{place}",
+            plots.reliability(tree),
+            alt=f"Reliability diagram of {one.name}",
+            caption=f"{one.name}: observed rate against score in bins of equal mass, "
+            f"with 95 % intervals over patients. {source_text(tree)}",
+        )
+    )
+    blocks += attention(one, place)
+    metrics = one.read_json("metrics.json")
+    facts = metrics.get("run", {}) if isinstance(metrics, dict) else {}
+    rows = [[k, str(v)] for k, v in facts.items() if isinstance(v, str | int | float)]
+    if rows:
+        blocks.append(Table(["run", ""], rows, caption="How the run was made."))
+    return blocks
+
+
+def attention(one: Run, place: int) -> list[Block]:
+    """The first pictures of the run's folder `attention`."""
+    folder = one.folder / ATTENTION if one.folder else None
+    if folder is None or not folder.is_dir():
+        return []
+    pictures = sorted(folder.rglob("*.png"))
+    if not pictures:
+        return []
+    blocks: list[Block] = [Heading("Where the network looks", 3)]
+    for i, path in enumerate(pictures[:MOST_PICTURES]):
+        try:
+            image = path.read_bytes()
+        except OSError as error:
+            raise AnalysisError(f"{path}: cannot be read: {error}") from error
+        name = f"attention_{place}_{i + 1}"
+        blocks.append(Picture(name, image, alt=path.stem, caption=path.stem))
+    if len(pictures) > MOST_PICTURES:
+        more = len(pictures) - MOST_PICTURES
+        blocks.append(Text(f"{more} more pictures are in the run's folder."))
+    return blocks
