@@ -82,7 +82,7 @@ def compare_table(comparison: Mapping[str, Any]) -> str:
     header = [
         "model",
         "pattern",
-        "patients with/without",
+        "patients with positives/negatives",
         f"AUROC, {comparison['reference']}",
         "AUROC, model",
         "difference",

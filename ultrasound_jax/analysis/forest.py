@@ -92,8 +92,8 @@ def _draw_row(panel: Axes, place: int, row: Mapping[str, Any]) -> None:
 def _title(name: str, row: Mapping[str, Any]) -> str:
     title = name.replace("_", " ")
     if row["positive_patients"] is None:
-        return f"{title}\n"
+        return f"{title}\n\n"
     return (
-        f"{title}\n{row['positive_patients']} patients with, "
-        f"{row['negative_patients']} without"
+        f"{title}\npositive clips of {row['positive_patients']} patients,"
+        f"\nnegative clips of {row['negative_patients']}"
     )
