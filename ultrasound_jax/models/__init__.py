@@ -18,6 +18,7 @@ from ultrasound_jax.models.mvit import MViTv1B, MViTv2S
 from ultrasound_jax.models.r2plus1d import R2Plus1D18, R2Plus1D34
 from ultrasound_jax.models.usvn import Usvn
 from ultrasound_jax.models.vivit import ViViT
+from ultrasound_jax.models.x3d import X3DS
 
 MODELS: dict[str, type[Any]] = {
     "luvnet": LuvNet,
@@ -28,6 +29,7 @@ MODELS: dict[str, type[Any]] = {
     "c3d": C3D,
     "r2plus1d_18": R2Plus1D18,
     "r2plus1d_34": R2Plus1D34,
+    "x3d_s": X3DS,
     "vivit": ViViT,
     "mvit_v1_b": MViTv1B,
     "mvit_v2_s": MViTv2S,

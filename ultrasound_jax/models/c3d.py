@@ -16,12 +16,12 @@ from ultrasound_jax.models.clip_conv import (
 from ultrasound_jax.models.frames import blank_padding, real_frames
 from ultrasound_jax.models.layers import (
     Linear,
-    ModelError,
     call,
     compute_dtype,
     is_count,
     require,
 )
+from ultrasound_jax.models.patches import check_fits, checked_clip_shape
 from ultrasound_jax.models.stem import StemConv
 
 HIDDEN = 64  # times the width: the 4096 of both hidden layers
@@ -61,17 +61,17 @@ class C3D(nnx.Module):
     shorter than 16 frames (the original's fail).
 
     Returns `logits` `b p`; `features` `b d`, what the last layer sees; `feature_map`
-    `b s i j c`, the last convolution's. Padding frames are zeros in every layer: their
-    content changes nothing. A step of two frames of which one is real counts as real,
-    and as the network is made for one number of frames, no other is taken. `width` is
-    of the first convolution; all others follow. Raises `ModelError` for a clip of
-    another shape.
+    `b s i j c`, the last convolution's. Frames beyond `lengths`, and those that a clip
+    lacks, are zeros in every layer: neither their content nor their number changes
+    anything. A step of two frames of which one is real counts as real. `width` is of
+    the first convolution; all others follow. Raises `ModelError` for a clip that is
+    longer or of another size than `clip_shape`.
     """
 
     def __init__(
         self,
         *,
-        clip_shape: Sequence[int],
+        clip_shape: Sequence[int] = (30, 256, 256),
         patterns: int = 4,
         dropout: float = 0.5,
         width: int = 64,
@@ -82,13 +82,11 @@ class C3D(nnx.Module):
         remat: bool = False,
         rngs: nnx.Rngs,
     ):
-        fits = len(clip_shape) == 3 and all(is_count(size) for size in clip_shape)
-        require(fits, "clip_shape", clip_shape, "frames, height and width")
         fits = isinstance(dropout, int | float) and 0 <= dropout < 1
         require(fits, "dropout", dropout, "0 or more and below 1")
         require(is_count(patterns), "patterns", patterns, "1 or more")
         require(is_count(width), "width", width, "1 or more")
-        self.clip_shape, self.remat = tuple(clip_shape), remat
+        self.clip_shape, self.remat = checked_clip_shape(clip_shape), remat
         options = {"dtype": compute_dtype(dtype), "rngs": rngs}
         stem = StemConv(
             channels,
@@ -124,10 +122,12 @@ class C3D(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> dict[str, Array]:
         """Classify; the training view needs `rngs` for its dropout."""
-        if clip.shape[1:4] != self.clip_shape:
-            raise ModelError(
-                f"a clip of {clip.shape[1:4]}: allowed is clip_shape={self.clip_shape}"
-            )
+        check_fits(clip, self.clip_shape)
+        missing = self.clip_shape[0] - clip.shape[1]
+        if missing:
+            if lengths is None:
+                lengths = jnp.full(len(clip), clip.shape[1])
+            clip = jnp.pad(clip, ((0, 0), (0, missing), (0, 0), (0, 0), (0, 0)))
         x = blank_padding(clip, real_frames(lengths, clip.shape[1]))
         for i, (group, (_, window)) in enumerate(
             zip(self.groups, GROUPS, strict=True), start=1

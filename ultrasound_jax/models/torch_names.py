@@ -28,6 +28,7 @@ from ultrasound_jax.models.r2plus1d import (
 from ultrasound_jax.models.resnet import ResNet
 from ultrasound_jax.models.usvn import Usvn
 from ultrasound_jax.models.vivit import Transformer, ViViT
+from ultrasound_jax.models.x3d import X3DS, MobileBlock, X3DStem
 
 Names = Sequence[tuple[str, str]]
 
@@ -139,6 +140,27 @@ NAMES: Mapping[type[nnx.Module], Names] = {
         (r"^norm(\d)\b", r"bn\1"),
         (r"^shortcut\.(conv|norm)\b", r"downsample\1"),
         (r"^downsamplenorm\b", "downsamplebn"),
+    ),
+    # PyTorchVideo's; it calls the stem's factors by each other's names.
+    X3DStem: (
+        (r"^spatial\b", "conv.conv_t"),
+        (r"^temporal\b", "conv.conv_xy"),
+    ),
+    MobileBlock: (
+        (r"^(conv|norm)1\b", r"branch2.\1_a"),
+        (r"^conv2\b", "branch2.conv_b"),
+        (r"^norm2\b", "branch2.norm_b.0"),
+        (r"^excite\.squeeze\b", "branch2.norm_b.1.block.0"),
+        (r"^excite\.excite\b", "branch2.norm_b.1.block.2"),
+        (r"^(conv|norm)3\b", r"branch2.\1_c"),
+        (r"^shortcut\.(conv|norm)\b", r"branch1_\1"),
+    ),
+    X3DS: (
+        (r"^stem\b", "blocks.0"),
+        (r"^stages\.(\d)\.(\d+)\b", r"blocks.<0>.res_blocks.\2"),
+        (r"^(conv|norm)\b", r"blocks.5.pool.pre_\1"),
+        (r"^head\b", "blocks.5.pool.post_conv"),
+        (r"^classifier\b", "blocks.5.proj"),
     ),
     R2Plus1D18: R2PLUS1D,
     R2Plus1D34: R2PLUS1D,
