@@ -211,5 +211,5 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _giga(value: float | None) -> str:
+def _giga(value: int | float | None) -> str:
     return "unknown" if value is None else f"{value / 1e9:.3f}"

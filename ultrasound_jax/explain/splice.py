@@ -45,7 +45,9 @@ def _follow(
 
     for equation in jaxpr.eqns:
         primitive = equation.primitive
-        functions, params = primitive.get_bind_params(equation.params)
+        bound = primitive.get_bind_params(equation.params)
+        # JAX before 0.10 gives the functions that a call takes apart from the rest.
+        functions, params = bound if isinstance(bound, tuple) else ((), bound)
         out = primitive.bind(*functions, *map(read, equation.invars), **params)
         outs = out if primitive.multiple_results else [out]
         values |= dict(zip(equation.outvars, outs, strict=True))

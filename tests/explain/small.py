@@ -1,0 +1,53 @@
+"""A made video and tiny networks to look at it with."""
+
+import numpy as np
+from flax import nnx
+
+from tests.models.tiny_networks import build_tiny
+from ultrasound_jax import models, steps
+from ultrasound_jax.explain.footage import Clip, Footage
+
+CLASSES = ("a_line", "b_line", "consolidation", "pleural_effusion")
+FRAMES, SIZE = 4, 32
+
+
+def footage(lengths=(4, 4, 3), step=3, marks=True):
+    """Clips that overlap by a frame, the last one shorter; bright where marked."""
+    rng = np.random.default_rng(0)
+    total = step * (len(lengths) - 1) + lengths[-1]
+    film = rng.integers(0, 255, (total, SIZE, SIZE), np.uint8)
+    shown = rng.integers(0, 2, (total, 4)).astype(np.int8)
+    clips = []
+    for number, length in enumerate(lengths):
+        start = number * step
+        part = slice(start, start + length)
+        found = shown[part]
+        clips.append(
+            Clip(
+                f"V0_{start:04d}",
+                start,
+                film[part],
+                found.max(0),
+                found if marks else None,
+            )
+        )
+    return Footage("V0", "test", CLASSES, 10.0, tuple(clips))
+
+
+def evaluated(model):
+    """The network as evaluation sees it."""
+    network, params, stats = steps.split(model)
+    return nnx.merge(network.evaluation, params, stats, copy=True)
+
+
+def framewise(name="luvnet", encoder="tiny_basic", **options):
+    return evaluated(build_tiny(name, encoder, **options))
+
+
+def vivit(**options):
+    small = {"dim": 8, "depth": 2, "heads": 2, "dim_head": 4, "patch": 8}
+    shape = (FRAMES, SIZE, SIZE)
+    model = models.build(
+        "vivit", clip_shape=shape, rngs=nnx.Rngs(0), **(small | options)
+    )
+    return evaluated(model)

@@ -1,0 +1,96 @@
+from functools import partial
+
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from tests.models.tiny_networks import build_tiny
+from ultrasound_jax import models
+from ultrasound_jax.explain import cost
+from ultrasound_jax.explain.errors import ExplainError
+
+# GMACs of one 30x256x256 clip in three channels, as counted on the originals.
+PUBLISHED = [
+    ("luvnet", "resnet50", 161.83, 121_046_596),
+    ("usvn", "resnet50", 160.15, 23_518_276),
+    ("cnn_lstm", "resnet50", 160.22, 25_747_824),
+    ("vivit", None, 17.87, 5_184_580),
+]
+DENSE = [
+    ("luvnet", "densenet161", 304.67, 136_222_884),
+    ("luvnet_no_temporal", "densenet161", 302.76, 62_677_188),
+    ("usvn", "densenet161", 302.72, 26_483_044),
+    ("cnn_lstm", "densenet161", 302.79, 28_759_792),
+]
+
+
+def published(name, encoder):
+    options = {"clip_shape": (30, 256, 256)} if encoder is None else {}
+    if encoder:
+        options["encoder"] = encoder
+
+    def make():
+        return models.build(name, rngs=nnx.Rngs(0), **options)
+
+    return cost.subject_of(name, make, (30, 256, 256, 3), "float32")
+
+
+@pytest.mark.parametrize(
+    ("name", "encoder", "gmacs", "parameters"),
+    [*PUBLISHED, *(pytest.param(*case, marks=pytest.mark.slow) for case in DENSE)],
+)
+def test_published_networks_cost_what_was_counted_on_the_originals(
+    name, encoder, gmacs, parameters
+):
+    subject = published(name, encoder)
+    counted = cost.count(subject)
+    # The table has two decimals.
+    assert counted.macs / 1e9 == pytest.approx(gmacs, abs=0.0051)
+    assert cost.parameters(subject) == parameters
+    assert 2 * counted.inside == pytest.approx(cost.xla_flops(counted), rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def row():
+    make = partial(build_tiny, "luvnet", "tiny_basic", heads=4)
+    subject = cost.subject_of("tiny", make, (4, 20, 20, 1), "float32")
+    return cost.measure(subject, batch=2, repeats=3, warm_up=1)
+
+
+def test_a_row_has_work_memory_and_time(row):
+    assert row["flops"] == 2 * row["macs"] > row["flops_without_padding"] > 0
+    assert row["ratio_to_xla"] == pytest.approx(1, abs=cost.TOLERANCE)
+    assert row["flops_xla_program"] > row["flops_xla_products"]
+    assert row["memory_bytes"]["total"] > 4 * row["parameters"]
+    assert 0 < row["latency_p50_ms"] <= row["latency_p95_ms"]
+    assert row["clips_per_second"] > 0
+
+
+def test_parameters_are_those_of_the_network(row):
+    model = build_tiny("luvnet", "tiny_basic", heads=4)
+    params = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    assert row["parameters"] == sum(value.size for _, value in params)
+
+
+def test_the_table_has_a_line_a_row_with_the_units_in_its_head(row):
+    head, rule, *lines = cost.table([row, row | {"batch": 4}]).splitlines()
+    assert "GMACs" in head and "p95 ms" in head
+    assert head.count("|") == rule.count("|") == lines[0].count("|")
+    assert len(lines) == 2
+
+
+def test_counts_that_do_not_agree_with_xlas_are_refused(monkeypatch):
+    make = partial(build_tiny, "frame_vote", "tiny_basic")
+    subject = cost.subject_of("tiny", make, (4, 20, 20, 1), "float32")
+    counted = cost.count(subject)
+    monkeypatch.setattr(cost, "xla_flops", lambda counted: 2.2 * counted.inside)
+    with pytest.raises(ExplainError, match="tiny: we count .* XLA"):
+        cost.work(subject, counted, 1)
+
+
+def test_the_batch_multiplies_the_work():
+    make = partial(build_tiny, "frame_vote", "tiny_basic")
+    subject = cost.subject_of("tiny", make, (4, 20, 20, 1), "float32")
+    one, three = cost.count(subject, 1), cost.count(subject, 3)
+    assert three.macs == 3 * one.macs
+    assert subject.clips(3).dtype == jnp.float32

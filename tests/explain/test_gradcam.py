@@ -1,0 +1,122 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from tests.explain import small
+from ultrasound_jax.explain import gradcam
+from ultrasound_jax.explain.splice import pushed
+from ultrasound_jax.models.encoders import encode_frames
+from ultrasound_jax.models.frames import real_frames
+
+
+def clip_of(frames=small.FRAMES, rows=2, seed=0):
+    shape = (rows, frames, small.SIZE, small.SIZE, 1)
+    return jnp.asarray(np.random.default_rng(seed).random(shape), "float32")
+
+
+@pytest.mark.parametrize("encoder", ["tiny_basic", "tiny_dense"])
+def test_maps_are_the_channels_weighted_by_the_gradient_of_the_pooled_features(encoder):
+    # With a mean over the picture behind the map, the gradient with respect to each of
+    # its pixels is that of the pooled feature over their number.
+    model = small.framewise("luvnet_no_temporal", encoder, heads=4)
+    clip, lengths = clip_of(), jnp.asarray([4, 3])
+    outputs, maps = gradcam.grad_cam(*nnx.split(model), clip, lengths)
+
+    mask = real_frames(lengths, clip.shape[1])
+    features = encode_frames(model.encoder, clip, mask)
+
+    def logits_of(features):
+        views, _ = model.attention(features, mask)
+        hidden = nnx.relu(model.attention_hidden(views.reshape(2, -1)))
+        return model.attention_out(hidden)
+
+    slopes = jax.jacrev(logits_of)(features)  # b p b t d
+    flat = clip.reshape(-1, *clip.shape[2:])
+    seen = model.encoder.feature_map(flat).reshape(2, 4, *maps.shape[3:], -1)
+    pixels = maps.shape[3] * maps.shape[4]
+    for row in range(2):
+        weights = np.asarray(slopes[row, :, row]) / pixels
+        wanted = np.einsum("ptd,tijd->ptij", weights, np.asarray(seen[row]))
+        np.testing.assert_allclose(
+            maps[row], np.maximum(wanted, 0), atol=1e-5 * np.abs(wanted).max()
+        )
+    np.testing.assert_allclose(outputs["logits"], logits_of(features), rtol=1e-4)
+    assert float(np.max(maps)) > 0
+
+
+def test_padding_frames_have_no_map_and_change_no_other():
+    model = small.framewise("frame_vote")
+    split = nnx.split(model)
+    clip, lengths = clip_of(), jnp.asarray([4, 2])
+    _, maps = gradcam.grad_cam(*split, clip, lengths)
+    _, others = gradcam.grad_cam(*split, clip.at[1, 2:].set(7.0), lengths)
+    assert np.all(np.asarray(maps)[1, :, 2:] == 0)
+    np.testing.assert_array_equal(maps, others)
+
+
+class Volume(nnx.Module):
+    """A network over whole clips whose logits are linear in its feature map."""
+
+    def __init__(self):
+        rng = np.random.default_rng(3)
+        self.mix = nnx.Param(jnp.asarray(rng.standard_normal((1, 5)), "float32"))
+        self.out = nnx.Param(jnp.asarray(rng.standard_normal((5, 3)), "float32"))
+
+    def __call__(self, clip, lengths=None):
+        pooled = clip.reshape(*clip.shape[:1], 2, -1, *clip.shape[2:]).mean(2)
+        feature_map = nnx.relu(pooled @ self.mix[...])
+        features = feature_map.mean((1, 2, 3))
+        return {"logits": features @ self.out[...], "feature_map": feature_map}
+
+
+def test_a_clip_networks_maps_are_its_volume_weighted_by_its_last_layer():
+    model, clip = Volume(), clip_of(rows=1)
+    outputs, maps = jax.jit(gradcam.volume_cam)(
+        *nnx.split(model), clip, jnp.asarray([4])
+    )
+    volume = np.asarray(outputs["feature_map"][0])
+    wanted = volume @ np.asarray(model.out[...]) / volume[..., 0].size
+    wanted = np.maximum(np.moveaxis(wanted, -1, 0), 0)
+    # Two steps stand for two frames each: at a quarter and three quarters between.
+    between = 0.75 * wanted[:, 0] + 0.25 * wanted[:, 1]
+    assert maps.shape == (1, 3, 4, small.SIZE, small.SIZE)
+    np.testing.assert_allclose(maps[0, :, 0], wanted[:, 0], atol=1e-7)
+    np.testing.assert_allclose(maps[0, :, 1], between, atol=1e-7)
+    np.testing.assert_allclose(outputs["logits"], model(clip)["logits"], rtol=1e-6)
+
+
+def test_a_push_moves_the_value_and_what_is_computed_from_it():
+    def doubled(x):
+        middle = jnp.sin(x)
+        return {"middle": middle, "end": jax.jit(jax.nn.relu)(middle) * 2}
+
+    follow = pushed(doubled, "middle", jnp.float32(0.3))
+    moved = follow(jnp.float32(1.0))
+    assert float(moved["middle"]) == pytest.approx(np.sin(0.3) + 1, rel=1e-6)
+    assert float(moved["end"]) == pytest.approx(2 * (np.sin(0.3) + 1), rel=1e-6)
+
+
+class Bright(nnx.Module):
+    """An encoder whose map is the picture itself, four pixels a side to one."""
+
+    features = 1
+
+    def feature_map(self, image, mask=None):
+        return nnx.avg_pool(image[..., :1], (4, 4), strides=(4, 4))
+
+    def __call__(self, image, mask=None):
+        return self.feature_map(image, mask).mean((1, 2))
+
+
+def test_the_map_points_to_what_the_network_looks_for():
+    model = small.framewise("frame_vote")
+    model.encoder = Bright()
+    model.classifier = lambda x: jnp.concatenate([x, -x], -1)
+    clip = jnp.zeros((1, 2, 16, 16, 1)).at[0, 1, 8:12, 4:8].set(1.0)
+    _, maps = gradcam.grad_cam(*nnx.split(model), clip, jnp.asarray([2]))
+    for_it, against_it = np.asarray(maps[0])
+    assert np.unravel_index(for_it.argmax(), for_it.shape) == (1, 2, 1)
+    assert (for_it > 0).sum() == 1
+    assert not against_it.any()

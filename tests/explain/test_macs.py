@@ -1,0 +1,112 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ultrasound_jax.explain.errors import ExplainError
+from ultrasound_jax.explain.macs import count_macs
+
+
+def shape(*sizes):
+    return jax.ShapeDtypeStruct(sizes, jnp.float32)
+
+
+def conv(image, kernel, **options):
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(
+        image, kernel, dimension_numbers=numbers, **options
+    )
+
+
+def test_a_matrix_product_is_the_product_of_its_three_sides():
+    counted = count_macs(jnp.dot, shape(3, 5), shape(5, 7))
+    assert (counted.macs, counted.inside, counted.convolutions) == (105, 105, 0)
+
+
+def test_a_batched_product_counts_its_batch_once():
+    product = partial(jnp.einsum, "bij,bjk->bik")
+    assert count_macs(product, shape(4, 3, 5), shape(4, 5, 7)).macs == 4 * 105
+
+
+@pytest.mark.parametrize(
+    ("options", "kernel", "wanted"),
+    [
+        ({"window_strides": (1, 1), "padding": "VALID"}, (3, 3, 4, 6), 6 * 7),
+        ({"window_strides": (2, 2), "padding": ((1, 1), (1, 1))}, (3, 3, 4, 6), 4 * 5),
+        (
+            {
+                "window_strides": (1, 1),
+                "padding": "VALID",
+                "feature_group_count": 2,
+            },
+            (3, 3, 2, 6),
+            6 * 7,
+        ),
+        (
+            {"window_strides": (1, 1), "padding": "VALID", "rhs_dilation": (2, 1)},
+            (3, 3, 4, 6),
+            4 * 7,
+        ),
+    ],
+)
+def test_a_convolution_is_its_kernel_at_every_output(options, kernel, wanted):
+    counted = count_macs(partial(conv, **options), shape(2, 8, 9, 4), shape(*kernel))
+    assert counted.macs == counted.convolutions == 2 * wanted * np.prod(kernel)
+
+
+def test_taps_on_padding_are_told_apart():
+    # A row of ones convolved with ones counts at each place the taps that meet it.
+    options = {"window_strides": (2, 1), "padding": ((2, 1), (0, 0))}
+    ones = conv(np.ones((1, 9, 1, 1)), np.ones((4, 1, 1, 1)), **options)
+    counted = count_macs(partial(conv, **options), shape(1, 9, 1, 1), shape(4, 1, 1, 1))
+    assert counted.inside == ones.sum()
+    assert counted.macs == 4 * ones.size > counted.inside
+
+
+def test_a_loop_counts_as_often_as_it_runs_and_a_branch_by_the_costliest():
+    def loop(x, w):
+        return jax.lax.scan(lambda c, _: (c @ w, None), x, None, length=6)[0]
+
+    assert count_macs(loop, shape(2, 5), shape(5, 5)).macs == 6 * 50
+
+    def branch(x, w):
+        return jax.lax.cond(x[0, 0] > 0, lambda: x @ w @ w, lambda: x)
+
+    assert count_macs(branch, shape(2, 5), shape(5, 5)).macs == 100
+
+
+def test_what_is_inside_jit_and_rematerialisation_counts_once():
+    def inner(x, w):
+        return jax.nn.relu(jax.checkpoint(lambda y: y @ w)(x))
+
+    assert count_macs(jax.jit(inner), shape(2, 5), shape(5, 5)).macs == 50
+
+
+def test_what_nobody_reads_does_not_count():
+    def wasteful(x, w):
+        unread = x @ w @ w
+        del unread
+        return x @ w
+
+    assert count_macs(wasteful, shape(2, 5), shape(5, 5)).macs == 50
+
+
+def test_a_loop_of_unknown_length_is_refused():
+    def loop(x, w):
+        return jax.lax.while_loop(lambda c: c[0, 0] < 9, lambda c: c @ w, x)
+
+    with pytest.raises(ExplainError, match="while loop"):
+        count_macs(loop, shape(2, 5), shape(5, 5))
+
+
+def test_gradients_of_a_convolution_cost_twice_what_it_does():
+    def loss(image, kernel):
+        return conv(image, kernel, window_strides=(1, 1), padding="VALID").sum()
+
+    image, kernel = shape(2, 8, 9, 4), shape(3, 3, 4, 6)
+    forward = count_macs(loss, image, kernel)
+    back = count_macs(jax.grad(loss, (0, 1)), image, kernel)
+    # Of the picture's gradient the taps on padding do not count.
+    assert back.inside == 2 * forward.inside
