@@ -1,4 +1,4 @@
-"""Every shipped configuration trains for two steps, so that none can rot."""
+"""Every shipped configuration trains for two steps, or is built, so none can rot."""
 
 import importlib
 import json
@@ -7,12 +7,30 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, shrink
+from tests.conftest import ROOT, TINY, shrink
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax import optim, sharding
+from ultrasound_jax import models, optim, sharding
+from ultrasound_jax.study import plan as studies
 
 VARIANTS = importlib.import_module("configs.luvnet").VARIANTS
+BASELINES = importlib.import_module("configs.video_baselines")
+PATTERNS = ("a_line", "b_line", "consolidation", "pleural_effusion")
+SHAPES = {"_tiny": (16, 32, 32), "": (16, 64, 64), "_pocus": (16, 112, 112)}
+PUBLISHED = {
+    "luvnet": 136_222_884,
+    "luvnet_no_temporal": 62_677_188,
+    "usvn": 26_483_044,
+    "cnn_lstm": 28_759_792,
+    "frame_vote": 26_480_836,
+    "c3d": 214_327_044,
+    "r2plus1d_18": 33_176_989,
+    "r2plus1d_34": 63_510_749,
+    "vivit": 5_184_580,
+    "mvit_v1_b": 36_398_980,
+    "mvit_v2_s": 34_270_468,
+    "x3d_s": 2_982_870,
+}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -24,6 +42,10 @@ def test_a_shipped_config_is_valid_and_trains_two_steps(variant, data_dir, one_d
     config.model.remat, config.dtype = remat, dtype
     if "densenet" in encoder:
         config.model.encoder = "densenet121"
+    assert_trains_two_steps(config)
+
+
+def assert_trains_two_steps(config):
     opened = experiments.open_experiment(config, lambda line: None)
     plan = optim.make_plan(config, len(opened.indices["train"]))
     state = opened.initial_state(plan.optimizer)
@@ -49,7 +71,82 @@ def test_the_paper_config_is_the_papers_recipe():
 
 def test_no_setting_has_two_types():
     """JSON gives back what a config holds, so that a run can be continued."""
-    for variant in VARIANTS:
-        config = settings.load(f"{ROOT}/configs/luvnet.py:{variant}")
+    files = [f"luvnet.py:{variant}" for variant in VARIANTS]
+    files += [f"video_baselines.py:{variant}" for variant in BASELINES.VARIANTS]
+    for file in files:
+        config = settings.load(f"{ROOT}/configs/{file}")
         tree = config.to_dict()
         assert json.loads(json.dumps(tree)) == tree
+
+
+def baseline(variant):
+    return settings.load(f"{ROOT}/configs/video_baselines.py:{variant}")
+
+
+@pytest.mark.parametrize("name", ["c3d", "vivit"])
+def test_a_baseline_of_each_kind_trains_two_steps(name, data_dir, one_device):
+    """One that convolves clips, one of tokens; luvnet.py has those that read frames."""
+    config = baseline(f"{name}_tiny")
+    config.data.data_dir = str(data_dir)
+    with config.data.unlocked():
+        config.data.options = TINY | {"frame_rate": 16.0}
+    assert_trains_two_steps(config)
+
+
+def test_every_baseline_is_there_in_every_size_and_valid():
+    assert set(BASELINES.NETWORKS) == set(models.MODELS) == set(PUBLISHED)
+    assert set(experiments.NETWORK_OPTIONS) == set(models.MODELS)
+    for variant in BASELINES.VARIANTS:
+        settings.check(baseline(variant))
+
+
+@pytest.mark.parametrize("name", BASELINES.NETWORKS)
+def test_a_small_baseline_can_be_built_for_its_clips(name):
+    """The small one of POCUS is the phantom's, if its size does not depend on clips."""
+    sizes = ["_tiny", ""]
+    if "clip_shape" in experiments.NETWORK_OPTIONS[name] and "mvit" not in name:
+        sizes.append("_pocus")
+    for size in sizes:
+        config = baseline(name + size)
+        assert studies.count_parameters(config, SHAPES[size], PATTERNS) > 1000
+    small, pocus = baseline(name).model, baseline(f"{name}_pocus").model
+    if name != "vivit":
+        assert small == pocus
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BASELINES.NETWORKS)
+def test_the_full_and_paper_networks_have_the_published_parameters(name):
+    for size in ("_full", "_paper"):
+        count = studies.count_parameters(
+            baseline(name + size), (30, 256, 256), PATTERNS
+        )
+        assert count == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("size", ["", "_tiny", "_pocus", "_full"])
+def test_one_protocol_differs_in_the_network_and_its_rate_alone(size):
+    configs = {name: baseline(name + size) for name in BASELINES.NETWORKS}
+    assert studies.differences(configs) == {}
+
+
+def test_the_papers_recipes_differ_as_the_original_does():
+    configs = {name: baseline(f"{name}_paper") for name in BASELINES.NETWORKS}
+    apart = studies.differences(configs)
+    assert set(apart) == {"optim.schedule", "train.epochs", "train.patience"}
+    for name, config in configs.items():
+        ours = name.startswith("luvnet")
+        assert apart["optim.schedule"][name] == ("constant" if ours else "plateau")
+        assert (config.train.epochs, config.train.patience) == (
+            (150, 20) if ours else (100, 30)
+        )
+        assert (config.optim.name, config.optim.lr) == ("adam", 1e-6)
+        assert (config.optim.plateau_factor, config.optim.plateau_patience) == (0.1, 3)
+        assert (config.data.batch_size, config.train.select) == (4, "loss")
+        assert config.data.options.size == 256
+    assert configs["usvn"].model.heads == 32
+
+
+def test_a_variant_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(settings.ConfigError, match="NAME_paper.*luvnet.*x3d_s"):
+        baseline("swin")

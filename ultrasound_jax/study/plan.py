@@ -29,7 +29,7 @@ SHARED = (
     "evaluation",
 )
 # What is a network's own, or says where things lie.
-OWN = ("model", "optim.lr", "tune", "data.manifest", *settings.FREE)
+OWN = ("model", "optim.lr", "tune", "data.fold", *settings.FREE)
 
 
 class StudyError(UltrasoundError):
