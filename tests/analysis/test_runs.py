@@ -1,5 +1,6 @@
 """Runs as the command line names them, and its verbs."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -75,6 +76,8 @@ def test_what_is_not_there_or_broken_is_named(folder):
 
 def test_every_verb_says_what_it_does():
     assert command.VERBS.keys() == command.HELP.keys()
+    for module in command.VERBS.values():
+        assert importlib.util.find_spec(module), module
 
 
 def test_an_unknown_verb_is_refused_in_one_line(capsys):
