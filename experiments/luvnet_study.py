@@ -14,6 +14,7 @@ hours, and trains nothing. Ends with `OUT/report/report.html` and `OUT/results.j
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -148,9 +149,9 @@ def run(given: argparse.Namespace, say: Any = print) -> dict[str, Any]:
     return tree
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Runs the command line; an error of ours is one line and exit code 2."""
-    given = parser().parse_args()
+    given = parser().parse_args(words)
     logging.set_verbosity(logging.ERROR)
     try:
         run(given)

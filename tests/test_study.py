@@ -1,0 +1,301 @@
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+from tests.conftest import ROOT, TINY
+from ultrasound_jax import config as settings
+from ultrasound_jax import locks
+from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.models import ModelError
+from ultrasound_jax.study import estimate, plan, results, worker
+from ultrasound_jax.types import UltrasoundError
+
+NAMES = ("frame_vote", "luvnet")
+
+
+@pytest.fixture
+def configs(data_dir):
+    found = {}
+    for name in NAMES:
+        config = settings.load(f"{ROOT}/configs/video_baselines.py:{name}_tiny")
+        config.data.data_dir = str(data_dir)
+        with config.data.unlocked():
+            config.data.options = TINY
+        found[name] = config
+    return found
+
+
+@pytest.fixture
+def study(configs, tmp_path):
+    return plan.make_study(configs, tmp_path / "study")
+
+
+@pytest.fixture
+def faked(monkeypatch):
+    """Runs that end at once, and the order in which they were made."""
+    made = []
+
+    def train(config, folder):
+        made.append((config.model.name, config.data.fold, config.optim.lr))
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text("{}")
+
+    def pool(config, folder):
+        made.append((config.model.name, "all", config.optim.lr))
+        (folder / "metrics.json").write_text("{}")
+
+    def search(config, folder):
+        made.append((config.model.name, "lr", config.optim.lr))
+        folder.mkdir(parents=True)
+        trials = [{"state": "complete"}] * config.tune.trials
+        best = {"settings": {"optim.lr": 0.004}}
+        tree = {"trials": trials, "running": 0, "best": best}
+        (folder / "tune.json").write_text(json.dumps(tree))
+
+    monkeypatch.setattr(worker, "train_and_evaluate", train)
+    monkeypatch.setattr(worker, "cross_validate", pool)
+    monkeypatch.setattr(worker, "tune", search)
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.01)
+    return made
+
+
+def quiet(line):
+    pass
+
+
+def test_every_network_runs_every_fold_once_and_is_then_pooled(study, faked):
+    outcome = worker.work(worker.pieces_of(study), quiet)
+    folds = [0, 1, 2, "all"]
+    assert [(n, f) for n, f, _ in faked] == [(n, f) for n in NAMES for f in folds]
+    assert len(outcome.done) == 8
+    assert not outcome.failed and not outcome.elsewhere and not outcome.blocked
+    faked.clear()
+    assert worker.work(worker.pieces_of(study), quiet).done == outcome.done
+    assert faked == []
+
+
+def test_the_folds_train_at_the_rate_that_the_search_found(configs, tmp_path, faked):
+    study = plan.make_study(configs, tmp_path / "study", trials=2)
+    worker.work(worker.pieces_of(study), quiet)
+    own = configs["luvnet"].optim.lr
+    for name in NAMES:
+        rates = {fold: rate for n, fold, rate in faked if n == name}
+        assert rates == {"lr": own, 0: 0.004, 1: 0.004, 2: 0.004, "all": 0.004}
+
+
+def test_several_workers_share_the_runs_and_none_is_made_twice(
+    study, faked, monkeypatch
+):
+    fake = worker.train_and_evaluate
+
+    def slowly(config, folder):
+        time.sleep(0.03)
+        fake(config, folder)
+
+    monkeypatch.setattr(worker, "train_and_evaluate", slowly)
+    outcomes = []
+
+    def work():
+        outcomes.append(worker.work(worker.pieces_of(study), quiet))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(faked) == len(set(faked)) == 8
+    assert any(not outcome.elsewhere for outcome in outcomes)
+    assert not list((study.folder / "locks").iterdir())
+
+
+def test_a_worker_with_nothing_left_to_take_leaves_it_to_the_other(study, faked):
+    held = worker.pieces_of(study)[2]
+    with locks.attempt(held.lock):
+        said = []
+        outcome = worker.work(worker.pieces_of(study), said.append)
+    assert outcome.elsewhere == ("frame_vote, fold 2",)
+    assert f"left to process {os.getpid()}" in said[-1]
+    assert ("frame_vote", "all") not in [run[:2] for run in faked]
+    assert ("luvnet", "all") in [run[:2] for run in faked]
+
+
+def test_a_worker_waits_for_a_search_that_frees_several_folds(configs, tmp_path, faked):
+    one = {"luvnet": configs["luvnet"]}
+    study = plan.make_study(one, tmp_path / "study", trials=1)
+    search = worker.pieces_of(study)[0]
+    lock = locks.Lock(search.lock)
+    assert lock.take()
+
+    def finish():
+        search.work()
+        lock.release()
+
+    threading.Timer(0.1, finish).start()
+    outcome = worker.work(worker.pieces_of(study), quiet)
+    assert len(outcome.done) == 5
+
+
+def test_a_run_that_fails_keeps_no_other_from_being_made(study, faked, monkeypatch):
+    fake = worker.train_and_evaluate
+
+    def fails(config, folder):
+        if (config.model.name, config.data.fold) == ("frame_vote", 1):
+            raise UltrasoundError("the step does not fit")
+        fake(config, folder)
+
+    monkeypatch.setattr(worker, "train_and_evaluate", fails)
+    outcome = worker.work(worker.pieces_of(study), quiet)
+    assert outcome.failed == {"frame_vote, fold 1": "the step does not fit"}
+    assert outcome.blocked == ("frame_vote, all folds",)
+    assert len(outcome.done) == 6
+    assert results.finished(study) == ["luvnet"]
+
+
+def test_an_interrupted_run_gives_its_lock_back(study, faked, monkeypatch):
+    def interrupted(config, folder):
+        raise SystemExit(143)
+
+    monkeypatch.setattr(worker, "train_and_evaluate", interrupted)
+    with pytest.raises(SystemExit):
+        worker.work(worker.pieces_of(study), quiet)
+    assert not list((study.folder / "locks").iterdir())
+
+
+def test_networks_on_different_data_are_refused(configs, tmp_path):
+    configs["luvnet"].data.split_seed = 5
+    with pytest.raises(plan.StudyError, match="data.split_seed must be the same"):
+        plan.make_study(configs, tmp_path)
+
+
+def test_a_network_with_a_protocol_of_its_own_is_told(configs, tmp_path):
+    configs["luvnet"].train.epochs = 9
+    study = plan.make_study(configs, tmp_path)
+    assert plan.differences(study.configs) == {
+        "train.epochs": {"frame_vote": 2, "luvnet": 9}
+    }
+    assert "train.epochs" not in plan.shared_settings(study)
+    assert plan.shared_settings(study)["optim.name"] == "adamw"
+
+
+@pytest.mark.usefixtures("one_device")
+def test_the_splits_are_written_once_and_all_networks_are_built_first(study, configs):
+    said = []
+    plan.prepare(study, said.append)
+    path = study.folder / "splits.json"
+    before = path.stat().st_mtime_ns
+    assert [line.partition(":")[0] for line in said if "parameters" in line] == [*NAMES]
+    broken = {"luvnet": study.of_fold("luvnet", 0)}
+    broken["luvnet"].model.heads = 7
+    with pytest.raises(ModelError, match="heads"):
+        plan.prepare(replace(study, configs=broken), quiet)
+    assert path.stat().st_mtime_ns == before
+    for name in NAMES:
+        assert study.of_fold(name, 1).data.manifest == str(path)
+    other = {"luvnet": study.of_fold("luvnet", 0)}
+    other["luvnet"].data.folds = 4
+    with pytest.raises(plan.StudyError, match="has 3 folds and the study 4"):
+        plan.prepare(replace(study, configs=other), quiet)
+
+
+@pytest.mark.usefixtures("one_device")
+def test_the_estimate_adds_up_what_it_measured(configs, tmp_path, monkeypatch):
+    one = {"frame_vote": configs["frame_vote"]}
+    study = plan.make_study(one, tmp_path / "study", trials=4)
+    plan.prepare(study, quiet)
+    said = []
+    tree = estimate.estimate(study, said.append)
+    row = tree["networks"][0]
+    epoch = row["steps"] / 2 * row["step_s"] + row["evaluation_s"]
+    run = row["opening_s"] + row["compile_s"] + 2 * epoch + 2 * row["evaluation_s"]
+    seconds = 3 * run + 4 * 2 * epoch + row["compile_s"]
+    assert row["step_s"] > 0
+    np.testing.assert_allclose(3600 * tree["hours"], seconds, rtol=1e-6)
+    assert "hours for one worker" in said[-1]
+    assert tree == json.loads((study.folder / "estimate.json").read_text())
+    assert not (study.folder / "runs").exists()
+
+
+def command(*words):
+    return subprocess.run(
+        [sys.executable, "experiments/luvnet_study.py", *map(str, words)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        timeout=1200,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--models", "swin"], "swin"),
+        (["--dataset", "phantom", "--recipe", "full"], "pocus with full"),
+        (["--dataset", "nowhere.py"], "no configuration file 'nowhere.py'"),
+        (["--shrink", "--set", "train.epoch=3"], "did you mean 'epochs'"),
+        (["--shrink", "--set", "train.epochs=many"], "of type int"),
+        (["--shrink", "--tune", "-1"], "0 or more"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(words, said, tmp_path, capsys):
+    path = ROOT / "experiments/luvnet_study.py"
+    spec = importlib.util.spec_from_file_location("luvnet_study", path)
+    assert spec and spec.loader
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    try:
+        code = program.main([*words, "--out", str(tmp_path / "study")])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("luvnet_study: ")
+    assert said in lines[0]
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_the_report_and_repeats_nothing(data_dir, tmp_path):
+    words = ["--shrink", "--models", *NAMES, "--set", f"data.options.size={32}"]
+    words += ["--data_dir", data_dir, "--out", tmp_path / "study"]
+    ended = command(*words)
+    assert ended.returncode == 0, ended.stderr
+    folder = tmp_path / "study"
+    tree = json.loads((folder / "results.json").read_text())
+    assert list(tree["networks"]) == [*NAMES]
+    assert tree["not_alike"] == tree["failed"] == {}
+    assert str(tmp_path) not in (folder / "results.json").read_text()
+    assert (folder / "report/report.html").exists()
+    tables = [Predictions.read(folder / "runs" / n / "predictions.csv") for n in NAMES]
+    assert tables[0].example_id == tables[1].example_id
+    splits = {p.read_text() for p in folder.glob("runs/*/fold_*/splits.json")}
+    assert splits == {(folder / "splits.json").read_text()}
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("runs/**/metrics.json")}
+    assert command(*words).returncode == 0
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    monkeypatch.setenv("STUDY_FOLDER", str(tmp_path / "study"))
+    path = Path(ROOT / "experiments/luvnet_study.ipynb")
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook, timeout=1800, resources={"metadata": {"path": str(ROOT)}}
+    )
+    client.execute()
+    assert (tmp_path / "study/report/report.html").exists()
