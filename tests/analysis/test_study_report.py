@@ -36,11 +36,13 @@ def written(tmp_path_factory):
         study(noise).write(folder / name / "predictions.csv")
     facts = {"run": {"network": "luvnet & co", "parameters": "1,234"}}
     (folder / "good/metrics.json").write_text(json.dumps(facts))
-    rows = [{"batch": 1, "latency_p50_ms": 3.25, "device": "cpu"}]
+    rows = [{"batch": 1, "latency_p50_ms": 3.26, "device": "cpu"}]
     (folder / "good/cost.json").write_text(json.dumps(rows))
-    (folder / "good/attention").mkdir()
-    for i in range(8):
-        (folder / f"good/attention/clip_{i}.png").write_bytes(b"\x89PNG")
+    for video in range(4):
+        looked = folder / f"good/attention/good/v{video}"
+        (looked / "clips").mkdir(parents=True)
+        for name in ("attention", "top_frames", "clips/one"):
+            (looked / f"{name}.png").write_bytes(b"\x89PNG")
     code = main(
         ["report", str(folder / "good"), str(folder / "bad<b>"), "--replicates", "100"]
         + ["--out", str(folder / "out"), "--by", "fold", "--title", "A & B"]
@@ -64,8 +66,8 @@ def test_the_report_has_every_part(written):
     ):
         assert f">{part}</h2>" in page
     assert "not for diagnosis" in page
-    assert "luvnet &amp; co" in page and "3.25" in page
-    assert "2 more pictures" in page
+    assert "luvnet &amp; co" in page and ">3.3<" in page
+    assert "2 more pictures" in page and "v0: top frames" in page
     assert "Subgroups" in page and "References" in page
 
 
@@ -96,7 +98,8 @@ def test_the_comparison_is_that_of_the_other_verb_and_survivors_are_named(writte
     survivors = [r for r in tree["comparison"]["differences"] if r["survives"]]
     assert survivors
     text = (written / "report.md").read_text()
-    assert "Differences that survive" in text and "yes, worse" in text
+    assert "▼ worse" in text and "yes, worse" in text
+    assert text.index("## Differences") < text.index("## Appendix: all tests")
 
 
 def test_one_run_alone_is_reported_without_comparison(tmp_path):
@@ -137,8 +140,26 @@ def test_runs_that_are_no_study_are_refused(tmp_path):
 
 def test_a_cost_file_of_another_kind_is_named(tmp_path):
     (tmp_path / "cost.json").write_text('"fast"')
-    with pytest.raises(AnalysisError, match="cost.json: not a list of rows"):
+    with pytest.raises(AnalysisError, match="cost.json of one: not a list of rows"):
         write_study([Run("one", study(0), tmp_path)], tmp_path / "o", asked=FEW)
+
+
+def test_costs_and_readers_of_other_folders_are_taken_in(tmp_path):
+    rows = [{"name": "big", "macs": 3.05e11, "memory_bytes": {"total": 2**31}}]
+    (tmp_path / "cost.json").write_text(json.dumps(rows))
+    test = study(0).of_split("test")
+    lines = [f"{e},{i % 2},0" for i, e in enumerate(test.example_id)]
+    sheet = "\n".join(["clip_id,label_a_line,label_b_line", *lines])
+    (tmp_path / "senior.csv").write_text(sheet)
+    study(0).write(tmp_path / "one.csv")
+    words = [str(tmp_path / "one.csv"), "--replicates", "20", "--out", str(tmp_path)]
+    assert main(["readers", *words, "--sheets", str(tmp_path / "senior.csv")]) == 0
+    words += ["--readers", str(tmp_path / "readers.json")]
+    assert main(["report", *words, "--cost", str(tmp_path / "cost.json")]) == 0
+    page = (tmp_path / "report.html").read_text()
+    assert ">305.00<" in page and ">2,048<" in page
+    assert ">Readers and networks</h2>" in page and ">senior<" in page
+    assert main(["report", *words, "--cost", str(tmp_path / "none.json")]) == 2
 
 
 def test_cross_validation_is_reported_too(tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ultrasound_jax.analysis.compare import MEASURES
+from ultrasound_jax.analysis.compare import MACRO, MEASURES
 from ultrasound_jax.analysis.compare_report import UNITS, p_text, verdict
 from ultrasound_jax.analysis.document import (
     NOT_DEFINED,
@@ -14,34 +14,22 @@ from ultrasound_jax.analysis.document import (
     Table,
     Text,
     label,
-    value_text,
 )
 from ultrasound_jax.analysis.forest import forest_figure
 
 
 def compared(tree: Mapping[str, Any]) -> list[Block]:
-    """Returns the tables and the figure of a `compare` tree."""
+    """Returns what survives of a `compare` tree, as one table and a figure."""
     n = tree["n"]
-    survivors = [
-        f"{row['model']}, {label(row['class'])}: {value_text(_delta(row), 'x')}"
-        for row in tree["differences"]
-        if row["survives"]
-    ]
     blocks: list[Block] = [
         Heading("Differences between models"),
         Text(
             f"Reference: {tree['reference']}. {n['examples']} {UNITS[tree['level']]} "
-            f"of {n['patients']} patients. A difference survives if its clustered p, "
-            f"adjusted by Holm, is at most {tree['alpha']}. The plain DeLong p takes "
-            "clips as independent; it is shown as papers have it and decides nothing."
+            f"of {n['patients']} patients. A difference survives, and is marked better "
+            "or worse, if its clustered p, adjusted by Holm over all patterns and "
+            f"models, is at most {tree['alpha']}. All tests are in the appendix."
         ),
-    ]
-    if survivors:
-        blocks += [Text("Differences that survive:"), Listing(survivors)]
-    else:
-        blocks.append(Text("No difference survives."))
-    blocks += [
-        differences(tree),
+        survivors(tree),
         Picture(
             "differences",
             forest_figure(tree),
@@ -51,8 +39,46 @@ def compared(tree: Mapping[str, Any]) -> list[Block]:
     ]
     if tree["notes"]:
         blocks.append(Listing([f"Note: {note}." for note in tree["notes"]]))
+    return blocks
+
+
+def survivors(tree: Mapping[str, Any]) -> Table:
+    """One row a model, one column a pattern: difference, interval and verdict."""
+    rows = {(row["model"], row["class"]): row for row in tree["differences"]}
+    models = list(dict.fromkeys(model for model, _ in rows))
+    names = [MACRO, *(n for n in dict.fromkeys(n for _, n in rows) if n != MACRO)]
+    return Table(
+        ["model", *map(label, names)],
+        [[model, *(_verdict(rows[model, name]) for name in names)] for model in models],
+        caption=f"AUROC minus that of {tree['reference']}, with 95 % intervals of the "
+        f"paired bootstrap over {tree['n']['patients']} patients.",
+    )
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    if row["survives"] is None:
+        return f"{_delta_text(row)}; {verdict(row)}"
+    if not row["survives"]:
+        return _delta_text(row)
+    return (
+        f"{_delta_text(row)} ▲ better"
+        if row["difference"] > 0
+        else (f"{_delta_text(row)} ▼ worse")
+    )
+
+
+def appendix(tree: Mapping[str, Any]) -> list[Block]:
+    """Returns every test of a `compare` tree."""
     table = decisions(tree)
-    return [*blocks, table] if table.rows else blocks
+    return [
+        Heading("Appendix: all tests"),
+        Text(
+            "The plain DeLong and McNemar p take clips as independent; they are shown "
+            "as papers have them and decide nothing."
+        ),
+        differences(tree),
+        *([table] if table.rows else []),
+    ]
 
 
 def differences(tree: Mapping[str, Any]) -> Table:
@@ -66,7 +92,7 @@ def differences(tree: Mapping[str, Any]) -> Table:
                 row["model"],
                 label(row["class"]),
                 *(_number(row[name]) for name in ("auroc_reference", "auroc")),
-                value_text(_delta(row), "x"),
+                _delta_text(row),
                 *(p_text(row[name]) for name in names),
                 verdict(row).replace("*", ""),
                 str(tree["n"]["patients"]) if None in of else f"{of[0]} / {of[1]}",
@@ -135,8 +161,14 @@ def decisions(tree: Mapping[str, Any]) -> Table:
     )
 
 
-def _delta(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"x": row["difference"], "x_ci": row["ci"]}
+def _delta_text(row: Mapping[str, Any]) -> str:
+    """Writes a difference with its sign, and its interval."""
+    if row["difference"] is None:
+        return NOT_DEFINED
+    text = f"{row['difference']:+.3f}"
+    if row["ci"] is None:
+        return f"{text} [{NOT_DEFINED}]"
+    return f"{text} [{row['ci'][0]:+.3f}, {row['ci'][1]:+.3f}]"
 
 
 def _number(value: float | None) -> str:

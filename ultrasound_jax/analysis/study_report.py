@@ -5,7 +5,8 @@
 Writes report.html (figures inside, nothing from the network), report.md with figures/,
 and study.json with every number. The runs are those of one study: the same examples,
 judged by different models. `cost.json` and the pictures in `attention/` of a run's
-folder are taken into the report where they are there.
+folder are taken into the report where they are there (`attention RUN --video … --out
+RUN/attention` makes them); --cost and --readers take what these verbs wrote elsewhere.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from ultrasound_jax.analysis.runs import (
     make_folder,
     open_runs,
 )
-from ultrasound_jax.analysis.study_sections import document
+from ultrasound_jax.analysis.study_sections import Further, document
 
 TITLE = "Lung ultrasound: the models compared"
 
@@ -43,25 +44,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference",
         default="",
         metavar="RUN",
-        help="name of the run that the others are compared with (the first)",
+        help="the run that the others are compared with (the first)",
     )
     parser.add_argument("--title", default=TITLE, help="of the report")
+    parser.add_argument(
+        "--cost", nargs="+", default=[], metavar="JSON", help="what `cost` wrote"
+    )
+    parser.add_argument("--readers", metavar="JSON", help="what `readers` wrote")
     add_wanted(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the report and prints where it is."""
+    runs = open_runs(options.runs)
+    typed = dict(zip(options.runs, (one.name for one in runs), strict=True))
     tree = write_study(
-        open_runs(options.runs),
+        runs,
         options.out,
         asked=wanted(options),
-        reference=options.reference,
+        reference=typed.get(options.reference) or options.reference,
         title=options.title,
+        more=Further(
+            costs=[_read(path) for path in options.cost],
+            readers=_read(options.readers) if options.readers else None,
+        ),
     )
     if tree["not_compared"]:
         print(f"models were not compared: {tree['not_compared']}")
     print(f"written to {options.out}: report.html, report.md, figures, study.json")
     return 0
+
+
+def _read(path: str) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AnalysisError(f"{path}: cannot be read: {error}") from error
 
 
 def write_study(
@@ -71,7 +89,7 @@ def write_study(
     asked: Wanted,
     reference: str = "",
     title: str = TITLE,
-    facts: Mapping[str, str] | None = None,
+    more: Further | None = None,
 ) -> dict[str, Any]:
     """Writes report.html, report.md, figures/ and study.json; returns the last.
 
@@ -84,7 +102,7 @@ def write_study(
       asked: which numbers.
       reference: name of the run that others are compared with; empty for the first.
       title: of the report.
-      facts: lines about the study as a whole (command, commit, hardware).
+      more: what else belongs into the report.
 
     Raises:
       AnalysisError: no runs, no such reference, runs with other classes or another
@@ -109,7 +127,7 @@ def write_study(
     rows = {
         one.name: judge(one.predictions, split=split, level=level).rows for one in runs
     }
-    blocks = document(runs, trees, rows, comparison, reason, title, facts or {})
+    blocks = document(runs, trees, rows, comparison, reason, title, more or Further())
     tree = {"models": trees, "comparison": comparison, "not_compared": reason}
     _write(make_folder(folder), blocks, tree)
     return tree

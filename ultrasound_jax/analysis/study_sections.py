@@ -1,10 +1,12 @@
 """The report of a study: what is said about all models together, then each model."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ultrasound_jax.analysis import plots
-from ultrasound_jax.analysis.compare_sections import compared
+from ultrasound_jax.analysis.compare_sections import appendix, compared
+from ultrasound_jax.analysis.cost_section import cost
 from ultrasound_jax.analysis.document import (
     Block,
     Heading,
@@ -14,21 +16,32 @@ from ultrasound_jax.analysis.document import (
     label,
     value_text,
 )
-from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.methods import methods
+from ultrasound_jax.analysis.model_section import model
 from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.readers_sections import sections as readers_sections
 from ultrasound_jax.analysis.runs import Run
 from ultrasound_jax.analysis.sections import (
     LEVEL_NAMES,
-    assessment,
     macro_text,
     n_text,
-    source_text,
 )
 
 Trees = Mapping[str, Mapping[str, Any]]
-ATTENTION = "attention"
-MOST_PICTURES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Further:
+    """What a report may hold besides the numbers of its runs.
+
+    facts: lines about the study as a whole (command, commit, hardware).
+    costs: lists of rows as `cost.json` has them, of networks rather than runs.
+    readers: tree of the verb `readers`.
+    """
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    costs: Sequence[Any] = ()
+    readers: Mapping[str, Any] | None = None
 
 
 def document(
@@ -38,7 +51,7 @@ def document(
     comparison: Mapping[str, Any] | None,
     not_compared: str,
     title: str,
-    facts: Mapping[str, str],
+    more: Further,
 ) -> list[Block]:
     """Returns the whole report.
 
@@ -49,7 +62,7 @@ def document(
       comparison: `compare` tree, None where there is none.
       not_compared: why there is none.
       title: of the report.
-      facts: about the study as a whole.
+      more: what else belongs into the report.
     """
     first = next(iter(trees.values()))
     blocks: list[Block] = [
@@ -61,8 +74,8 @@ def document(
             "many patients it is."
         ),
     ]
-    if facts:
-        blocks.append(Table(["study", ""], [[k, v] for k, v in facts.items()]))
+    if more.facts:
+        blocks.append(Table(["study", ""], [[k, v] for k, v in more.facts.items()]))
     blocks += overview(trees) + patterns(trees, rows)
     if comparison is not None:
         blocks += compared(comparison)
@@ -71,9 +84,14 @@ def document(
             Heading("Differences between models"),
             Text(f"Models were not compared: {not_compared}."),
         ]
-    blocks += calibration_overview(trees) + sets_overview(trees) + cost(runs)
+    blocks += calibration_overview(trees) + sets_overview(trees)
+    blocks += cost(runs, more.costs)
+    if more.readers is not None:
+        blocks += readers_sections(more.readers)
     for place, one in enumerate(runs):
         blocks += model(one, trees[one.name], place + 1)
+    if comparison is not None:
+        blocks += appendix(comparison)
     return [*blocks, *methods(first, compared=comparison is not None)]
 
 
@@ -230,85 +248,3 @@ def sets_overview(trees: Trees) -> list[Block]:
             f"{n_text(next(iter(trees.values()))['levels'][level])}.",
         ),
     ]
-
-
-def cost(runs: Sequence[Run]) -> list[Block]:
-    """The rows of every run's `cost.json`, as they are.
-
-    Raises:
-      AnalysisError: such a file that is not a list of rows.
-    """
-    found = []
-    for one in runs:
-        rows = one.read_json("cost.json")
-        if isinstance(rows, dict) and "rows" in rows:
-            rows = rows["rows"]
-        if rows is None:
-            continue
-        if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows):
-            raise AnalysisError(f"{one.folder}/cost.json: not a list of rows")
-        found += [(one.name, row) for row in rows]
-    if not found:
-        return []
-    columns = list(dict.fromkeys(name for _, row in found for name in row))
-    body = [[run, *(_cell(row.get(name)) for name in columns)] for run, row in found]
-    return [
-        Heading("Cost"),
-        Table(["model", *map(label, columns)], body, caption="As measured."),
-    ]
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool | str):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def model(one: Run, tree: Mapping[str, Any], place: int) -> list[Block]:
-    """Everything about one model, with its run's facts and attention figures."""
-    blocks: list[Block] = [Heading(f"Model: {one.name}")]
-    blocks += assessment(tree)
-    blocks.append(
-        Picture(
-            f"reliability_{place}",
-            plots.reliability(tree),
-            alt=f"Reliability diagram of {one.name}",
-            caption=f"{one.name}: observed rate against score in bins of equal mass, "
-            f"with 95 % intervals over patients. {source_text(tree)}",
-        )
-    )
-    blocks += attention(one, place)
-    metrics = one.read_json("metrics.json")
-    facts = metrics.get("run", {}) if isinstance(metrics, dict) else {}
-    rows = [[k, str(v)] for k, v in facts.items() if isinstance(v, str | int | float)]
-    if rows:
-        blocks.append(Table(["run", ""], rows, caption="How the run was made."))
-    return blocks
-
-
-def attention(one: Run, place: int) -> list[Block]:
-    """The first pictures of the run's folder `attention`."""
-    folder = one.folder / ATTENTION if one.folder else None
-    if folder is None or not folder.is_dir():
-        return []
-    pictures = sorted(folder.rglob("*.png"))
-    if not pictures:
-        return []
-    blocks: list[Block] = [Heading("Where the network looks", 3)]
-    for i, path in enumerate(pictures[:MOST_PICTURES]):
-        try:
-            image = path.read_bytes()
-        except OSError as error:
-            raise AnalysisError(f"{path}: cannot be read: {error}") from error
-        name = f"attention_{place}_{i + 1}"
-        blocks.append(Picture(name, image, alt=path.stem, caption=path.stem))
-    if len(pictures) > MOST_PICTURES:
-        more = len(pictures) - MOST_PICTURES
-        blocks.append(Text(f"{more} more pictures are in the run's folder."))
-    return blocks
