@@ -118,7 +118,7 @@ def _split_of(experiment: Experiment, place: int) -> str:
 
 
 def stitch(
-    parts: Sequence[Float[np.ndarray, "*rest t"]], starts: Sequence[int], length: int
+    parts: Sequence[Float[np.ndarray, "*rest _"]], starts: Sequence[int], length: int
 ) -> Float[np.ndarray, "*rest length"]:
     """Puts clips' values on their video's time axis; where clips overlap, the mean.
 

@@ -91,7 +91,7 @@ class Page:
     def _write_maps(
         self,
         frames: np.ndarray,
-        maps: Float[np.ndarray, "k t i j"],
+        maps: Float[np.ndarray, "r t i j"],
         first: int,
         videos: bool,
     ) -> None:
@@ -190,8 +190,8 @@ class Page:
 
 
 def _shown(
-    maps: Float[np.ndarray, "k t i j"], frames: np.ndarray
-) -> Float[np.ndarray, "k t h w"]:
+    maps: Float[np.ndarray, "r t i j"], frames: np.ndarray
+) -> Float[np.ndarray, "r t h w"]:
     """The maps as they are laid over the frames: 0-1, at their size."""
     size = (int(frames.shape[1]), int(frames.shape[2]))
     return np.stack([enlarge(each, size) for each in unit_scale(maps)])

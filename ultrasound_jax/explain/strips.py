@@ -25,7 +25,7 @@ def write_strip(
     chosen: Sequence[int],
     first: int,
     top: int,
-    maps: Float[np.ndarray, "k t h w"] | None = None,
+    maps: Float[np.ndarray, "r t h w"] | None = None,
     map_kind: str = "",
 ) -> list[Path]:
     """Draws a row for each chosen pattern: its `top` frames, the highest first.

@@ -39,7 +39,7 @@ def write_mp4(path: Path, pictures: Iterable[UInt8[np.ndarray, "h w 3"]], rate: 
                 stream = container.add_stream("libx264", pace)
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = "yuv420p"  # what every player shows
-                stream.options = {"crf": "18", "threads": "1"}
+                stream.options = {"crf": "18"}
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             frame.pts, frame.time_base = number, 1 / Fraction(pace)
             container.mux(stream.encode(frame))
@@ -134,7 +134,7 @@ def attention_pictures(
 
 def map_pictures(
     frames: UInt8[np.ndarray, "t h w"],
-    maps: Float[np.ndarray, "k t h w"],
+    maps: Float[np.ndarray, "r t h w"],
     *,
     map_kind: str,
     title: str,

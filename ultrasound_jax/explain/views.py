@@ -26,14 +26,14 @@ GRAD_CAM = "Grad-CAM"
 class ClipView:
     """One clip, the network's score of each pattern, and where it looked.
 
-    weights: None if the network weighs no frames. maps: not scaled; of one row instead
-    of `k` where patterns share it; None if the network has no map of the picture.
+    weights: None if the network weighs no frames. maps: not scaled; `r` is `k`, or 1
+    where all patterns share them; None if the network has no map of the picture.
     """
 
     clip: Clip
     scores: Float[np.ndarray, " k"]
     weights: FrameWeights | None
-    maps: Float[np.ndarray, "k t i j"] | None = field(repr=False)
+    maps: Float[np.ndarray, "r t i j"] | None = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class VideoView:
         heads = stitch(parts, self.starts, self.footage.length)
         return FrameWeights(first.kind, heads, first.shared)
 
-    def maps(self) -> Float[np.ndarray, "k t i j"] | None:
+    def maps(self) -> Float[np.ndarray, "r t i j"] | None:
         """The maps over the video; NaN where no clip is."""
         parts = [np.moveaxis(v.maps, 1, -1) for v in self.clips if v.maps is not None]
         if len(parts) < len(self.clips):

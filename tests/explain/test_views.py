@@ -1,0 +1,86 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.explain import small
+from ultrasound_jax.explain.attention import ATTENTION, ROLLOUT, SCORES
+from ultrasound_jax.explain.views import enlarge, make_look
+
+
+def look_with(model, **made):
+    look = make_look(model, small.FRAMES, (small.SIZE, small.SIZE))
+    return look(small.footage(**made), "run")
+
+
+@pytest.fixture(scope="module")
+def luvnet():
+    return small.framewise("luvnet", heads=4)
+
+
+@pytest.fixture(scope="module")
+def view(luvnet):
+    return look_with(luvnet)
+
+
+def test_a_clip_is_seen_as_the_network_sees_it(luvnet, view):
+    clip = view.footage.clips[-1]
+    alone = clip.frames[None, ..., None].astype(np.float32) / 255
+    outputs = luvnet(jnp.asarray(alone))
+    wanted = np.asarray(outputs["attention"])[0] * len(clip.frames)
+    found = view.clips[-1]
+    # The padding to the nominal length reaches nothing.
+    np.testing.assert_allclose(found.weights.heads, wanted, rtol=1e-4)
+    np.testing.assert_allclose(
+        found.scores, 1 / (1 + np.exp(-np.asarray(outputs["logits"])[0])), rtol=1e-4
+    )
+    assert found.maps.shape[:2] == (4, 3)
+
+
+def test_the_videos_curves_are_the_mean_where_clips_overlap(view):
+    first, second = (clip.weights.heads for clip in view.clips[:2])
+    whole = view.weights()
+    assert whole.kind == ATTENTION
+    np.testing.assert_allclose(whole.heads[..., :3], first[..., :3])
+    both = (first[..., 3] + second[..., 0]) / 2
+    np.testing.assert_allclose(whole.heads[..., 3], both)
+    assert view.maps().shape == (4, 9, 4, 4)
+
+
+def test_the_video_is_put_together_from_its_clips(view):
+    frames = view.frames()
+    for clip in view.footage.clips:
+        np.testing.assert_array_equal(frames[clip.start : clip.stop], clip.frames)
+    marks = view.marks()
+    np.testing.assert_array_equal(marks[:, 3:7], view.footage.clips[1].marks.T)
+
+
+def test_a_dataset_without_frame_labels_has_no_marks(luvnet):
+    assert look_with(luvnet, marks=False, lengths=(4,)).marks() is None
+
+
+def test_a_video_keeps_what_nobody_annotated_unknown(view):
+    view.clips[0].clip.labels[:] = (-1, -1, 0, 1)
+    view.clips[1].clip.labels[:] = (-1, 1, 0, 0)
+    view.clips[2].clip.labels[:] = (-1, 0, -1, 0)
+    np.testing.assert_array_equal(view.labels(), (np.nan, 1, 0, 1))
+
+
+def test_frame_voting_shows_each_frames_score():
+    found = look_with(small.framewise("frame_vote"), lengths=(4,))
+    assert found.weights().kind == SCORES
+    assert found.map_kind == "Grad-CAM"
+
+
+def test_a_transformer_shows_its_rollout_the_same_for_all_patterns():
+    found = look_with(small.vivit(), lengths=(3,))
+    assert found.map_kind == found.weights().kind == ROLLOUT
+    assert found.maps().shape == (1, 3, 4, 4)
+
+
+def test_maps_are_enlarged_around_their_centres():
+    maps = np.zeros((1, 2, 2))
+    maps[0, 0, 1] = 1.0
+    shown = enlarge(maps, (8, 12))
+    assert shown.shape == (1, 8, 12)
+    assert shown[0, 0, -1] == 1.0
+    assert shown[0, 3, 5] == pytest.approx((0.625 * 5 / 12), abs=0.01)
