@@ -11,7 +11,7 @@ import pytest
 from tests.analysis.simulated import CLASSES, join, simulate, without_positives
 from ultrasound_jax.analysis.__main__ import main
 from ultrasound_jax.analysis.assess import Wanted, assess
-from ultrasound_jax.analysis.evaluation import evaluate
+from ultrasound_jax.analysis.evaluation import evaluate, evaluate_out_of_fold
 from ultrasound_jax.analysis.metrics_command import COLUMNS
 from ultrasound_jax.analysis.predictions import joined
 from ultrasound_jax.analysis.subgroups import MOST_GROUPS, column_of
@@ -50,6 +50,17 @@ def test_the_numbers_are_those_of_the_first_evaluation(table, written):
     expected = evaluate(table, replicates=100)["test"]
     for level, entry in tree["first"]["levels"].items():
         assert entry == expected[level]
+
+
+def test_pooled_folds_are_judged_as_in_the_first_evaluation():
+    rng = np.random.default_rng(3)
+    folds = (simulate(rng, 6, split="out_of_fold", fold=f) for f in range(3))
+    table = join(*folds)
+    tree = assess(table, Wanted(replicates=30))
+    expected = evaluate_out_of_fold(table, replicates=30)["out_of_fold"]
+    for level, entry in tree["levels"].items():
+        assert entry == expected[level]
+    assert tree["thresholds_from"] == "other folds" and not tree["optimistic"]
 
 
 def test_every_number_is_a_row_with_its_interval(written):

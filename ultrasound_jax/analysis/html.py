@@ -17,7 +17,7 @@ from ultrasound_jax.analysis.files import write_whole
 
 _STYLE = """
 :root { color-scheme: light; }
-body { margin: 2rem auto; max-width: 72rem; padding: 0 1.5rem; background: #fff;
+body { margin: 2rem auto; max-width: 84rem; padding: 0 1.5rem; background: #fff;
   color: #1a1a1a; font: 16px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin-bottom: .5rem; }
 h2 { margin-top: 2.6rem; padding-bottom: .25rem; border-bottom: 2px solid #0072b2; }
@@ -30,11 +30,11 @@ nav ul { padding-left: 1.2rem; margin: .3rem 0; columns: 2; }
 nav li { break-inside: avoid; }
 a { color: #005a8c; }
 .table { overflow-x: auto; margin: 1rem 0 1.6rem; }
-table { border-collapse: collapse; font-size: .86rem;
+table { border-collapse: collapse; font-size: .84rem;
   font-variant-numeric: tabular-nums; }
 caption { caption-side: top; text-align: left; padding-bottom: .4rem; color: #444;
   max-width: 52rem; }
-th, td { padding: .32rem .7rem; text-align: left; vertical-align: top;
+th, td { padding: .32rem .6rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid #dde2e6; }
 thead th { border-bottom: 2px solid #8a97a3; background: #f5f7f9; }
 tbody th { font-weight: 500; }
@@ -44,6 +44,7 @@ tr.strong > * { font-weight: 700; }
 figure { margin: 1.2rem 0 2rem; }
 figure img { max-width: 100%; height: auto; display: block; }
 figcaption { font-size: .9rem; color: #444; max-width: 52rem; margin-top: .4rem; }
+@page { size: A4 landscape; margin: 12mm; }
 @media print {
   body { margin: 0; max-width: none; font-size: 10pt; }
   nav ul { columns: 1; }
@@ -55,7 +56,7 @@ figcaption { font-size: .9rem; color: #444; max-width: 52rem; margin-top: .4rem;
   thead { display: table-header-group; }
 }
 """
-_SHORT, _KEPT = 32, ' class="short"'  # cells that stay on one line
+_SHORT, _KEPT = 26, ' class="short"'  # cells that stay on one line
 
 
 def write_html(path: str | os.PathLike[str], blocks: Sequence[Block]) -> None:

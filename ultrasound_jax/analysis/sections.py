@@ -183,7 +183,7 @@ def operating(tree: Mapping[str, Any]) -> Table:
             cells = [value_text(entry, name) for name in RATES]
             rows.append(
                 [
-                    "Youden" if point == "youden" else f"{point} aimed at",
+                    "Youden" if point == "youden" else point,
                     label(pattern),
                     _threshold(entry),
                     *cells,
@@ -193,8 +193,8 @@ def operating(tree: Mapping[str, Any]) -> Table:
     return Table(
         ["point", "pattern", "threshold", *RATE_NAMES.values(), "patients"],
         rows,
-        caption="A sensitivity is aimed at where thresholds are chosen; what new "
-        f"patients get is in the table. {source_text(tree)}",
+        caption="A fixed sensitivity is what is aimed at where thresholds are chosen; "
+        f"what new patients get is in the table. {source_text(tree)}",
     )
 
 
