@@ -16,8 +16,6 @@ from ultrasound_jax.models.layers import Conv, LayerNorm
 from ultrasound_jax.models.relative import key_features, query_features
 
 EPSILON = 1e-6  # of the layer norms
-Tokens = Float[Array, "b n *heads d"]
-Grid = Float[Array, "b t h w *heads d"]
 Sides = tuple[int, int]
 
 
@@ -40,12 +38,16 @@ class TokenLinear(nnx.Linear):
         )
 
 
-def apart(x: Tokens, sides: Sides) -> tuple[Tokens, Grid]:
+def apart(
+    x: Float[Array, "b n *heads d"], sides: Sides
+) -> tuple[Float[Array, "b 1 *heads d"], Float[Array, "b t h w *heads d"]]:
     """The class token, and the others by time, row and column."""
     return x[:, :1], x[:, 1:].reshape(x.shape[0], -1, *sides, *x.shape[2:])
 
 
-def joined(first: Tokens, grid: Grid) -> Tokens:
+def joined(
+    first: Float[Array, "b 1 *heads d"], grid: Float[Array, "b t h w *heads d"]
+) -> Float[Array, "b n *heads d"]:
     """The class token and the others, one after the other."""
     flat = grid.reshape(grid.shape[0], -1, *grid.shape[4:])
     return jnp.concatenate([first, flat], 1)
