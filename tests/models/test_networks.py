@@ -12,6 +12,7 @@ from tests.models.tiny_networks import (
     ALL,
     FRAMES,
     PATTERNS,
+    TEMPORAL,
     assert_training_agrees,
     assert_trees_agree,
     clip_of,
@@ -24,6 +25,8 @@ from ultrasound_jax import models
 # Float32 sums in another order (jit, batch size, remat); a wrong term is 1e-2 and more.
 CLOSE = 2e-5
 
+# Compiling these once more takes a while, and what is tested is shared by all.
+MORE = [pytest.param(*each, marks=pytest.mark.slow) for each in ALL[4:]]
 every_network = pytest.mark.parametrize(("name", "encoder"), ALL)
 
 
@@ -31,14 +34,21 @@ every_network = pytest.mark.parametrize(("name", "encoder"), ALL)
 def test_outputs_have_their_shapes_and_types(name, encoder):
     network = tiny(name, encoder)
     out = network.evaluate(clip_of(), lengths_of(4, 2, 1))
-    size = network.model.encoder.features
+    size = network.model.encoder.features if encoder else None
     shapes = {"logits": (3, PATTERNS), "features": (3, FRAMES, size)}
-    if name == "frame_vote":
-        shapes["frame_logits"] = (3, FRAMES, PATTERNS)
-    else:
-        shapes["attention"] = (3, PATTERNS, 8, FRAMES)
-    if name == "luvnet":
-        shapes["temporal"] = (3, FRAMES, size)
+    shapes |= {
+        "luvnet": {
+            "attention": (3, PATTERNS, 8, FRAMES),
+            "temporal": (3, FRAMES, size),
+        },
+        "luvnet_no_temporal": {"attention": (3, PATTERNS, 8, FRAMES)},
+        "frame_vote": {"frame_logits": (3, FRAMES, PATTERNS)},
+        "usvn": {"attention": (3, 8, FRAMES)},
+        "cnn_lstm": {"temporal": (3, FRAMES, 8)},
+        "c3d": {"features": (3, 256), "feature_map": (3, 1, 1, 1, 32)},
+        "tiny_r2plus1d": {"features": (3, 8), "feature_map": (3, 2, 5, 5, 8)},
+        "tiny_x3d": {"features": (3, 682), "feature_map": (3, FRAMES, 5, 5, 18)},
+    }[name]
     assert {key: value.shape for key, value in out.items()} == shapes
     assert all(value.dtype == jnp.float32 for value in out.values())
 
@@ -49,6 +59,13 @@ def test_outputs_have_their_shapes_and_types(name, encoder):
         ("luvnet", "densenet161", 136_222_884),
         ("luvnet", "resnet50", 121_046_596),
         ("luvnet_no_temporal", "densenet161", 62_677_188),
+        ("usvn", "densenet161", 26_483_044),
+        ("usvn", "resnet50", 23_518_276),
+        ("cnn_lstm", "densenet161", 28_759_792),
+        ("cnn_lstm", "resnet50", 25_747_824),
+        ("c3d", None, 214_327_044),
+        ("r2plus1d_18", None, 33_176_989),
+        ("r2plus1d_34", None, 63_510_749),
         # torchvision's counts with a classifier of 4 in place of 1000 classes.
         ("frame_vote", "resnet18", 11_689_512 - 996 * 513),
         ("frame_vote", "densenet121", 7_978_856 - 996 * 1025),
@@ -64,7 +81,7 @@ def test_parameters_are_as_many_as_published(name, encoder, parameters):
 def test_only_parameters_and_batch_statistics_are_state(name, encoder):
     state = nnx.state(tiny(name, encoder).model)
     kinds = {type(variable) for _, variable in nnx.to_flat_state(state)}
-    assert kinds == {nnx.Param, nnx.BatchStat}
+    assert kinds == ({nnx.Param} if name == "c3d" else {nnx.Param, nnx.BatchStat})
 
 
 @every_network
@@ -82,9 +99,9 @@ def test_evaluation_is_deterministic(name, encoder):
     assert_trees_agree(network.evaluate(clip, lengths), out, 0)
 
 
-@pytest.mark.parametrize("encoder", ["tiny_dense", "tiny_bottleneck"])
-def test_jit_equals_eager(encoder):
-    network, clip, lengths = tiny("luvnet", encoder), clip_of(), lengths_of(4, 2, 1)
+@pytest.mark.parametrize(("name", "encoder"), [ALL[0], ALL[1], *MORE])
+def test_jit_equals_eager(name, encoder):
+    network, clip, lengths = tiny(name, encoder), clip_of(), lengths_of(4, 2, 1)
     eager = network.evaluate(clip, lengths, compiled=False)
     assert_trees_agree(network.evaluate(clip, lengths), eager, CLOSE)
 
@@ -98,11 +115,11 @@ def test_a_batch_of_one_equals_its_row(name, encoder):
 
 
 @every_network
-def test_only_the_temporal_network_reacts_to_the_order_of_frames(name, encoder):
+def test_only_temporal_networks_react_to_the_order_of_frames(name, encoder):
     network, clip, lengths = tiny(name, encoder), clip_of(), lengths_of(4, 4, 4)
     forward = network.evaluate(clip, lengths)["logits"]
     backward = network.evaluate(clip[:, ::-1], lengths)["logits"]
-    if name == "luvnet":
+    if name in TEMPORAL:
         assert np.abs(forward - backward).max() > 1e-2 * np.abs(forward).max()
     else:
         np.testing.assert_allclose(forward, backward, atol=1e-5)
@@ -114,11 +131,11 @@ def test_padding_does_not_change_an_evaluation(name, encoder):
     short = network.evaluate(clip[:2, :2])
     garbage = clip.at[:, 2:].set(jnp.nan).at[2].set(jnp.inf)
     padded = network.evaluate(garbage, lengths_of(2, 2, 0))
-    per_frame = {"attention": 3, "features": 1, "temporal": 1, "frame_logits": 1}
     for key, value in padded.items():
         value = value[:2]
-        if key in per_frame:
-            value = jnp.split(value, [2], per_frame[key])[0]
+        for axis, size in enumerate(short[key].shape):
+            # Frames, or steps of frames, that only the padded clip has.
+            value = jax.lax.slice_in_dim(value, 0, size, axis=axis)
         assert_trees_agree(value, short[key], CLOSE)
 
 
@@ -160,7 +177,7 @@ def test_no_lengths_add_no_masking_to_the_program():
     assert "select_n" in network.program(lengths_of(4, 2, 0))
 
 
-@pytest.mark.parametrize(("name", "encoder"), [ALL[0], ALL[3]])
+@pytest.mark.parametrize(("name", "encoder"), [ALL[0], ALL[3], *MORE])
 def test_rematerialising_changes_no_value_gradient_or_statistic(name, encoder):
     plain, remat = tiny(name, encoder), tiny(name, encoder, remat=True)
     lengths = lengths_of(4, 2, 1)
@@ -188,7 +205,7 @@ def test_bfloat16_is_near_float32(name, encoder):
     scale = np.abs(exact["logits"]).max()
     np.testing.assert_allclose(out["logits"], exact["logits"], atol=0.1 * scale)
     assert out["features"].dtype == jnp.bfloat16
-    for key in out.keys() - {"features", "temporal"}:
+    for key in out.keys() - {"features", "temporal", "feature_map"}:
         assert out[key].dtype == jnp.float32
 
 

@@ -10,48 +10,85 @@ from flax import nnx
 from ultrasound_jax import models
 from ultrasound_jax.models import encoders
 from ultrasound_jax.models.densenet import DenseNet
+from ultrasound_jax.models.r2plus1d import R2Plus1D
 from ultrasound_jax.models.resnet import BasicBlock, Bottleneck, ResNet
+from ultrasound_jax.models.x3d import X3DS
 
 TINY_ENCODERS = {
     "tiny_basic": (partial(ResNet, BasicBlock, (1, 1)), 8),
     "tiny_bottleneck": (partial(ResNet, Bottleneck, (1, 1)), 8),
     "tiny_dense": (partial(DenseNet, (2, 2)), 8),
 }
+
+
+class TinyR2Plus1D(R2Plus1D):
+    """One block with and one without a stride."""
+
+    blocks = (1, 1)
+
+
+class TinyX3D(X3DS):
+    """One block with and one without stride, shortcut and squeeze-and-excitation."""
+
+    depths = (2,)
+
+
+TINY_MODELS = {"tiny_r2plus1d": TinyR2Plus1D, "tiny_x3d": TinyX3D}
 # Most of a test's time is spent compiling; the numbers do not need the optimiser.
 QUICK = {"xla_backend_optimization_level": 0}
+FRAMES, SIZE, PATTERNS = 4, 20, 4
+# What makes a network tiny that its encoder does not.
+OPTIONS = {
+    "luvnet": {"dropout": 0.0},
+    "cnn_lstm": {"hidden": 8, "layers": 2, "embedding": 6},
+    "c3d": {"dropout": 0.0, "width": 4, "clip_shape": (FRAMES, SIZE, SIZE)},
+    "tiny_r2plus1d": {"width": 4},
+    "tiny_x3d": {"dropout": 0.0, "width": 8},
+}
 ALL = [
     ("luvnet", "tiny_dense"),
     ("luvnet", "tiny_bottleneck"),
     ("luvnet_no_temporal", "tiny_dense"),
     ("frame_vote", "tiny_basic"),
+    ("usvn", "tiny_basic"),
+    ("cnn_lstm", "tiny_basic"),
+    ("c3d", None),
+    ("tiny_r2plus1d", None),
+    ("tiny_x3d", None),
 ]
-FRAMES, SIZE, PATTERNS = 4, 20, 4
+TEMPORAL = ("luvnet", "cnn_lstm", "c3d", "tiny_r2plus1d", "tiny_x3d")
 
 
-def build_tiny(name, encoder, **options):
+def build_tiny(name, encoder=None, **options):
+    """The network by name; also with the encoders and networks that are only here."""
     encoders.ENCODERS.update(TINY_ENCODERS)
+    models.MODELS.update(TINY_MODELS)
+    if encoder:
+        options["encoder"] = encoder
     try:
-        return models.build(name, encoder=encoder, **options, rngs=nnx.Rngs(0))
+        return models.build(name, **options, rngs=nnx.Rngs(0))
     finally:
         for tiny_encoder in TINY_ENCODERS:
             del encoders.ENCODERS[tiny_encoder]
+        for tiny_model in TINY_MODELS:
+            del models.MODELS[tiny_model]
 
 
 @cache
-def full_size(name, encoder):
+def full_size(name, encoder=None, **options):
     """The published network without values."""
-    return nnx.eval_shape(lambda: models.build(name, encoder=encoder, rngs=nnx.Rngs(0)))
+    if encoder:
+        options["encoder"] = encoder
+    return nnx.eval_shape(lambda: models.build(name, **options, rngs=nnx.Rngs(0)))
 
 
 @cache
-def tiny(name, encoder, **options):
+def tiny(name, encoder=None, **options):
     """The network, compiled once for all tests. Dropout is off unless asked for.
 
     Its values are all drawn: a fresh norm, with its zeros and ones, would hide faults.
     """
-    if name == "luvnet":
-        options = {"dropout": 0.0, **options}
-    model = build_tiny(name, encoder, **options)
+    model = build_tiny(name, encoder, **{**OPTIONS.get(name, {}), **options})
     rng = np.random.default_rng(0)
     for path, variable in nnx.to_flat_state(nnx.state(model)):
         if path[-1] in ("scale", "var"):

@@ -124,10 +124,11 @@ class R2Plus1D(nnx.Module):
     """A residual network of factorised convolutions over the whole clip.
 
     Returns `logits` `b p`; `features` `b d`, the mean over space and time; and
-    `feature_map` `b s i j d` before it, of ceil(t / 8) steps. Frames beyond `lengths`
-    change nothing, however many they are: they are zeros at every temporal
-    convolution, count in no batch statistic and in no mean. A clip of length 0 is
-    finite and counts nowhere. `width` is of the first stage; all others follow.
+    `feature_map` `b s i j d` before it, of ceil(t / 8) steps, zero where no frame of a
+    step is real. Frames beyond `lengths` change nothing, however many they are: they
+    are zeros at every temporal convolution and count in no batch statistic and in no
+    mean. A clip of length 0 is finite and counts nowhere. `width` is of the first
+    stage; all others follow.
     """
 
     blocks: tuple[int, ...]  # of each stage
@@ -184,11 +185,11 @@ class R2Plus1D(nnx.Module):
             for block in stage:
                 x = call(block, x, lengths, remat=self.remat)
                 lengths = fewer(lengths, block.stride)
-        features = clip_mean(x, lengths)
+        features = clip_mean(x, lengths).astype(x.dtype)
         return {
             "logits": self.classifier(features).astype(jnp.float32),
             "features": features,
-            "feature_map": x,
+            "feature_map": blank_padding(x, real_frames(lengths, x.shape[1])),
         }
 
 

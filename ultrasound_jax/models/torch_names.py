@@ -21,8 +21,7 @@ from ultrasound_jax.models.mvit import Block, MViTv1B, MViTv2S
 from ultrasound_jax.models.pooling_attention import PoolingAttention, TokenPool
 from ultrasound_jax.models.r2plus1d import (
     FactorisedConv,
-    R2Plus1D18,
-    R2Plus1D34,
+    R2Plus1D,
     ResidualBlock,
 )
 from ultrasound_jax.models.resnet import ResNet
@@ -49,13 +48,6 @@ MVIT: Names = (
     (r"^time_positions$", "pos_encoding.temporal_pos"),
     (r"^class_position$", "pos_encoding.class_pos"),
     (r"^classifier\b", "head.1"),
-)
-
-R2PLUS1D: Names = (
-    (r"^stem\b", "res2plus1d.conv1"),
-    (r"^stages\.(\d)\.0\b", "res2plus1d.conv<0+2>.block1"),
-    (r"^stages\.(\d)\.(\d)\b", "res2plus1d.conv<0+2>.blocks.<1-1>"),
-    (r"^classifier\b", "linear"),
 )
 
 NAMES: Mapping[type[nnx.Module], Names] = {
@@ -162,8 +154,12 @@ NAMES: Mapping[type[nnx.Module], Names] = {
         (r"^head\b", "blocks.5.pool.post_conv"),
         (r"^classifier\b", "blocks.5.proj"),
     ),
-    R2Plus1D18: R2PLUS1D,
-    R2Plus1D34: R2PLUS1D,
+    R2Plus1D: (
+        (r"^stem\b", "res2plus1d.conv1"),
+        (r"^stages\.(\d)\.0\b", "res2plus1d.conv<0+2>.block1"),
+        (r"^stages\.(\d)\.(\d)\b", "res2plus1d.conv<0+2>.blocks.<1-1>"),
+        (r"^classifier\b", "linear"),
+    ),
 }
 # What begins the encoder's names in a state dict of a whole video network.
 ENCODER_PREFIXES = ("encoder.", "cnn.")
@@ -171,9 +167,15 @@ ENCODER_PREFIXES = ("encoder.", "cnn.")
 HEADS: Mapping[type[nnx.Module], str] = {DenseNet: "classifier", ResNet: "fc"}
 
 
+def _names(module: nnx.Module) -> Names:
+    """The table of the module's class, or of the nearest class that it derives from."""
+    tables = (NAMES[kind] for kind in type(module).__mro__ if kind in NAMES)
+    return next(tables, ())
+
+
 def renamed(path: str, module: nnx.Module) -> str:
     """The original's name for `path`, which is relative to `module`."""
-    for pattern, name in NAMES.get(type(module), ()):
+    for pattern, name in _names(module):
         if "<head>" in name:
             head = HEADS[type(getattr(module, "encoder", module))]
             name = name.replace("<head>", head)

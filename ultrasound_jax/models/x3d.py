@@ -32,7 +32,6 @@ from ultrasound_jax.models.layers import (
 )
 from ultrasound_jax.models.stem import StemConv
 
-DEPTHS = (3, 5, 11, 7)  # blocks of each stage
 EXPANSION = 2.25  # of the channels inside a block
 HEAD = 2048  # features of the head at the published width of 24
 Lengths = Int[Array, " b"] | None
@@ -183,11 +182,13 @@ class X3DS(nnx.Module):
     """X3D of the sizes XS, S and M, which differ in the clips that they are fed.
 
     Returns `logits` `b p`; `features` `b d`, the head's; and `feature_map` `b t i j c`,
-    a 32nd of the size in space, as long as the clip. Frames beyond `lengths` change
-    nothing, however many they are: they are zeros at every temporal convolution and
-    count in no batch statistic and in no mean. A clip of length 0 is finite and counts
-    nowhere. `width` is of the stem; all others follow.
+    a 32nd of the size in space, as long as the clip and zero beyond `lengths`. Frames
+    there change nothing, however many they are: they are zeros at every temporal
+    convolution and count in no batch statistic and in no mean. A clip of length 0 is
+    finite and counts nowhere. `width` is of the stem; all others follow.
     """
+
+    depths = (3, 5, 11, 7)  # blocks of each stage
 
     def __init__(
         self,
@@ -217,7 +218,7 @@ class X3DS(nnx.Module):
             options=options,
         )
         inputs, stages = width, []
-        for i, depth in enumerate(DEPTHS):
+        for i, depth in enumerate(self.depths):
             stage = []
             for j in range(depth):
                 stride = 2 if j == 0 else 1
@@ -250,12 +251,11 @@ class X3DS(nnx.Module):
         x = nnx.relu(self.norm(self.conv(x), mask))
         pooled = clip_mean(x, lengths).astype(x.dtype)[:, None, None, None]
         features = nnx.relu(self.head(pooled))[:, 0, 0, 0]
+        logits = self.classifier(self.dropout(features, rngs=rngs))
         return {
-            "logits": self.classifier(self.dropout(features, rngs=rngs)).astype(
-                jnp.float32
-            ),
+            "logits": logits.astype(jnp.float32),
             "features": features,
-            "feature_map": x,
+            "feature_map": blank_padding(x, mask),
         }
 
 
