@@ -289,7 +289,8 @@ def test_the_command_ends_with_the_report_and_repeats_nothing(data_dir, tmp_path
 
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    known = os.environ.get("PYTHONPATH", "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), known]))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("STUDY_FOLDER", str(tmp_path / "study"))
     path = Path(ROOT / "experiments/luvnet_study.ipynb")
