@@ -1,11 +1,14 @@
 """Prediction sets."""
 
+import importlib.util
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.analysis.simulated import join, simulate
+from tests.conftest import ROOT
 from ultrasound_jax.analysis.conformal import (
     SETS,
     WAYS,
@@ -168,3 +171,38 @@ def test_replaced_scores_change_the_sets():
     sure = replace(table, scores=np.where(table.labels == 1, 0.99, 0.01))
     found = conform(judge(sure), replicates=10)["classes"]["a_line"]["marginal"]
     assert found["patient"]["both"] == 0 and found["patient"]["coverage"] == 1
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    path = ROOT / "experiments/conformal_coverage.py"
+    spec = importlib.util.spec_from_file_location("conformal_coverage", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_shows_the_committed_simulation(experiment):
+    tree = json.loads(experiment.RESULTS.read_text())
+    page = experiment.PAGE.read_text()
+    assert page == experiment.with_table(page, experiment.table(tree["rows"]))
+    assert len(tree["rows"]) == len(experiment.KINDS) * len(experiment.PATIENTS)
+
+
+def test_the_committed_simulation_kept_the_promises(experiment):
+    tree = json.loads(experiment.RESULTS.read_text())
+    for row in tree["rows"]:
+        # Three standard deviations of a mean over so many studies, at most.
+        slack = 3 * 0.5 / np.sqrt(tree["repeats"])
+        assert row["patient"]["clip"] >= 1 - tree["alpha"] - slack
+        assert row["whole_patient"]["whole_patient"] >= 1 - tree["alpha"] - slack
+
+
+def test_a_smaller_simulation_agrees_with_the_committed_one(experiment):
+    tree = json.loads(experiment.RESULTS.read_text())
+    row = next(r for r in tree["rows"] if r["patients"] == 9)
+    again = experiment.simulate(9, row["kind"], 60)
+    for way in WAYS:
+        for what in ("clip", "whole_patient"):
+            assert again[way][what] == pytest.approx(row[way][what], abs=0.1)

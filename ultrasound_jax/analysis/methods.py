@@ -72,8 +72,9 @@ def methods(tree: Mapping[str, Any], *, compared: bool = False) -> list[Block]:
         Text(
             "Calibration: Brier score (1950) with Murphy's decomposition (1973) in the "
             "form exact for binned scores (Stephenson and others 2008); expected "
-            "calibration error (Naeini and others 2015), whose interval is the basic "
-            "bootstrap's, because noise in the bins only ever raises it."
+            "calibration error (Naeini and others 2015). Noise in the bins only ever "
+            "raises the latter, reliability and resolution, so their intervals are the "
+            "basic bootstrap's, which take that bias off; they may end below the value."
         ),
         Text(
             "Prediction sets: split conformal prediction for each pattern (Vovk and "
@@ -81,7 +82,9 @@ def methods(tree: Mapping[str, Any], *, compared: bool = False) -> list[Block]:
             "plain limits there are some that give each calibration patient the same "
             "weight (Lee, Barber and Willett 2023; Dunn and others 2023), and cover a "
             "clip of a new patient, and some from each patient's worst clip, which "
-            "cover all of a new patient's clips together."
+            "cover all of a new patient's clips together. In cross-validation a fold's "
+            "limits come from the other folds, whose networks are alike but not the "
+            "same, so that the promise is kept approximately."
         ),
     ]
     if compared:
