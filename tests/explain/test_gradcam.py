@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,10 +7,15 @@ import pytest
 from flax import nnx
 
 from tests.explain import small
+from tests.models.tiny_networks import QUICK
+from ultrasound_jax import models
 from ultrasound_jax.explain import gradcam
+from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.splice import pushed
 from ultrasound_jax.models.encoders import encode_frames
 from ultrasound_jax.models.frames import real_frames
+
+grad_cam = jax.jit(gradcam.grad_cam, compiler_options=QUICK)
 
 
 def clip_of(frames=small.FRAMES, rows=2, seed=0):
@@ -22,19 +29,26 @@ def test_maps_are_the_channels_weighted_by_the_gradient_of_the_pooled_features(e
     # its pixels is that of the pooled feature over their number.
     model = small.framewise("luvnet_no_temporal", encoder, heads=4)
     clip, lengths = clip_of(), jnp.asarray([4, 3])
-    outputs, maps = gradcam.grad_cam(*nnx.split(model), clip, lengths)
+    outputs, maps = grad_cam(*nnx.split(model), clip, lengths)
 
     mask = real_frames(lengths, clip.shape[1])
-    features = encode_frames(model.encoder, clip, mask)
+    split = nnx.split(model.encoder)
+
+    @partial(jax.jit, compiler_options=QUICK)
+    def encode(graphdef, state):
+        encoder = nnx.merge(graphdef, state)
+        flat = clip.reshape(-1, *clip.shape[2:])
+        return encode_frames(encoder, clip, mask), encoder.feature_map(flat)
+
+    features, seen = encode(*split)
 
     def logits_of(features):
         views, _ = model.attention(features, mask)
         hidden = nnx.relu(model.attention_hidden(views.reshape(2, -1)))
         return model.attention_out(hidden)
 
-    slopes = jax.jacrev(logits_of)(features)  # b p b t d
-    flat = clip.reshape(-1, *clip.shape[2:])
-    seen = model.encoder.feature_map(flat).reshape(2, 4, *maps.shape[3:], -1)
+    slopes = jax.jit(jax.jacrev(logits_of))(features)  # b p b t d
+    seen = seen.reshape(2, 4, *maps.shape[3:], -1)
     pixels = maps.shape[3] * maps.shape[4]
     for row in range(2):
         weights = np.asarray(slopes[row, :, row]) / pixels
@@ -50,8 +64,8 @@ def test_padding_frames_have_no_map_and_change_no_other():
     model = small.framewise("frame_vote")
     split = nnx.split(model)
     clip, lengths = clip_of(), jnp.asarray([4, 2])
-    _, maps = gradcam.grad_cam(*split, clip, lengths)
-    _, others = gradcam.grad_cam(*split, clip.at[1, 2:].set(7.0), lengths)
+    _, maps = grad_cam(*split, clip, lengths)
+    _, others = grad_cam(*split, clip.at[1, 2:].set(7.0), lengths)
     assert np.all(np.asarray(maps)[1, :, 2:] == 0)
     np.testing.assert_array_equal(maps, others)
 
@@ -120,3 +134,32 @@ def test_the_map_points_to_what_the_network_looks_for():
     assert np.unravel_index(for_it.argmax(), for_it.shape) == (1, 2, 1)
     assert (for_it > 0).sum() == 1
     assert not against_it.any()
+
+
+def test_a_value_that_is_returned_but_not_used_is_refused():
+    def copied(x):
+        return {"middle": jnp.sin(x) + 0, "end": jnp.sin(x) * 2}
+
+    with pytest.raises(ExplainError, match="'middle' and uses something else"):
+        pushed(copied, "middle", jnp.float32(0.3))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "c3d",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("r2plus1d_18", "x3d_s")),
+    ],
+)
+def test_every_network_over_clips_has_maps(name):
+    # Heads are linear in the pooled map but for ReLUs: somewhere something speaks for
+    # some pattern, and padding for none.
+    options = {"clip_shape": (8, 32, 32)} if name == "c3d" else {}
+    model = small.evaluated(models.build(name, width=4, **options, rngs=nnx.Rngs(0)))
+    clip = jnp.asarray(np.random.default_rng(0).random((1, 8, 32, 32, 1)), "float32")
+    outputs, maps = jax.jit(gradcam.volume_cam, compiler_options=QUICK)(
+        *nnx.split(model), clip, jnp.asarray([6])
+    )
+    assert maps.shape == (1, 4, 8, *outputs["feature_map"].shape[2:4])
+    assert np.isfinite(maps).all()
+    assert float(maps.max()) > 0

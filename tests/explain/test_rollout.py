@@ -1,8 +1,13 @@
+from functools import partial
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from tests.explain import small
+from tests.models.tiny_networks import QUICK
 from ultrasound_jax.explain import rollout
 
 
@@ -36,9 +41,14 @@ def test_coarser_keys_are_spread_without_loss():
 
 
 def test_shares_of_a_vivit_cover_the_real_frames_and_add_to_one():
-    model = small.vivit()
+    model = nnx.split(small.vivit())
     clip = np.random.default_rng(0).random((1, 4, small.SIZE, small.SIZE, 1))
-    outputs = model(jnp.asarray(clip, "float32"), jnp.asarray([3]))
+
+    @partial(jax.jit, compiler_options=QUICK)
+    def apply(graphdef, state, clip, lengths):
+        return nnx.merge(graphdef, state)(clip, lengths)
+
+    outputs = apply(*model, jnp.asarray(clip, "float32"), jnp.asarray([3]))
     shares = rollout.patch_shares(outputs, 0, 3, (small.SIZE, small.SIZE))
     assert shares.shape == (3, 4, 4)
     assert shares.sum() == pytest.approx(1)

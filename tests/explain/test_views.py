@@ -1,8 +1,9 @@
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
 
 from tests.explain import small
+from tests.models.tiny_networks import QUICK
 from ultrasound_jax.explain.attention import ATTENTION, ROLLOUT, SCORES
 from ultrasound_jax.explain.views import enlarge, make_look
 
@@ -25,7 +26,7 @@ def view(luvnet):
 def test_a_clip_is_seen_as_the_network_sees_it(luvnet, view):
     clip = view.footage.clips[-1]
     alone = clip.frames[None, ..., None].astype(np.float32) / 255
-    outputs = luvnet(jnp.asarray(alone))
+    outputs = jax.jit(lambda clip: luvnet(clip), compiler_options=QUICK)(alone)
     wanted = np.asarray(outputs["attention"])[0] * len(clip.frames)
     found = view.clips[-1]
     # The padding to the nominal length reaches nothing.

@@ -141,8 +141,9 @@ class Page:
             shape = (len(view.scores), *view.maps.shape[1:])
             maps = _shown(np.broadcast_to(view.maps, shape), clip.frames)
         order = None if view.weights is None else view.weights.mean
+        ranked = "" if view.weights is None else view.weights.kind
         if order is None and maps is not None:
-            order = maps.max((2, 3))
+            order, ranked = maps.max((2, 3)), self.view.map_kind
         if order is not None:
             write_strip(
                 name.with_name(f"{name.name}_frames"),
@@ -150,7 +151,7 @@ class Page:
                 order,
                 maps=maps,
                 map_kind=self.view.map_kind,
-                title=title,
+                title=f"{title}: frames of highest {ranked}",
                 top=self.top,
                 **self._common(first),
             )

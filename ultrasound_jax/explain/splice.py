@@ -7,6 +7,8 @@ import jax
 from jax.extend import core
 from jaxtyping import Array
 
+from ultrasound_jax.explain.errors import ExplainError
+
 
 def pushed(
     function: Callable[..., dict[str, Any]], name: str, *inputs: Any
@@ -16,12 +18,18 @@ def pushed(
     `function` returns a dict; what it returns under `name` it must also use for what
     else it returns, and the push is added before that use. The function is traced once
     and its program followed step by step: no hooks, and nothing kept in it.
+
+    Raises:
+        ExplainError: nothing else is computed from that value.
     """
     closed, shapes = jax.make_jaxpr(function, return_shape=True)(*inputs)
     names = jax.tree.leaves(
         {key: jax.tree.map(lambda _, key=key: key, s) for key, s in shapes.items()}
     )
     target = closed.jaxpr.outvars[names.index(name)]
+    used = any(target is v for equation in closed.eqns for v in equation.invars)
+    if not used:
+        raise ExplainError(f"the network returns {name!r} and uses something else")
     leaves = jax.tree.leaves(inputs)
     structure = jax.tree.structure(shapes)
 
