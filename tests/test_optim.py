@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -73,3 +74,20 @@ def test_a_plateau_waits_then_drops():
         plateau.update(loss)
         scales.append(plateau.scale)
     assert scales == pytest.approx([1, 1, 0.1, 0.1, 0.1, 0.01])
+
+
+def test_folds_of_other_sizes_share_one_compiled_step(config):
+    """The schedule's length is not compiled into the step."""
+    config.optim.schedule, config.optim.warmup_epochs = "cosine", 1.0
+    programs = []
+    for examples in (40, 56):
+        plan = optim.make_plan(config, examples)
+        params = {"w": jnp.ones(3)}
+        update = jax.jit(plan.optimizer.update)
+        lowered = update.lower(params, plan.optimizer.init(params), params)
+        programs.append(lowered.as_text())
+        scales = [plan.scale(step) for step in range(plan.total)]
+        rates = [plan.rate(step) for step in range(plan.total)]
+        assert max(scales) == pytest.approx(1.0, rel=1e-6)
+        np.testing.assert_allclose(np.array(scales) * config.optim.lr, rates, rtol=1e-6)
+    assert programs[0] == programs[1]

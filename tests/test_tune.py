@@ -233,9 +233,9 @@ def test_a_trial_trains_as_the_run_with_the_override_that_it_prints(config, tmp_
     step = opened.compile_train_step(plan.optimizer, state, lambda line: None)
     losses = []
     batches = opened.train_batches()
-    for _ in range(3):
+    for number in range(3):
         batch = sharding.to_device(next(batches), opened.mesh)
-        state, terms = step(state, batch, np.float32(1))
+        state, terms = step(state, batch, np.float32(plan.scale(number)))
         losses.append(float(terms["loss"]))
     logged = [float(r.split(",")[2]) for r in rows if "train/loss" in r][:3]
     np.testing.assert_allclose(logged, losses, rtol=1e-4)

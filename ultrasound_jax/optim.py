@@ -1,6 +1,7 @@
 """Optimisers and learning rates, from the settings in `config.optim`."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import jax
 import numpy as np
@@ -11,16 +12,30 @@ from ultrasound_jax.types import Settings
 
 @dataclass(frozen=True)
 class Plan:
-    """How many steps, at what rate, by which rule."""
+    """How many steps, at what rate, by which rule.
+
+    The optimiser has the highest rate alone, and the step takes `scale` of it: so the
+    compiled step does not depend on how many steps there are, and folds share it.
+    """
 
     steps_per_epoch: int
     total: int
     schedule: optax.Schedule
     optimizer: optax.GradientTransformation
+    highest: float
 
     def rate(self, step: int) -> float:
-        """Returns the schedule's learning rate at a step."""
-        return float(np.asarray(self.schedule(step)))
+        """Returns the schedule's learning rate at a step, from 0 to below `total`."""
+        return float(self._rates[step])
+
+    def scale(self, step: int) -> float:
+        """Returns the rate at a step as a share of the optimiser's own."""
+        return self.rate(step) / float(np.float32(self.highest))
+
+    @cached_property
+    def _rates(self) -> np.ndarray:
+        rates = np.asarray(self.schedule(np.arange(self.total)), np.float32)
+        return np.broadcast_to(rates, (self.total,))
 
 
 def make_plan(config: Settings, examples: int) -> Plan:
@@ -30,8 +45,9 @@ def make_plan(config: Settings, examples: int) -> Plan:
     schedule = learning_rate(
         config.optim, steps_per_epoch=steps_per_epoch, total_steps=total
     )
-    optimizer = make_optimizer(config.optim, schedule)
-    return Plan(steps_per_epoch, total, schedule, optimizer)
+    highest = config.optim.lr
+    optimizer = make_optimizer(config.optim, optax.constant_schedule(highest))
+    return Plan(steps_per_epoch, total, schedule, optimizer, highest)
 
 
 def learning_rate(

@@ -109,7 +109,7 @@ def train(
             with clock.of("data"):
                 batch, (_, host_batches) = next(feed)
             with clock.of("training"):
-                scale = jnp.float32(progress.rate_scale)
+                scale = jnp.float32(plan.scale(step) * progress.rate_scale)
                 state, terms = train_step(state, batch, scale)
                 step += 1
                 log.add(step, terms)
