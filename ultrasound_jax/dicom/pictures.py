@@ -45,7 +45,9 @@ class Pictures:
 
     def _find_frames(self) -> FrameTable:
         if self.source.encapsulated:
-            return fragments.encapsulated_frames(self.source, self.header.frames)
+            return fragments.encapsulated_frames(
+                self.source, self.header.frames, stated=self.header.multi_frame
+            )
         return fragments.native_frames(self.source, self.layout, self.header.frames)
 
     def read(self, index: int) -> bytes:
