@@ -153,6 +153,14 @@ def test_a_cine_that_changes_halfway_is_looked_at_as_a_whole():
     assert moments_of(brighter).frames == 8
 
 
+def test_a_probe_that_is_moved_does_not_make_frames_unlike():
+    still = phantom(2)[0][0]
+    moved = [np.roll(still, 3 * max(0, k - 17), axis=0) for k in range(24)]
+    assert moments_of(moved).unlike == 0
+    moved[-3:] = [ODD["paper"]] * 3
+    assert moments_of(moved).unlike == 3
+
+
 def test_marks_that_appear_once_are_no_echoes():
     frames, truth = phantom(2, frames=24)
     _, before = fitted(frames)

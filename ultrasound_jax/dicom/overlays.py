@@ -18,7 +18,6 @@ EDGE = 80  # grey levels from a stroke's pixel to a direct neighbour
 WHITE = 235  # marks without movement to tell them by are nearly white
 COLOURED = 40  # distance from the picture's own tint in Cb or Cr
 FEWEST = 18  # pixels; fewer are noise
-LEAST = 12  # the same for marks that come and go, which are hardly ever mistaken
 STROKE = 9  # pixels; thicker things are no strokes
 
 
@@ -39,7 +38,7 @@ class Overlays:
     @property
     def suspected(self) -> bool:
         """Whether somebody should look before the frames are given away."""
-        return max(self.still, self.coloured) >= FEWEST or self.fleeting >= LEAST
+        return max(self.still, self.coloured) >= FEWEST or self.fleeting > 0
 
 
 def find_overlays(moments: Moments, inside: Bool[np.ndarray, "h w"]) -> Overlays:
