@@ -37,7 +37,7 @@ def fleeting_marks(
         change = cv2.subtract(high, low)
         marks = (edge >= EDGE) & (change <= STILL)
         marks &= _comes_or_goes(low, [*greys[:start][-1:], *greys[end : end + 1]])
-        if not _moves(change, high):
+        if marks.any() and not _moves(change, high):
             marks &= low >= WHITE
         found |= marks
     return _joined(found)
