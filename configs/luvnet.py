@@ -65,7 +65,7 @@ def pocus(config: Any) -> None:
     """The real POCUS videos, sized for two CPU cores.
 
     `--config configs/luvnet.py:pocus --config.data.manual_dir=DIR --mode crossval`, AMD
-    EPYC with 2 cores, 30.5 minutes for five folds: pooled macro AUROC of clips 0.661
+    EPYC with 2 cores, 51.5 minutes for five folds: pooled macro AUROC of clips 0.661
     [0.530, 0.762] (experiments/results/pocus_luvnet.json).
     """
     config.data.name = "pocus"
@@ -87,7 +87,7 @@ def pocus_frame_vote(config: Any) -> None:
     """The POCUS recipe with the frame-vote baseline.
 
     `--config configs/luvnet.py:pocus_frame_vote --config.data.manual_dir=DIR --mode
-    crossval`, AMD EPYC with 2 cores, 20.2 minutes for five folds: pooled macro AUROC of
+    crossval`, AMD EPYC with 2 cores, 15.5 minutes for five folds: pooled macro AUROC of
     clips 0.711 [0.608, 0.796] (experiments/results/pocus_luvnet.json).
     """
     pocus(config)
@@ -100,8 +100,8 @@ def dicom(config: Any) -> None:
     `--config configs/luvnet.py:dicom --config.data.manual_dir=DIR`, where DIR is as
     ultrasound_jax/datasets/lus_clips/README.md says; without patients, from
     `python -m ultrasound_jax.datasets.lus_phantom.export --out DIR`. Those eight
-    phantoms take 3.2 minutes on two shared CPU cores, a minute of it to build the
-    clips; they show that it runs and are too few to learn from.
+    phantoms take 0.7 minutes on AMD EPYC with 2 cores, 10 s of it to build the clips;
+    they show that it runs and are too few to learn from.
     """
     config.data.name = "lus_clips"
     config.data.options = ConfigDict(

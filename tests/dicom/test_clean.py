@@ -185,6 +185,28 @@ def test_a_bright_pleura_that_stands_still_is_no_mark(patient):
     assert find_overlays(moments_of(marked[:1]), truth).suspected
 
 
+@pytest.mark.parametrize("level", [200, 255])
+def test_text_that_appears_late_in_the_fan_is_found(level):
+    clip, truth = phantom(1, frames=60)
+    assert not find_overlays(moments_of(clip[::2]), truth).suspected
+    late = clip.copy()
+    low = int(np.argwhere(truth[:, 128])[-1, 0])
+    for frame in late[51:]:
+        at = (60, low - 12)
+        cv2.putText(frame, "MRN 555123", at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, level, 1)
+    found = find_overlays(moments_of(late[::2]), truth)
+    assert found.fleeting >= 20 and found.suspected and found.still == 0
+    review = " ".join(plan_cleaning(Made(late), CleanSettings()).review)
+    assert "in some frames only" in review
+
+
+@pytest.mark.parametrize("patient", range(5))
+def test_a_cine_that_freezes_has_no_marks_that_come_and_go(patient):
+    clip, truth = phantom(patient)
+    frozen = np.concatenate([clip, np.repeat(clip[-1:], 5, axis=0)])
+    assert find_overlays(moments_of(frozen), truth).fleeting == 0
+
+
 def test_coloured_marks_are_found_and_doppler_is_told_from_them():
     clip = np.repeat(speckle((200, 200))[..., None], 3, axis=3)
     inside = np.ones((200, 200), bool)

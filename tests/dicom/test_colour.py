@@ -160,3 +160,85 @@ def test_every_frame_has_the_colours_of_the_first(tmp_path):
     with open_cine(path) as opened_cine:
         for found, expected in zip(opened_cine.frames(), cine, strict=True):
             assert gap(found, expected).max() == 0
+
+
+def cine_of(path, frames, photometric, **elements):
+    """A file of several frames, uncompressed."""
+    return make(
+        path,
+        np.stack(frames).tobytes(),
+        frames[0],
+        photometric=photometric,
+        NumberOfFrames=len(frames),
+        **elements,
+    )
+
+
+def flat(*levels):
+    return np.full_like(COLOUR, levels)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "level"),
+    [("YBR_FULL", (0,)), ("YBR_FULL", (255,)), ("RGB", (20, 128, 128))],
+)
+@pytest.mark.parametrize("others", [1, 5])
+def test_a_flat_first_frame_does_not_overrule_the_header(
+    tmp_path, photometric, level, others
+):
+    pictures = [YBR if photometric == "YBR_FULL" else COLOUR] * others
+    path = cine_of(tmp_path / "a", [flat(*level), *pictures], photometric)
+    with open_cine(path) as cine:
+        assert cine.colour == ("ybr" if photometric == "YBR_FULL" else "rgb")
+        assert cine.notes == ()
+        *_, last = cine.frames()
+        assert gap(last, from_ybr(YBR)).max() <= 2
+
+
+def test_a_flat_still_is_as_it_is_stated(tmp_path):
+    path = cine_of(tmp_path / "a", [flat(0)], "YBR_FULL")
+    assert opened(path)[1] == "ybr"
+
+
+def test_a_flat_first_frame_with_noise_is_still_no_evidence(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 4, COLOUR.shape).astype(np.uint8)
+    path = cine_of(tmp_path / "a", [noise, YBR], "YBR_FULL")
+    assert opened(path)[1] == "ybr"
+
+
+def test_a_title_on_zeros_does_not_overrule_the_header(tmp_path):
+    title = flat(0)
+    title[20:30, 20:60] = (255, 128, 128)
+    path = cine_of(tmp_path / "a", [title, YBR], "YBR_FULL")
+    assert opened(path)[1] == "ybr"
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_headers_that_lie_are_overruled_though_one_frame_is_flat(tmp_path, place):
+    lies = [COLOUR] * 3
+    lies[place] = flat(0)
+    assert opened(cine_of(tmp_path / "a", lies, "YBR_FULL"))[1] == "rgb"
+    lies = [YBR] * 3
+    lies[place] = flat(0, 128, 128)
+    assert opened(cine_of(tmp_path / "b", lies, "RGB"))[1] == "ybr"
+
+
+def test_a_first_frame_that_the_others_contradict_does_not_overrule(tmp_path):
+    path = cine_of(tmp_path / "a", [COLOUR, YBR, YBR], "YBR_FULL")
+    picture, space, notes = opened(path)
+    assert space == "ybr"
+    assert notes == ("some frames look rgb and others ybr: ybr is taken, as stated",)
+
+
+def test_a_later_frame_that_does_not_decode_is_no_witness(tmp_path):
+    good = made.components(YBR, level=95)
+    damaged = good[: len(good) // 8]
+    path = make(
+        tmp_path / "a",
+        [good, damaged, damaged],
+        COLOUR,
+        made.JPEG,
+        photometric="RGB",
+        NumberOfFrames=3,
+    )
+    assert opened(path)[1] == "ybr"

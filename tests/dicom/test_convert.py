@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,7 @@ from ultrasound_jax.dicom.__main__ import main as dicom
 from ultrasound_jax.dicom.convert import CleanSettings, Job, convert_one, schedule
 from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.export import Calibration, Identity, write_cine
-from ultrasound_jax.dicom.index import read_index, read_sources
+from ultrasound_jax.dicom.index import read_index, read_sources, write_index
 from ultrasound_jax.dicom.limits import Limits
 from ultrasound_jax.dicom.sidecar import ALLOWED, write_sidecar
 from ultrasound_jax.dicom.timing import FrameTiming
@@ -247,6 +248,28 @@ def test_one_bad_file_does_not_end_the_run_and_the_next_run_continues(
         assert again == path.name.startswith(lost)
     assert table(tmp_path / "convert_clips.csv") == rows
     assert not list(tmp_path.glob(".*"))
+
+
+def test_what_the_index_has_no_longer_is_listed_and_removed_if_asked(
+    index, tmp_path, capsys
+):
+    own = tmp_path / "index.csv"
+    for name in ("index.csv", "index.sources.json"):
+        shutil.copy(index.parent / name, tmp_path / name)
+    for target in ("png", "clips"):
+        assert command(own, tmp_path / "out", "--to", target) == 0
+    rows = read_index(own)
+    gone, *_ = names = [row.video_id for row in rows if row.ok and row.frames > 1]
+    write_index(own, [row for row in rows if row.video_id != gone])
+    capsys.readouterr()
+    for target in ("png", "clips"):
+        assert command(own, tmp_path / "out", "--to", target) == 0
+        assert f"1 videos ({gone}); --remove-others" in capsys.readouterr().out
+        words = ("--to", target, "--remove-others")
+        assert command(own, tmp_path / "out", *words) == 0
+        assert f"1 videos ({gone})" in capsys.readouterr().out
+    left = {path.name[:17] for path in (tmp_path / "out").iterdir()}
+    assert gone not in left and names[1] in left
 
 
 def test_other_settings_convert_again_and_leave_nothing_of_the_first(index, tmp_path):

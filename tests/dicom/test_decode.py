@@ -485,3 +485,10 @@ def test_an_unknown_syntax_is_refused_in_one_line(tmp_path, syntax):
     path.write_bytes(path.read_bytes().replace(known.encode(), stated, 1))
     with pytest.raises(CineError, match=f"{syntax} is not supported, allowed are"):
         open_cine(path)
+
+
+def test_chroma_shared_in_rows_of_an_odd_number_is_refused(tmp_path):
+    picture = np.zeros((4, 5, 3), np.uint8)
+    path = make(tmp_path / "a", bytes(40), picture, photometric="YBR_FULL_422")
+    with pytest.raises(CineError, match="allowed is an even number of columns"):
+        open_cine(path)

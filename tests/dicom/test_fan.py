@@ -11,6 +11,7 @@ from tests.dicom.scans import (
     speckle,
     widened,
 )
+from ultrasound_jax.dicom import fan_fit
 from ultrasound_jax.dicom.fan import Fan, whole
 from ultrasound_jax.dicom.fan_fit import fit_fan
 
@@ -88,6 +89,87 @@ def test_letters_that_the_border_cuts_are_removed_whole(still):
     assert still or (fit.fan.mask(256, 256) & (text > 0)).any()
     assert not (fit.mask & (text > 0)).any()
     assert lost(frames, truth, fit.mask) < 0.02
+
+
+def report(size):
+    """A page of text, white on black or the other way round."""
+    page = np.zeros((size, size), np.uint8)
+    for row in range(20, size, 18):
+        cv2.putText(page, "EF 55 % LVOT 2.1", (8, row), 0, 0.45, 255, 1)
+    return page
+
+
+ODD = {
+    "white": np.full((256, 256), 255, np.uint8),
+    "black": np.zeros((256, 256), np.uint8),
+    "grey": np.full((256, 256), 79, np.uint8),
+    "report": report(256),
+    "paper": 255 - report(256),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("place", [0, 3, -1])
+@pytest.mark.parametrize("count", [8, 4])
+def test_one_odd_frame_does_not_open_the_fan(odd, place, count):
+    frames, truth = phantom(2)
+    marks = np.where(truth, 0, burned_in(256))
+    marked = np.maximum(frames[:count], marks)
+    _, before = fitted(marked)
+    marked[place] = ODD[odd]
+    fit, mask = fitted(marked)
+    assert fit.fan.kind == "sector"
+    assert overlap(mask, before) > 0.98
+    legible = (marks > 0) & ~widened(truth)
+    assert (fit.mask & legible).sum() < 0.01 * legible.sum()
+
+
+def test_a_coloured_flat_frame_does_not_open_the_fan():
+    frames, truth = phantom(2)
+    marked = np.maximum(frames, np.where(truth, 0, burned_in(256)))
+    _, before = fitted(marked)
+    coloured = np.repeat(marked[..., None], 3, axis=3)
+    coloured[-1] = (0, 135, 0)
+    moments = moments_of(coloured)
+    assert moments.colour is not None and moments.colour.max() < 5
+    _, mask = fitted(coloured)
+    assert overlap(mask, before) > 0.98
+
+
+def test_what_is_unlike_the_rest_is_said():
+    frames, _ = phantom(2)
+    odd = frames.copy()
+    odd[5] = ODD["white"]
+    assert "1 of 8 frames looked at is flat" in " ".join(fitted(odd)[0].notes)
+    odd[5] = ODD["paper"]
+    assert "1 of 8 frames looked at is unlike" in " ".join(fitted(odd)[0].review)
+    assert not fitted(frames)[0].review
+
+
+def test_a_cine_that_changes_halfway_is_looked_at_as_a_whole():
+    frames, _ = phantom(2)
+    brighter = frames.copy()
+    brighter[4:] = np.minimum(brighter[4:].astype(int) * 3 + 20, 255)
+    assert moments_of(brighter).frames == 8
+
+
+def test_a_probe_that_is_moved_does_not_make_frames_unlike():
+    still = phantom(2)[0][0]
+    moved = [np.roll(still, 3 * max(0, k - 17), axis=0) for k in range(24)]
+    assert moments_of(moved).unlike == 0
+    moved[-3:] = [ODD["paper"]] * 3
+    assert moments_of(moved).unlike == 3
+
+
+def test_marks_that_appear_once_are_no_echoes():
+    frames, truth = phantom(2, frames=24)
+    _, before = fitted(frames)
+    late = frames.copy()
+    late[16:] = np.maximum(late[16:], np.where(truth, 0, burned_in(256)))
+    fit, mask = fitted(late)
+    assert overlap(mask, before) > 0.98
+    legible = (burned_in(256) > 0) & ~widened(truth)
+    assert (fit.mask & legible).sum() < 0.01 * legible.sum()
 
 
 def test_dark_tissue_within_the_fan_is_kept():
@@ -202,6 +284,33 @@ def test_an_irregular_shape_falls_back_to_its_hull_and_asks_for_review():
     fit, mask = fitted(clip)
     assert mask[truth > 0].mean() > 0.97
     assert fit.covered >= 0.97
+
+
+def test_the_hull_leaves_out_text_that_touches_nothing(monkeypatch):
+    monkeypatch.setattr(fan_fit, "COVERED", 1.1)  # no shape is good enough
+    truth = np.zeros((256, 256), np.uint8)
+    cv2.fillPoly(truth, [np.array([[20, 20], [240, 120], [20, 236]])], 1)
+    truth[90:160, 20:170] = 0
+    text = np.zeros((256, 256), np.uint8)
+    cv2.putText(text, "DOE^JANE", (50, 125), cv2.FONT_HERSHEY_SIMPLEX, 0.4, 255, 1)
+    cv2.putText(text, "1234567", (140, 250), cv2.FONT_HERSHEY_SIMPLEX, 0.8, 255, 2)
+    fit, mask = fitted(np.maximum(speckle((256, 256)) * truth, text))
+    assert fit.fan.kind == "hull"
+    assert (mask & (text > 0)).any()
+    assert not (fit.mask & (text > 0)).any()
+    assert fit.mask[truth > 0].mean() > 0.97
+    assert "hull of what moves" in " ".join(fit.review)
+
+
+def test_the_hull_is_of_areas_that_change(monkeypatch):
+    monkeypatch.setattr(fan_fit, "COVERED", 1.1)
+    clip = np.zeros((8, 256, 256), np.uint8)
+    clip[:, 20:150, 20:236] = speckle((130, 216))
+    clip[:, 190:240, 60:180] = speckle((50, 120), seed=1, frames=1)  # a picture beside
+    fit, mask = fitted(clip)
+    assert fit.fan.kind == "hull"
+    assert not mask[190:].any()
+    assert mask[20:150, 20:236].mean() > 0.97
 
 
 def test_a_fan_drawn_at_twice_the_size_covers_the_same():

@@ -2,6 +2,7 @@ import struct
 
 import imagecodecs
 import numpy as np
+import pydicom
 import pytest
 from pydicom.encaps import encapsulate, encapsulate_extended
 
@@ -95,6 +96,16 @@ def test_more_frames_than_stated_are_left_out_with_a_note(tmp_path):
     found, notes = levels(written(tmp_path / "a", pixels, frames=3))
     assert found == EXPECTED[:3]
     assert notes == ("states 3 frames and holds 5: the others are left out",)
+
+
+def test_frames_without_a_number_of_frames_are_noted(tmp_path):
+    path = written(tmp_path / "a", encapsulate(CODES) + END)
+    dataset = pydicom.dcmread(path)
+    del dataset.NumberOfFrames
+    dataset.save_as(path)
+    found, notes = levels(path)
+    assert found == EXPECTED[:1]
+    assert notes == ("has no NumberOfFrames and holds 5: the others are left out",)
 
 
 @pytest.mark.parametrize(

@@ -303,6 +303,22 @@ def test_limits_are_kept(made, tmp_path, without_processes):
     assert any("allowed are 2 frames" in reason for reason in reasons)
 
 
+def test_a_lost_key_is_not_replaced_behind_an_index(
+    tmp_path, capsys, without_processes
+):
+    root, out = tmp_path / "root", tmp_path / "index.csv"
+    cine(root / "1.dcm")
+    assert index(root, out) == 0
+    before, key = out.read_bytes(), (tmp_path / "pseudonyms.json").read_bytes()
+    (tmp_path / "pseudonyms.json").unlink()
+    assert index(root, out) == 2
+    assert "is gone" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    (tmp_path / "elsewhere.json").write_bytes(key)
+    assert index(root, out, "--key-file", str(tmp_path / "elsewhere.json")) == 0
+    assert out.read_bytes() == before
+
+
 def test_its_own_files_below_the_root_are_left_out(tmp_path, without_processes):
     cine(tmp_path / "1.dcm", FrameTimeVector=["0", "30", "50"])
     for _ in range(2):
@@ -319,7 +335,7 @@ def test_its_own_files_below_the_root_are_left_out(tmp_path, without_processes):
         ("full", "index.txt", (), "index.txt: the index is to be a .csv file"),
         ("full", "other.csv", (), "other.csv: not an index, it lacks video_id"),
         ("full", "index.csv", ("--patient-from", "name"), "patients from 'name'"),
-        ("full", "index.csv", ("--key-file", "other.csv"), "no readable key file"),
+        ("full", "index.csv", ("--key-file", "other.csv"), "neither read nor made"),
     ],
 )
 def test_errors_of_the_user_are_one_line(

@@ -1,6 +1,7 @@
 import pytest
 
 from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.dicom.index import IndexRow
 from ultrasound_jax.dicom.labels import (
     PATTERNS,
     format_ranges,
@@ -9,6 +10,8 @@ from ultrasound_jax.dicom.labels import (
     ranges_of,
     read_sheet,
 )
+from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.sheet_rows import read_rows
 
 HEADING = (
     "video_id,frames,Point Zone,A-line,B-line,Confluent B-line,Consolidation,"
@@ -184,6 +187,26 @@ def test_sheets_of_several_countries_are_read(tmp_path, encoding, separator):
     assert read.finding_frames["a_line"] == {1, 2, 3, 4, 5}
 
 
+def test_excels_own_first_line_names_the_separator(tmp_path):
+    row = "v1;50;;1_5,9;;;;;;0"
+    heading = "sep=;\r\n" + HEADING.replace(",", ";")
+    (read,) = read_sheet(sheet(tmp_path, row, heading=heading))
+    assert read.finding_frames["a_line"] == {1, 2, 3, 4, 5, 9}
+
+
+def test_an_id_that_looks_like_a_pseudonym_is_still_a_patients(tmp_path):
+    key = Pseudonyms.open(tmp_path / "key.json")
+    path = sheet(tmp_path, "P1234567890,7,,video,R1,1_5,,,,,+,0", heading=ORIGINAL)
+    with pytest.raises(CineError, match="P1234567890 .* --index"):
+        read_rows(path, key_file=str(tmp_path / "key.json"))
+    other = IndexRow("P0123456789_00001", "P0123456789")
+    (row,) = read_rows(path, index=[other], key_file=str(tmp_path / "key.json"))
+    assert row.video_id == f"{key.patient('P1234567890')}_00007"
+    same = IndexRow("P1234567890_00007", "P1234567890")
+    (row,) = read_rows(path, index=[same], key_file=str(tmp_path / "key.json"))
+    assert row.video_id == "P1234567890_00007"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -193,6 +216,7 @@ def test_sheets_of_several_countries_are_read(tmp_path, encoding, separator):
         (HEADING.replace("video_id", "name").encode(), "video_id .or PatientID"),
         (HEADING.encode() + b"v1,50,,1_5,7_9,,,,,,,0\n", "row 2: more cells"),
         (HEADING.encode() + b",50,,1_5,,,,,,\n", "row 2: names no video"),
+        (HEADING.replace("Lung sl", "B line,Lung sl").encode(), "B-line stands twice"),
         (b"\xff\xff\xff\xff", "not text"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 
 from tests.dicom import made
 from tests.dicom.made import make, scan
+from ultrasound_jax.dicom import stream
 from ultrasound_jax.dicom.decode import open_cine
 from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.header import read_header
@@ -159,6 +160,16 @@ def test_a_deflate_bomb_is_stopped_within_its_limit(tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 8 << 20
+
+
+def test_a_small_file_may_inflate_less_than_a_large_one(tmp_path, monkeypatch):
+    path = deflated(tmp_path / "a", GREY, 16 << 20)
+    assert np.array_equal(read(path), GREY)
+    monkeypatch.setattr(stream, "_FREE", 1 << 20)
+    most = (1 << 20) + 100 * path.stat().st_size
+    with pytest.raises(CineError, match="inflates to more than") as refused:
+        open_cine(path)
+    assert int(str(refused.value).split("more than ")[1].split()[0]) < most
 
 
 def test_a_large_deflated_file_is_read_within_its_limit(tmp_path):

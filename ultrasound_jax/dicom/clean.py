@@ -16,12 +16,16 @@ from ultrasound_jax.dicom.fan import Fan
 from ultrasound_jax.dicom.fan_fit import fit_fan
 from ultrasound_jax.dicom.frames import letterbox
 from ultrasound_jax.dicom.header import CineHeader
-from ultrasound_jax.dicom.moments import MomentsBuilder, luminance, spread_out
+from ultrasound_jax.dicom.moments import (
+    MomentsBuilder,
+    luminance,
+    most_frames,
+    spread_out,
+)
 from ultrasound_jax.dicom.overlays import Overlays, find_overlays
 from ultrasound_jax.dicom.regions import choose_region
 
 GREYS = ("luminance", "red", "none")
-LOOKED_AT = 32  # frames that the fan is found from
 LARGEST = 4096  # side of the letterbox
 
 
@@ -156,7 +160,8 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
     """
     builder, box, notes, mm = MomentsBuilder(), None, (), (None, None)
     middle = None
-    wanted = set(spread_out(cine.header.frames, LOOKED_AT).tolist())
+    count = most_frames(cine.header.rows, cine.header.columns)
+    wanted = set(spread_out(cine.header.frames, count).tolist())
     for index, frame in enumerate(cine.frames()):
         if index not in wanted:
             continue
@@ -242,10 +247,13 @@ def _crop(
 def _marks(overlays: Overlays) -> tuple[str, ...]:
     if not overlays.suspected:
         return ()
-    return (
+    found = (
         f"marks inside the fan: {overlays.still} still and {overlays.coloured} "
-        "coloured pixels",
+        "coloured pixels"
     )
+    if overlays.fleeting:
+        found += f", {overlays.fleeting} in some frames only"
+    return (found,)
 
 
 def _rounded(number: float | None) -> float | None:

@@ -11,11 +11,15 @@ last witness but one. For three samples a pixel, in this order:
 4. JPEG 2000's own transform, if it was used, is undone by the decoder and leaves RGB.
 5. PhotometricInterpretation. YBR_ICT and YBR_RCT mean RGB here: what they name has been
    undone by now, or was never done.
-6. The first frame itself. Ultrasound is mostly black and grey. If hardly any pixel is
+6. The frames themselves. Ultrasound is mostly black and grey. If hardly any pixel is
    grey in the space found so far, and many are in the other one, the other is right.
+   A frame without structure (zeros, a colour from edge to edge) says nothing, and one
+   frame that shows greys in the space found so far is enough to keep it.
 
 The same space holds for every frame of a cine, so that colours never jump.
 """
+
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -26,6 +30,7 @@ from ultrasound_jax.dicom.codestream import Codestream
 RGB, YBR, YBR_PARTIAL = "rgb", "ybr", "ybr_partial"
 _NEAR = 6  # levels; JPEG noise around grey stays below
 _FEW, _MANY = 0.1, 0.4  # shares of grey pixels; black borders alone are more
+_FEWEST = 100  # pixels that a frame must show, apart from what is all over it
 _RED, _BLUE = 1.402, 1.772  # BT.601, as PS3.3, section C.7.6.3.1.2 has it
 _GREEN_CB, _GREEN_CR = -0.344136, -0.714136
 
@@ -62,18 +67,50 @@ def stated_space(photometric: str, stream: Codestream | None) -> str:
     return YBR if photometric.startswith("YBR_FULL") else RGB
 
 
-def seen_space(stated: str, samples: UInt8[np.ndarray, "h w 3"]) -> str:
-    """Returns the stated space unless the pixels say that it must be the other one."""
+def other_space(stated: str) -> str:
+    """The space that is meant where the stated one is wrong."""
+    return YBR if stated == RGB else RGB
+
+
+def seen_space(
+    stated: str, pictures: Iterable[UInt8[np.ndarray, "h w 3"]]
+) -> tuple[str, bool]:
+    """The stated space unless pixels say that it must be the other one.
+
+    Also returns whether the pictures contradict each other.
+
+    Args:
+        stated: as `stated_space` gives it.
+        pictures: of one cine, most telling first. They are asked for one by one, and
+            no further than to the first that agrees with what is stated.
+    """
+    overruled = False
+    for picture in pictures:
+        witness = _witness(stated, picture)
+        if witness == stated:
+            return stated, overruled
+        overruled |= witness is not None
+    return (other_space(stated) if overruled else stated), False
+
+
+def _witness(stated: str, samples: UInt8[np.ndarray, "h w 3"]) -> str | None:
+    """The space in which a picture's greys are grey; None if it cannot tell."""
     step = max(1, int((samples.size / 300_000) ** 0.5))
     few = samples[::step, ::step].reshape(-1, 3).astype(np.int16)
     chroma = np.abs(few[:, 1:] - 128).max(axis=1) <= _NEAR
     equal = np.ptp(few, axis=1) <= _NEAR
     telling = ~(chroma & equal)  # a middle grey is grey in both
-    if telling.sum() < 100:
+    few, chroma, equal = few[telling], chroma[telling], equal[telling]
+    if len(few) < _FEWEST:
+        return None
+    # Whatever the background means, echoes on it must mean it too.
+    shown = np.abs(few - np.median(few, axis=0)).max(axis=1) > _NEAR
+    if shown.sum() < _FEWEST:
+        return None
+    here, there = (equal, chroma) if stated == RGB else (chroma, equal)
+    if here.mean() >= _FEW or here[shown].mean() >= _FEW:
         return stated
-    greys = {YBR: chroma[telling].mean(), RGB: equal[telling].mean()}
-    here, other = (RGB, YBR) if stated == RGB else (YBR, RGB)
-    return other if greys[here] < _FEW and greys[other] > _MANY else stated
+    return other_space(stated) if there.mean() > _MANY else None
 
 
 def to_rgb(

@@ -85,16 +85,21 @@ class Job:
 
     def outputs(self) -> list[Path]:
         """Every file of this video and target that exists, temporary ones too."""
-        out, name = Path(self.out), self.video_id
-        found = list(out.glob(f".{name}*.tmp"))
-        if self.to == "avi":
-            found += [out / f"{name}.avi"]
-        elif self.to == "clips":
-            found += out.glob(f"{name}_[0-9]*_[0-9]*.avi")
-        else:
-            found += (out / name).glob(f"{name}_[0-9]*.png")
-            found += (out / name).glob(f".{name}*.tmp")
-        return [path for path in [self.sidecar_path, *found] if path.exists()]
+        return outputs_of(Path(self.out), self.video_id, self.to)
+
+
+def outputs_of(out: Path, name: str, to: str) -> list[Path]:
+    """Every file of this video and target in the folder `out`, temporary ones too."""
+    found = list(out.glob(f".{name}*.tmp"))
+    if to == "avi":
+        found += [out / f"{name}.avi"]
+    elif to == "clips":
+        found += out.glob(f"{name}_[0-9]*_[0-9]*.avi")
+    else:
+        found += (out / name).glob(f"{name}_[0-9]*.png")
+        found += (out / name).glob(f".{name}*.tmp")
+    sidecar_path = out / f"{name}.{to}.json"
+    return [path for path in [sidecar_path, *found] if path.exists()]
 
 
 def convert_one(tree: dict[str, Any]) -> dict[str, Any]:

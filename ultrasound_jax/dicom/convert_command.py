@@ -20,9 +20,6 @@ Example:
 """
 
 import argparse
-import csv
-import io
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,30 +34,16 @@ from ultrasound_jax.dicom.convert import (
     TARGETS,
     Job,
     convert_one,
+    outputs_of,
     summary,
 )
+from ultrasound_jax.dicom.convert_report import leftovers, report, write_table
 from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.index import IndexRow, read_index, read_sources
 from ultrasound_jax.dicom.progress import Progress
 from ultrasound_jax.dicom.run_options import add_run_arguments, limits_of, positive
-from ultrasound_jax.dicom.runs import write_whole
 from ultrasound_jax.dicom.worker import Outcome, run_safely
 from ultrasound_jax.dicom.writers import CODECS
-
-COLUMNS = (
-    "video_id",
-    "status",
-    "reason",
-    "files",
-    "frames",
-    "rows",
-    "columns",
-    "frame_rate",
-    "fan",
-    "fan_kept",
-    "review",
-    "notes",
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,6 +87,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=CODECS,
         default=CODECS[0],
         help="of AVI: ffv1 is lossless (default), mjpeg is not",
+    )
+    parser.add_argument(
+        "--remove-others",
+        action="store_true",
+        help="remove from OUT what earlier runs made of videos that are not, or no "
+        "longer, usable in the index (default: they are listed)",
     )
     clips = parser.add_argument_group("clips")
     clips.add_argument(
@@ -158,8 +147,16 @@ def run(args: argparse.Namespace) -> int:
     todo = [job for job in jobs if job.video_id not in done]
     _convert_all(todo, results, args, len(jobs))
     table = [results[row.video_id] for row in rows]
-    _write_table(args.out / f"convert_{args.to}.csv", table)
+    write_table(args.out / f"convert_{args.to}.csv", table)
     print("\n".join(report(table, len(done))))
+    others = leftovers(args.out, args.to, {row.video_id for row in ready})
+    if others and args.remove_others:
+        _remove(others, args)
+    elif others:
+        print(
+            f"in {args.out} from earlier runs, not or no longer usable in this index: "
+            f"{len(others)} videos ({', '.join(others)}); --remove-others removes them"
+        )
     converted = any(row["status"] == "ok" for row in table)
     return 0 if converted or not jobs else 1
 
@@ -190,6 +187,16 @@ def _convert_all(
             workers=args.workers,
             on_done=on_done,
         )
+
+
+def _remove(others: Sequence[str], args: argparse.Namespace) -> None:
+    for name in others:
+        for path in outputs_of(args.out, name, args.to):
+            path.unlink()
+        folder = args.out / name
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    print(f"removed from {args.out}: {len(others)} videos ({', '.join(others)})")
 
 
 def _job(row: IndexRow, source: str, args: argparse.Namespace) -> Job:
@@ -229,39 +236,6 @@ def _finished(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
 def _skipped(row: IndexRow) -> dict[str, Any]:
     reason = f"skipped by the index: {row.reason}"
     return {"video_id": row.video_id, "status": "skipped", "reason": reason}
-
-
-def report(table: Sequence[dict[str, Any]], earlier: int) -> list[str]:
-    """The lines that a run ends with."""
-    good = [row for row in table if row["status"] == "ok"]
-    files, frames = (sum(row[name] for row in good) for name in ("files", "frames"))
-    lines = [
-        f"{len(good)} of {len(table)} files converted: {frames} frames, {files} files"
-    ]
-    if earlier:
-        lines.append(f"{earlier} of them by an earlier run")
-    reasons = Counter(row["reason"] for row in table if row["status"] != "ok")
-    lines += [f"  {count} not: {reason}" for reason, count in reasons.most_common()]
-    fans = Counter(row["fan"] for row in good)
-    if fans:
-        lines.append(
-            "fans: " + ", ".join(f"{n} {kind}" for kind, n in fans.most_common())
-        )
-    review = [row for row in good if row["review"]]
-    if review:
-        lines.append(f"review these {len(review)} before you give them away:")
-        lines += [f"  {row['video_id']}: {'; '.join(row['review'])}" for row in review]
-    return lines
-
-
-def _write_table(path: Path, table: Sequence[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list[str](COLUMNS), restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in table:
-        joined = {k: "; ".join(v) if isinstance(v, list) else v for k, v in row.items()}
-        writer.writerow(joined)
-    write_whole(path, text.getvalue())
 
 
 def _make_folder(path: Path) -> None:

@@ -20,6 +20,7 @@ LETTER = 110  # the same for text, where nothing else tells it from echoes
 FLAT_BELOW = 0.02  # share of the picture with texture; below, flat parts count too
 OPEN = 0.2  # share of background around letters
 FLICKER = 0.75  # grey levels of standard deviation over time, from which a pixel moves
+OFTEN = 4  # changes, in the 32 frames that are looked at, that make a pixel move
 MOVING_SHARE = 0.02  # of the picture, from which movement can be relied on
 DENSE = 0.55  # share of echo pixels in a neighbourhood that makes it an echo area
 
@@ -53,6 +54,7 @@ def find_echoes(moments: Moments) -> Echoes:
     if shrink(textured).mean() < FLAT_BELOW < visible.mean():
         textured = visible  # a drawing, or contrast turned up until nothing is left
     moves = textured & (moments.spread >= FLICKER + 0.01 * moments.mean)
+    moves &= _changes_often(moments) & ~_rimmed(moments.fleeting)
     moving = moments.frames > 1 and float(moves.mean()) >= MOVING_SHARE
     solid = _dense_area(textured & ~_lettered(moments, background), 0.15)
     # The edges of bright tissue look like letters too: they are given back.
@@ -64,6 +66,15 @@ def find_echoes(moments: Moments) -> Echoes:
     area = _dense_area(moves, 0.02)
     area |= solid & _widened(area, 0.15)
     return Echoes(moves, area, background, True)
+
+
+def _changes_often(moments: Moments) -> np.ndarray:
+    """Echoes change from frame to frame; a mark that comes, or goes, does so once."""
+    return moments.changes >= min(OFTEN, max(1, moments.frames // 2))
+
+
+def _rimmed(marks: np.ndarray) -> np.ndarray:
+    return cv2.dilate(marks.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
 
 
 def _widened(area: np.ndarray, share: float) -> np.ndarray:

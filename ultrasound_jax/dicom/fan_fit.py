@@ -76,7 +76,8 @@ def fit_fan(moments: Moments, *, middle: float | None = None) -> Fit | None:
     """Fit a fan to a cropped cine; None where no echoes are found at all.
 
     A fit that leaves more than 3 % of the echo area outside is not used: then the hull
-    of the echo area is kept, which may keep marks that touch the fan (a note says so).
+    of the echo areas that move is kept, without marks that touch none of them. Marks
+    that do may be kept (a line for review says so).
 
     Args:
         moments: of the cropped frames.
@@ -87,19 +88,20 @@ def fit_fan(moments: Moments, *, middle: float | None = None) -> Fit | None:
         return None
     grid = _grid(moments, echoes)
     fan = _best_shape(grid, middle, echoes.pixels.shape)
-    notes = [] if echoes.moving else ["fan found without movement"]
-    review = []
+    notes, review = _left_out(moments)
+    if not echoes.moving:
+        notes.append("fan found without movement")
     scale = np.divide(echoes.pixels.shape[::-1], grid.area.shape[::-1])
     covered = float(fan.mask(*grid.area.shape)[grid.area].mean())
-    if covered < COVERED:
-        review.append(
-            f"no regular fan fits ({covered:.0%} of the echoes inside): the hull of "
-            "the echoes is kept, which may hold text that touches them"
-        )
+    hull = covered < COVERED
+    if hull:
+        review.append(_no_shape(covered, echoes.moving))
+        grid = replace(grid, area=_changing(grid))
         fan = _hull(grid.area)
-        covered = float(fan.mask(*grid.area.shape)[grid.area].mean())
+        covered = float(fan.mask(*grid.area.shape)[echoes.area].mean())
     fan = fan.scaled(*scale)
-    inside = _without_letters(fan.mask(*echoes.pixels.shape), moments, echoes)
+    inside = fan.mask(*echoes.pixels.shape)
+    inside = _without_letters(inside, moments, echoes, grid.area if hull else None)
     light = np.abs(moments.peak.astype(np.float32) - echoes.background) * echoes.pixels
     kept = float(light[inside].sum() / max(light.sum(), 1))
     if inside.all():
@@ -111,10 +113,53 @@ def fit_fan(moments: Moments, *, middle: float | None = None) -> Fit | None:
     return Fit(fan, inside, covered, kept, filled, tuple(notes), tuple(review))
 
 
+def _left_out(moments: Moments) -> tuple[list[str], list[str]]:
+    """A note on flat frames; a line for review on those that may show other things."""
+    total = moments.frames + moments.flat + moments.unlike
+    notes, review = [], []
+    if moments.flat:
+        verb = "is" if moments.flat == 1 else "are"
+        notes.append(
+            f"{moments.flat} of {total} frames looked at {verb} flat: the fan is found "
+            "from the others"
+        )
+    if moments.unlike:
+        verb = "is" if moments.unlike == 1 else "are"
+        review.append(
+            f"{moments.unlike} of {total} frames looked at {verb} unlike the others: "
+            "the fan is found from those, and what it shows of these is not checked"
+        )
+    return notes, review
+
+
+def _no_shape(covered: float, moving: bool) -> str:
+    what = "moves" if moving else "has texture (nothing moves, text has it too)"
+    return (
+        f"no regular fan fits ({covered:.0%} of the echoes inside): the hull of what "
+        f"{what} is kept; marks that touch no echoes are taken out, others may be there"
+    )
+
+
+def _changing(grid: _Grid) -> np.ndarray:
+    """The connected echo areas that change, all of them where nothing does."""
+    if not grid.moving:
+        return grid.area
+    _, labels = cv2.connectedComponents(grid.area.astype(np.uint8), connectivity=8)
+    parts = np.asarray(labels, np.int32)
+    sizes = np.maximum(np.bincount(parts.ravel()), 1)
+    moves = np.bincount(parts.ravel(), grid.echo.ravel()) / sizes >= FAINT
+    moves[0] = False
+    return moves[parts]
+
+
 def _without_letters(
-    inside: np.ndarray, moments: Moments, echoes: Echoes
+    inside: np.ndarray, moments: Moments, echoes: Echoes, area: np.ndarray | None
 ) -> np.ndarray:
-    """Takes away marks that the fan's border cuts: whole, if most of one is outside."""
+    """Takes away marks that the fan's border cuts: whole, if most of one is outside.
+
+    Given an echo area, which a hull does not follow closely, takes away every mark that
+    does not touch it as well.
+    """
     marks = _shown(moments, echoes)
     if echoes.moving:
         marks &= ~echoes.pixels
@@ -123,6 +168,10 @@ def _without_letters(
     within = np.bincount(parts[inside], minlength=count)
     everywhere = np.bincount(parts.ravel(), minlength=count)
     cut = (within > 0) & (within < 0.5 * everywhere)
+    if area is not None:
+        size = inside.shape[::-1]
+        near = cv2.resize(area.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        cut |= np.bincount(parts[near > 0], minlength=count) == 0
     cut[0] = False
     # Antialiased strokes and lossy codecs have a faint rim.
     rim = cv2.dilate(cut[parts].astype(np.uint8), np.ones((3, 3), np.uint8)) > 0

@@ -37,7 +37,9 @@ class FrameTable:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def encapsulated_frames(source: Source, frames: int) -> FrameTable:
+def encapsulated_frames(
+    source: Source, frames: int, *, stated: bool = True
+) -> FrameTable:
     """Finds the frames of encapsulated pixel data.
 
     One frame takes all fragments; as many fragments as frames are one each. Otherwise
@@ -46,7 +48,7 @@ def encapsulated_frames(source: Source, frames: int) -> FrameTable:
 
     More frames than stated are left out with a note: a header may count well and be
     followed by something else. Fewer are an error: half a recording must not pass for
-    a whole one.
+    a whole one. `stated` is whether the header says how many there are.
 
     Raises:
         CineError: the items are damaged, the file ends within them, or too few.
@@ -63,9 +65,8 @@ def encapsulated_frames(source: Source, frames: int) -> FrameTable:
     if len(groups) < frames:
         raise CineError(f"states {frames} frames and holds {len(groups)}")
     if len(groups) > frames:
-        notes.append(
-            f"states {frames} frames and holds {len(groups)}: the others are left out"
-        )
+        says = f"states {frames} frames" if stated else "has no NumberOfFrames"
+        notes.append(f"{says} and holds {len(groups)}: the others are left out")
     return FrameTable(groups[:frames], tuple(notes))
 
 

@@ -122,7 +122,13 @@ def run(args: argparse.Namespace) -> int:
     times_folder = out.parent / f"{out.stem}_times"
     if out.suffix.lower() != ".csv":
         raise CineError(f"{out}: the index is to be a .csv file")
-    _read_before(out)  # what is no index must not be overwritten, hours later
+    # What is no index must not be overwritten, hours later.
+    if _read_before(out) and not key_file.exists():
+        raise CineError(
+            f"{key_file}: the key that {out} was made with is gone; a new one would "
+            "give every patient and video another name. Put it back, name it with "
+            "--key-file, or give another --out"
+        )
     own = {out, sources_path(out), key_file, _journal_path(out)}
     found = _without(walk(root), root, own, times_folder)
     if not found:

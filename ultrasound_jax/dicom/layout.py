@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ultrasound_jax.dicom import elements
+from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.header import CineHeader
 from ultrasound_jax.dicom.source import BIG_ENDIAN, GE_BIG_PIXELS, Source
 
@@ -43,6 +44,9 @@ def read_layout(source: Source, header: CineHeader) -> Layout:
     """Reads how the file of a header stores its pictures.
 
     Where BitsStored and HighBit contradict BitsAllocated, the lowest bits are taken.
+
+    Raises:
+        CineError: chroma shared by pairs of pixels, in rows of an odd number.
     """
     dataset, allocated = source.dataset, header.bits_allocated
     stored = elements.integer(dataset, "BitsStored") or allocated
@@ -50,6 +54,12 @@ def read_layout(source: Source, header: CineHeader) -> Layout:
     high = elements.integer(dataset, "HighBit")
     if high is None or not stored <= high + 1 <= allocated:
         high = stored - 1
+    subsampled = _is_subsampled(source, header)
+    if subsampled and header.columns % 2:
+        raise CineError(
+            f"two pixels share their chroma in rows of {header.columns}: allowed is an "
+            "even number of columns"
+        )
     big = source.syntax in (BIG_ENDIAN, GE_BIG_PIXELS) or not source.little_endian
     return Layout(
         rows=header.rows,
@@ -61,7 +71,7 @@ def read_layout(source: Source, header: CineHeader) -> Layout:
         signed=elements.integer(dataset, "PixelRepresentation") == 1,
         planar=header.samples > 1
         and elements.integer(dataset, "PlanarConfiguration") == 1,
-        subsampled=_is_subsampled(source, header),
+        subsampled=subsampled,
         big_endian=big,
         swapped_bytes=big and allocated == 8 and source.pixels_vr == "OW",
     )

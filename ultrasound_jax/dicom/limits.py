@@ -16,7 +16,8 @@ class Limits:
     seconds: wall-clock time from opening a cine to its last frame.
     frames: frames in a file.
     pixels: rows times columns of a frame.
-    inflated_bytes: a deflated file's size after inflation.
+    inflated_bytes: a deflated file's size after inflation; and never more than 256 MiB
+        and a hundred times the file's own size.
     """
 
     memory_bytes: int = 1 << 30

@@ -26,23 +26,25 @@ class Overlays:
     """What was found inside the fan.
 
     still: bright strokes that never move, in pixels. coloured: strokes in colour.
-    flow: whether there are areas of colour, as of Doppler, which are anatomy.
+    fleeting: strokes in some of the frames only. flow: whether there are areas of
+    colour, as of Doppler, which are anatomy.
     """
 
     still: int
     coloured: int
+    fleeting: int
     flow: bool
 
     @property
     def suspected(self) -> bool:
         """Whether somebody should look before the frames are given away."""
-        return max(self.still, self.coloured) >= FEWEST
+        return max(self.still, self.coloured) >= FEWEST or self.fleeting > 0
 
 
 def find_overlays(moments: Moments, inside: Bool[np.ndarray, "h w"]) -> Overlays:
     """Count the pixels of strokes inside the fan that echoes do not explain."""
     if not inside.any():
-        return Overlays(0, 0, False)
+        return Overlays(0, 0, 0, False)
     mean = moments.mean.astype(np.uint8)
     stroke = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (STROKE, STROKE))
     # A top-hat keeps what is brighter than its neighbourhood and thin.
@@ -61,4 +63,5 @@ def find_overlays(moments: Moments, inside: Bool[np.ndarray, "h w"]) -> Overlays
         thick = cv2.morphologyEx(strong.astype(np.uint8), cv2.MORPH_OPEN, stroke) > 0
         flow = bool(thick.sum() > 4 * STROKE**2)
         coloured = strong & (cv2.dilate(thick.astype(np.uint8), stroke) == 0)
-    return Overlays(int((still & inside).sum()), int(coloured.sum()), flow)
+    fleeting = int((moments.fleeting & inside).sum())
+    return Overlays(int((still & inside).sum()), int(coloured.sum()), fleeting, flow)

@@ -1,10 +1,12 @@
 """How the stored bytes of one file become pictures in true colours.
 
 Codecs give raw samples. Which codec, which colour space, which table of tones or
-colours: all this is decided once a file, on its first frame, and holds for every frame.
+colours: all this is decided once a file, on its first frame (two more are asked where
+that one speaks against the stated colours, or cannot tell), and holds for every frame.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -15,7 +17,7 @@ from ultrasound_jax.dicom.errors import CineError
 from ultrasound_jax.dicom.fragments import FrameTable
 from ultrasound_jax.dicom.header import CineHeader
 from ultrasound_jax.dicom.layout import cut_bits, read_layout, samples_of
-from ultrasound_jax.dicom.source import UNCOMPRESSED, Source
+from ultrasound_jax.dicom.source import DEFLATED, UNCOMPRESSED, Source
 
 Want = Literal["stored", "grey"]
 
@@ -45,7 +47,9 @@ class Pictures:
 
     def _find_frames(self) -> FrameTable:
         if self.source.encapsulated:
-            return fragments.encapsulated_frames(self.source, self.header.frames)
+            return fragments.encapsulated_frames(
+                self.source, self.header.frames, stated=self.header.multi_frame
+            )
         return fragments.native_frames(self.source, self.layout, self.header.frames)
 
     def read(self, index: int) -> bytes:
@@ -168,13 +172,35 @@ class Pictures:
             self.space = "grey"
             return
         stated = colour.stated_space(photometric, stream)
-        self.space = colour.seen_space(
-            stated, tone.apply_table(samples, self.lookup, self.bits)
-        )
+        self.space, disputed = colour.seen_space(stated, self._witnesses(samples))
+        if disputed:
+            notes.append(
+                f"some frames look {colour.other_space(stated)} and others {stated}: "
+                f"{stated} is taken, as stated"
+            )
         if self.space != stated:
             notes.append(f"its colours are stated as {stated} but are {self.space}")
         elif stated != colour.stated_space(photometric, None):
             notes.append(f"{photometric} is stated but the frames are {self.space}")
+
+    def _witnesses(self, first: np.ndarray) -> Iterator[np.ndarray]:
+        """The first, the last and the middle frame, in stored colours.
+
+        Damaged ones are left out here; `make` raises when it is their turn. To read
+        the end of a deflated file is to inflate all of it: there the first must do.
+        """
+        yield tone.apply_table(first, self.lookup, self.bits)
+        last = self.header.frames - 1
+        if self.source.syntax == DEFLATED:
+            return
+        for index in sorted({last, last // 2} - {0}, reverse=True):
+            try:
+                stored = self.read(index)
+                samples = self._samples(index, stored, self._codestream(stored))
+            except CineError:
+                continue
+            if samples.ndim == 3:
+                yield tone.apply_table(samples, self.lookup, self.bits)
 
     def make(self, index: int, stored: bytes) -> np.ndarray:
         """Returns frame `index` as it is wanted.

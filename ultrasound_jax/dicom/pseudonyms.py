@@ -50,7 +50,10 @@ class Pseudonyms:
                 _create(path)
             tree = json.loads(path.read_bytes())
         except (OSError, ValueError) as error:
-            raise CineError(f"{path}: no readable key file: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise CineError(
+                f"{path}: the key file can be neither read nor made: {why}"
+            ) from error
         try:
             salt = bytes.fromhex(tree["salt"])
             if tree["format"] != _FORMAT or len(salt) != _SALT_BYTES:

@@ -17,7 +17,9 @@ from ultrasound_jax.dicom.findings import COLUMNS, SCORE_COLUMN
 # What a merged sheet may pass on; anything else in a sheet stays there.
 KEPT = ("Point Zone", "Lung sliding", "data_type", "frames", "conflict")
 NEEDED = tuple(COLUMNS.values())
+NAMING = ("video_id", "patient_id", "data_idx", "study_id", "status")
 _SEPARATORS = (",", ";", "\t")
+_EXCEL_SEPARATOR = re.compile(r'"?sep=([,;\t])"?\r?\n', re.IGNORECASE)
 _MAX_BYTES = 64 * 2**20
 
 
@@ -30,12 +32,18 @@ class SheetLine:
 
 
 class Heading:
-    """Where each known column stands, however its name is spelled."""
+    """Where each known column stands, however its name is spelled.
+
+    twice: the known columns that stand more than once.
+    """
 
     def __init__(self, names: list[str]):
         self._place = {}
-        for place, name in enumerate(names):
-            self._place.setdefault(_plain(name), place)
+        plain = [_plain(name) for name in names]
+        for place, name in enumerate(plain):
+            self._place.setdefault(name, place)
+        known = (*NAMING, *NEEDED, SCORE_COLUMN, *KEPT)
+        self.twice = [name for name in known if plain.count(_plain(name)) > 1]
 
     def __contains__(self, column: str) -> bool:
         return _plain(column) in self._place
@@ -94,11 +102,14 @@ def read_lines(path: Path) -> tuple[Heading, list[SheetLine]]:
     text = _read_text(path)
     header = text.lstrip("\r\n").partition("\n")[0]
     separator = max(_SEPARATORS, key=header.count)
+    if said := _EXCEL_SEPARATOR.match(text):  # Excel's own first line
+        separator = said[1]
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     except csv.Error as error:
         raise CineError(f"{path.name}: not a csv file ({error})") from error
     lines = [SheetLine(number, cells) for number, cells in enumerate(rows, 1)]
+    lines = lines[1:] if said else lines
     lines = [line for line in lines if any(cell.strip() for cell in line.cells)]
     if not lines:
         raise CineError(f"{path.name}: the sheet is empty")
@@ -110,6 +121,11 @@ def read_lines(path: Path) -> tuple[Heading, list[SheetLine]]:
         raise CineError(
             f"{path.name}: no column {', '.join(missing)}; a sheet needs video_id, "
             f"{', '.join(NEEDED)}, and may have {SCORE_COLUMN}"
+        )
+    if heading.twice:
+        raise CineError(
+            f"{path.name}: the column {', '.join(heading.twice)} stands twice; allowed "
+            "is once"
         )
     long = [
         str(line.number)

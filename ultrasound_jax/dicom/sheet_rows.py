@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from ultrasound_jax.dicom.errors import CineError
@@ -14,20 +14,35 @@ _PSEUDONYM = re.compile(r"P[0-9a-f]{10}")
 _VIDEO = re.compile(r"P[0-9a-f]{10}_\d{5}")
 
 
-def patient_names(key_file: str | None) -> Callable[[str], str] | None:
+def patient_names(
+    key_file: str | None, known: Collection[str]
+) -> Callable[[str], str] | None:
     """What turns a `PatientID` of a sheet into its pseudonym; None without a key.
 
-    Pseudonyms stay as they are.
+    Pseudonyms that are `known`, from the index, stay as they are.
 
     Raises:
-        CineError: there is no such key file: a new key would give other pseudonyms.
+        CineError: there is no such key file: a new key would give other pseudonyms. Of
+            the function: without an index, a name that may be a hospital's as well as
+            a pseudonym.
     """
     if key_file is None:
         return None
     if not Path(key_file).is_file():
         raise CineError(f"{key_file}: no such key file; `index` makes it")
     key = Pseudonyms.open(key_file)
-    return lambda name: name if _PSEUDONYM.fullmatch(name) else key.patient(name)
+
+    def pseudonym(name: str) -> str:
+        if name in known:
+            return name
+        if not known and _PSEUDONYM.fullmatch(name):
+            raise CineError(
+                f"{name} in the column PatientID is a pseudonym or a hospital's id: "
+                "--index INDEX.csv tells"
+            )
+        return key.patient(name)
+
+    return pseudonym
 
 
 def read_rows(
@@ -38,8 +53,10 @@ def read_rows(
     Raises:
         CineError: as `read_sheet` and `patient_names`.
     """
-    frames = {row.video_id: row.frames for row in index if row.ok and row.frames}
-    return read_sheet(path, frames=frames, patient_name=patient_names(key_file))
+    rows = list(index)
+    frames = {row.video_id: row.frames for row in rows if row.ok and row.frames}
+    known = {row.patient_id for row in rows if row.patient_id}
+    return read_sheet(path, frames=frames, patient_name=patient_names(key_file, known))
 
 
 def check_outputs(outputs: Iterable[str | None], inputs: Iterable[str | None]) -> None:
