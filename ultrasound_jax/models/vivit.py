@@ -130,8 +130,9 @@ class ViViT(nnx.Module):
     Returns `logits` `b p`; `features` `b t d`, each frame's class token, zero beyond
     `lengths`; for attention rollout, a tuple with one array a block, each the mean over
     the heads of every token's weights: `space_attention` `b t n n` (token 0 is the
-    class token, then the patches by row) and `time_attention` `b t+1 t+1` (token 0 is
-    the class token). Frames beyond `lengths` change nothing: no frame attends to them.
+    class token, then the patches by row; zero beyond `lengths`) and `time_attention`
+    `b t+1 t+1` (token 0 is the class token). Frames beyond `lengths` change nothing: no
+    frame attends to them.
 
     `remat` computes each block again for the gradient.
     """
@@ -205,7 +206,8 @@ class ViViT(nnx.Module):
             "logits": logits.astype(jnp.float32),
             "features": features,
             "space_attention": tuple(
-                weights.reshape(batch, frames, *weights.shape[1:]) for weights in space
+                blank_padding(weights.reshape(batch, frames, *weights.shape[1:]), mask)
+                for weights in space
             ),
             "time_attention": time,
         }
