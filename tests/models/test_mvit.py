@@ -55,7 +55,7 @@ def test_dropout_follows_the_key_of_the_call():
 
     @partial(jax.jit, compiler_options=QUICK)
     def logits(key):
-        network = nnx.merge(graphdef, values)
+        network = nnx.merge(graphdef, values, copy=True)
         return network(clip_of()[:, :2], rngs=nnx.Rngs(dropout=key))["logits"]
 
     first, again, other = (logits(jax.random.key(seed)) for seed in (1, 1, 2))
