@@ -74,6 +74,15 @@ def test_where_chance_explains_everything_kappa_is_not_defined():
     assert found["agreement_ci"] == pytest.approx([0.025 ** (1 / 6), 1])
 
 
+def test_raters_who_never_disagree_have_a_kappa_of_1_without_an_interval():
+    labels = np.array([1, 0] * 10, float)
+    found = agree(labels, labels, Resampling(np.arange(20), replicates=20))
+    assert found["kappa"] == 1 and found["kappa_ci"] is None
+    ratings = np.stack([labels] * 3, axis=1)
+    found = fleiss_measures(ratings, Resampling(np.arange(20), replicates=20))
+    assert found["kappa"] == pytest.approx(1) and found["kappa_ci"] is None
+
+
 def test_one_patient_gives_no_interval_and_nobody_no_value():
     first, second = raters(20, 0)
     found = agree(first, second, Resampling(np.zeros(20, int), replicates=9))

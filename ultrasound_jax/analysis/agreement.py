@@ -74,9 +74,21 @@ def agree(
     entry["unknown"] = len(first) - entry["examples"]
     entry["patients"] = patients
     for name, values in pair_measures(sums).items():
-        kind = "mean" if name == "kappa" else "share"
-        entry |= estimate(name, values, patients=patients, kind=kind)
+        if name == "kappa":
+            entry |= _kappa(values, patients)
+        else:
+            entry |= estimate(name, values, patients=patients, kind="share")
     return entry
+
+
+def _kappa(values: Float[np.ndarray, " r"], patients: int) -> dict[str, Any]:
+    """Returns kappa with its interval.
+
+    There is none where nobody ever disagrees: every replicate is then 1, which does not
+    show that nobody ever will.
+    """
+    entry = estimate("kappa", values, patients=patients)
+    return entry | ({"kappa_ci": None} if entry["kappa"] == 1 else {})
 
 
 def fleiss_measures(
@@ -107,4 +119,4 @@ def fleiss_measures(
     }
     entry |= estimate("agreement", observed, patients=patients, kind="share")
     kappa = ratio(observed - 1 + beyond, np.where(np.isnan(beyond), 0.0, beyond))
-    return entry | estimate("kappa", kappa, patients=patients)
+    return entry | _kappa(kappa, patients)

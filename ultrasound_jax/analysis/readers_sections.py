@@ -13,7 +13,7 @@ from ultrasound_jax.analysis.document import (
     value_text,
 )
 from ultrasound_jax.analysis.plots import kappas
-from ultrasound_jax.analysis.readers import CONSENSUS, TRUTH
+from ultrasound_jax.analysis.readers import CONSENSUS, NETWORK, TRUTH
 
 
 def sections(tree: Mapping[str, Any]) -> list[Block]:
@@ -35,10 +35,11 @@ def sections(tree: Mapping[str, Any]) -> list[Block]:
         _raters(tree, patterns),
         Picture(
             "kappa",
-            kappas(tree["pairs"], patterns),
+            kappas(_shown(tree), patterns),
             alt="Cohen's kappa of every pair, one panel a pattern",
             caption="Cohen's kappa with 95 % intervals over patients; 0 is agreement "
-            "by chance. Pairs without a defined kappa have no point.",
+            "by chance. Hollow: no interval is defined. Pairs of single networks, if "
+            "several vote, are in the table only.",
         ),
         _pairs(tree),
         *_fleiss(tree),
@@ -47,6 +48,16 @@ def sections(tree: Mapping[str, Any]) -> list[Block]:
     if truth.rows:
         blocks.append(truth)
     return [*blocks, *_methods(tree)]
+
+
+def _shown(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The pairs of people, and those of the last network: the vote, if there is one."""
+    networks = [r["name"] for r in tree["raters"] if r["kind"] == NETWORK]
+    return [
+        pair
+        for pair in tree["pairs"]
+        if pair["first_kind"] != NETWORK or pair["first"] == networks[-1]
+    ]
 
 
 def _raters(tree: Mapping[str, Any], patterns: list[str]) -> Table:
