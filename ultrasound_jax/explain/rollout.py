@@ -35,7 +35,7 @@ def rollout(
 
 
 def class_token_rollout(
-    attention: Sequence[Float[np.ndarray, "s k l"]],
+    attention: Sequence[Float[np.ndarray, "s _ _"]],
 ) -> Float[np.ndarray, "s i j"]:
     """The class token's row alone, on the finest of the blocks' grids.
 
