@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.models.reference_weights import random_clip, random_tensor
+from tests.models.torch_baselines import C3D, X3D, CnnLstm, R2Plus1D, Usvn
 
 FIXTURE = Path(__file__).parent / "fixtures" / "torch_reference.json"
 SEED = 7
@@ -36,6 +37,68 @@ CASES = {
     "luvnet_resnet50": ("luvnet", "resnet50", 64, FULL, False),
     "tfwo_densenet161": ("luvnet_no_temporal", "densenet161", 96, FULL, False),
     "frame_vote_densenet121": ("frame_vote", "densenet121", 64, FULL, False),
+}
+USUAL, LONG = (3, *FULL), (16, 112, 112)
+# name: options of our network, (frames, height, width) of the clips, train
+VIDEO_CASES = {
+    "usvn_narrow": (
+        {"network": "usvn", "encoder": "resnet18", "width": 8},
+        (3, *NARROW),
+        False,
+    ),
+    "usvn_tanh_narrow": (
+        {
+            "network": "usvn",
+            "encoder": "tiny_dense",
+            "width": 8,
+            "pooling": "tanh_attention",
+        },
+        (3, *NARROW),
+        False,
+    ),
+    "cnn_lstm_narrow": (
+        {"network": "cnn_lstm", "encoder": "tiny_dense", "width": 8},
+        (5, *NARROW),
+        False,
+    ),
+    "cnn_lstm_narrow_train": (
+        {"network": "cnn_lstm", "encoder": "tiny_dense", "width": 8},
+        (5, *NARROW),
+        True,
+    ),
+    "c3d_narrow": (
+        {"network": "c3d", "width": 4, "clip_shape": (19, 38, 51)},
+        (19, 38, 51),
+        False,
+    ),
+    "c3d_narrow_train": (
+        {"network": "c3d", "width": 4, "clip_shape": (19, 38, 51)},
+        (19, 38, 51),
+        True,
+    ),
+    "r2plus1d_narrow": (
+        {"network": "tiny_r2plus1d", "width": 8},
+        (5, 38, 51),
+        False,
+    ),
+    "r2plus1d_narrow_train": (
+        {"network": "tiny_r2plus1d", "width": 8},
+        (5, 38, 51),
+        True,
+    ),
+    "x3d_narrow": ({"network": "tiny_x3d", "width": 8}, (5, 38, 51), False),
+    "x3d_narrow_train": ({"network": "tiny_x3d", "width": 8}, (5, 38, 51), True),
+    "usvn_densenet161": ({"network": "usvn", "encoder": "densenet161"}, USUAL, False),
+    "cnn_lstm_densenet161": (
+        {"network": "cnn_lstm", "encoder": "densenet161"},
+        USUAL,
+        False,
+    ),
+    "cnn_lstm_resnet50": ({"network": "cnn_lstm", "encoder": "resnet50"}, USUAL, False),
+    "c3d": ({"network": "c3d", "clip_shape": LONG}, LONG, False),
+    "r2plus1d_18": ({"network": "r2plus1d_18"}, (9, *FULL), False),
+    "r2plus1d_34": ({"network": "r2plus1d_34"}, (9, *FULL), False),
+    "x3d_s": ({"network": "x3d_s"}, (5, *FULL), False),
 }
 
 
@@ -202,9 +265,30 @@ class LuvNet(nn.Module):
         return {"logits": x, **out}
 
 
-def network_of(network, encoder, width):
+PUBLISHED_WIDTHS = {"densenet161": 96, "densenet121": 64, "tiny_dense": 8}
+
+
+def network_of(network, encoder=None, width=None, pooling="attention", **options):
+    if encoder:
+        width = width or PUBLISHED_WIDTHS.get(encoder, 64)
+        head = "classifier" if encoder in DENSENETS else "fc"
     if network == "frame_vote":
         return FrameVote(encoder, width)
+    if network == "usvn":
+        return Usvn(encoder_of(encoder, width), pooling)
+    if network == "cnn_lstm":
+        return CnnLstm(encoder_of(encoder, width), head)
+    if network == "c3d":
+        # The steps, rows and columns after the last pool.
+        flat = {(19, 38, 51): 1 * 2 * 2, LONG: 1 * 4 * 4}[options["clip_shape"]]
+        return C3D(width or 64, flat)
+    blocks = {"r2plus1d_18": (2, 2, 2, 2), "r2plus1d_34": (3, 4, 6, 3)}
+    if "r2plus1d" in network:
+        return R2Plus1D(blocks.get(network, (1, 1)), width or 64)
+    if network == "tiny_x3d":
+        return X3D((2,), width, (8,), 682)
+    if network == "x3d_s":
+        return X3D((3, 5, 11, 7), 24, (8, 8, 16, 32), 2048)
     return LuvNet(encoder, width, temporal=network == "luvnet")
 
 
@@ -215,19 +299,20 @@ def summary(tensor):
     return [flat.mean().item(), flat.std(correction=0).item(), (flat @ weights).item()]
 
 
-def record(network, encoder, width, pixels, train):
-    model = network_of(network, encoder, width).train(train)
+def record(options, shape, train):
+    model = network_of(**options).train(train)
     state = {
         name: torch.from_numpy(random_tensor(name, tuple(value.shape), SEED))
         for name, value in model.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
     model.load_state_dict(state, strict=False)
-    clip = torch.from_numpy(random_clip((2, 3, *pixels, 3), SEED))
+    clip = torch.from_numpy(random_clip((2, *shape, 3), SEED))
     out = model(clip.permute(0, 1, 4, 2, 3))
     case = {
-        "options": {"network": network, "encoder": encoder, "width": width},
-        "pixels": pixels,
+        "options": options,
+        "frames": shape[0],
+        "pixels": shape[1:],
         "train": train,
         "logits": out["logits"].tolist(),
         "outputs": {name: summary(value) for name, value in out.items()},
@@ -247,7 +332,12 @@ def record(network, encoder, width, pixels, train):
 
 def main():
     torch.manual_seed(0)
-    cases = {name: record(*options) for name, options in CASES.items()}
+    cases = {}
+    for name, (network, encoder, width, pixels, train) in CASES.items():
+        options = {"network": network, "encoder": encoder, "width": width}
+        cases[name] = record(options, (3, *pixels), train)
+    for name, case in VIDEO_CASES.items():
+        cases[name] = record(*case)
     FIXTURE.write_text(json.dumps({"seed": SEED, "cases": cases}, indent=1) + "\n")
 
 

@@ -59,9 +59,9 @@ def test_outputs_have_their_shapes_and_types(name, encoder):
         ("luvnet", "densenet161", 136_222_884),
         ("luvnet", "resnet50", 121_046_596),
         ("luvnet_no_temporal", "densenet161", 62_677_188),
-        ("usvn", "densenet161", 26_483_044),
+        pytest.param("usvn", "densenet161", 26_483_044, marks=pytest.mark.slow),
         ("usvn", "resnet50", 23_518_276),
-        ("cnn_lstm", "densenet161", 28_759_792),
+        pytest.param("cnn_lstm", "densenet161", 28_759_792, marks=pytest.mark.slow),
         ("cnn_lstm", "resnet50", 25_747_824),
         ("c3d", None, 214_327_044),
         ("r2plus1d_18", None, 33_176_989),
@@ -120,7 +120,7 @@ def test_only_temporal_networks_react_to_the_order_of_frames(name, encoder):
     forward = network.evaluate(clip, lengths)["logits"]
     backward = network.evaluate(clip[:, ::-1], lengths)["logits"]
     if name in TEMPORAL:
-        assert np.abs(forward - backward).max() > 1e-2 * np.abs(forward).max()
+        assert np.abs(forward - backward).max() > 1e-3 * np.abs(forward).max()
     else:
         np.testing.assert_allclose(forward, backward, atol=1e-5)
 

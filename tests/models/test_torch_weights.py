@@ -39,10 +39,19 @@ def encoder_values(model):
         ("luvnet", "densenet161", "dfbd574e2ca5e0c2"),
         ("luvnet", "resnet50", "0106cc3a631a8747"),
         ("luvnet_no_temporal", "densenet161", "6ebef10867f90bec"),
+        pytest.param("usvn", "densenet161", "8e3a3c8af9040178", marks=pytest.mark.slow),
+        pytest.param(
+            "cnn_lstm", "densenet161", "a02a3d9e59cd50f6", marks=pytest.mark.slow
+        ),
+        ("c3d", None, "473a7a990649dddd"),
+        ("r2plus1d_18", None, "e1edf0e960bd7888"),
+        ("r2plus1d_34", None, "6c6b49cebb4eb65c"),
     ],
 )
 def test_names_and_shapes_are_the_originals(name, encoder, digest):
-    slots = torch_weights.expected(full_size(name, encoder))
+    # The original's C3D of the list is for clips of 16 frames of 112x112.
+    options = {"clip_shape": (16, 112, 112)} if name == "c3d" else {}
+    slots = torch_weights.expected(full_size(name, encoder, **options))
     lines = sorted(f"{key} {list(slot.shape)}" for key, slot in slots.items())
     assert hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16] == digest
 

@@ -52,14 +52,14 @@ class TanhAttention(nnx.Module):
         depth = features // heads
         hidden = torch_uniform(rngs.params(), (depth, heads * TANH_UNITS), jnp.float32)
         out = torch_uniform(rngs.params(), (TANH_UNITS, heads), jnp.float32)
-        self.hidden = nnx.Param(hidden.reshape(depth, heads, TANH_UNITS).swapaxes(0, 1))
+        self.hidden = nnx.Param(hidden.T.reshape(heads, TANH_UNITS, depth))
         self.out = nnx.Param(out.T)
 
     def __call__(
         self, frames: Float[Array, "b t heads d"]
     ) -> Float[Array, "b heads t"]:
         """How much each head wants each frame."""
-        x = jnp.tanh(jnp.einsum("bthd,hdu->bthu", frames, self.hidden[...]))
+        x = jnp.tanh(jnp.einsum("bthd,hud->bthu", frames, self.hidden[...]))
         return jnp.einsum("bthu,hu->bht", x, self.out[...])
 
 
