@@ -6,20 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.analysis.aggregate import LEVELS
-from ultrasound_jax.analysis.document import value_text
+from ultrasound_jax.analysis.document import Table, value_text
 from ultrasound_jax.analysis.evaluation import GIVEN, OTHER_FOLDS, rows_of
 from ultrasound_jax.analysis.figures import STYLES, write_roc_figure
 from ultrasound_jax.analysis.files import write_whole
+from ultrasound_jax.analysis.markdown import to_markdown
 from ultrasound_jax.analysis.metrics import METRICS
 from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.sections import METRIC_NAMES
 
-NAMES = {
-    "auroc": "AUROC",
-    "average_precision": "average precision",
-    "f1": "F1",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-}
 # What is read first comes first; training data come last.
 _ORDER = ("test", "out_of_fold", "validation", "train")
 
@@ -120,7 +115,7 @@ def _level_table(level: Mapping[str, Any]) -> str:
             text if count in (0, total) else f"{text}, {count} of {total} classes"
         )
     rows.append(["**macro**", *macro, ""])
-    return _table(["", *(NAMES[m] for m in METRICS), "threshold"], rows)
+    return _table(["", *(METRIC_NAMES[m] for m in METRICS), "threshold"], rows)
 
 
 def _threshold_text(entry: Mapping[str, Any]) -> str:
@@ -158,11 +153,4 @@ def _methods(tree: Mapping[str, Any]) -> list[str]:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines
-    )
-
-
-def _cell(text: str) -> str:
-    return " ".join(str(text).replace("|", "\\|").split())
+    return to_markdown([Table(header, rows)]).rstrip("\n")
