@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ultrasound_jax import evaluate
+from tests.analysis.simulated import simulate
+from ultrasound_jax import crossval, evaluate
 
 
 def test_columns_that_group_examples_follow_them_into_the_table(
@@ -24,3 +25,18 @@ def test_columns_that_group_examples_follow_them_into_the_table(
     of = dict(zip(table.example_id, probes, strict=True))
     assert found.extra["probe"] == tuple(of[e] for e in found.example_id)
     assert set(found.split) == {"validation", "test"} and set(found.fold) == {2}
+
+
+def test_pooled_folds_keep_the_columns_and_whose_rows_they_are():
+    rng = np.random.default_rng(0)
+    folds = []
+    for fold in range(3):
+        table = simulate(rng, 3, fold=fold)
+        zones = tuple(f"zone {fold}" for _ in range(len(table)))
+        folds.append(replace(table, extra={"zone": zones} if fold else {}))
+    pooled = crossval.pool(folds)
+    assert set(pooled.split) == {"out_of_fold"}
+    of_fold = {0: "", 1: "zone 1", 2: "zone 2"}
+    zones = [of_fold[f] for f in pooled.fold.tolist()]
+    assert list(pooled.extra["zone"]) == zones
+    assert len(pooled) == sum(map(len, folds))
