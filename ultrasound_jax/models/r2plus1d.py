@@ -185,11 +185,12 @@ class R2Plus1D(nnx.Module):
             for block in stage:
                 x = call(block, x, lengths, remat=self.remat)
                 lengths = fewer(lengths, block.stride)
+        x = blank_padding(x, real_frames(lengths, x.shape[1]))
         features = clip_mean(x, lengths).astype(x.dtype)
         return {
             "logits": self.classifier(features).astype(jnp.float32),
             "features": features,
-            "feature_map": blank_padding(x, real_frames(lengths, x.shape[1])),
+            "feature_map": x,
         }
 
 

@@ -248,14 +248,14 @@ class X3DS(nnx.Module):
         for stage in self.stages:
             for block in stage:
                 x = call(block, x, lengths, remat=self.remat)
-        x = nnx.relu(self.norm(self.conv(x), mask))
+        x = blank_padding(nnx.relu(self.norm(self.conv(x), mask)), mask)
         pooled = clip_mean(x, lengths).astype(x.dtype)[:, None, None, None]
         features = nnx.relu(self.head(pooled))[:, 0, 0, 0]
         logits = self.classifier(self.dropout(features, rngs=rngs))
         return {
             "logits": logits.astype(jnp.float32),
             "features": features,
-            "feature_map": blank_padding(x, mask),
+            "feature_map": x,
         }
 
 
