@@ -96,7 +96,7 @@ class Page:
         videos: bool,
     ) -> None:
         view, shown = self.view, _shown(maps, frames)
-        common = {"map_kind": view.map_kind, **self._common(first)}
+        common = {"map_kind": _grid(view.map_kind, maps), **self._common(first)}
         scores = view.scores()
         if len(maps) < len(scores):  # one map, which all patterns share
             scores = np.full(1, np.nan)
@@ -106,7 +106,7 @@ class Page:
             frames,
             shown.max((2, 3)),
             maps=shown,
-            title=self._title(f": {_grid(view.map_kind, maps)}, strongest frames"),
+            title=self._title(": strongest frames"),
             top=self.top,
             **common,
         )
@@ -136,8 +136,9 @@ class Page:
                 top=self.top,
                 **self._common(first),
             )
-        maps = None
+        maps, kind = None, self.view.map_kind
         if view.maps is not None:
+            kind = _grid(kind, view.maps)
             shape = (len(view.scores), *view.maps.shape[1:])
             maps = _shown(np.broadcast_to(view.maps, shape), clip.frames)
         order = None if view.weights is None else view.weights.mean
@@ -150,7 +151,7 @@ class Page:
                 clip.frames,
                 order,
                 maps=maps,
-                map_kind=self.view.map_kind,
+                map_kind=kind,
                 title=f"{title}: frames of highest {ranked}",
                 top=self.top,
                 **self._common(first),

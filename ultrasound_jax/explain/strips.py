@@ -13,6 +13,7 @@ from ultrasound_jax.explain.drawing import new_figure, save, words
 
 OVERLAY = 0.55  # opacity of a map where it is strongest
 CMAP = "inferno"
+SCALE = "share of the highest"
 
 
 def write_strip(
@@ -63,11 +64,8 @@ def write_strip(
         row[0].set_ylabel(words(classes[k]), fontsize=9, parse_math=False)
     if maps is not None:
         bar = ScalarMappable(Normalize(0, 1), CMAP)
-        figure.colorbar(
-            bar,
-            ax=list(panels.flat),
-            label=f"{map_kind}, share of the pattern's highest",
-            shrink=0.9 if len(chosen) > 1 else 1.0,
-        )
+        shown_bar = figure.colorbar(bar, ax=list(panels.flat), shrink=0.9)
+        shown_bar.set_label(SCALE, fontsize=8)
+        title = f"{title}, coloured by {map_kind}"
     figure.suptitle(title, fontsize=10, wrap=True, parse_math=False)
     return save(figure, path)

@@ -22,7 +22,7 @@ from ultrasound_jax.explain.drawing import (
     words,
 )
 from ultrasound_jax.explain.errors import ExplainError
-from ultrasound_jax.explain.strips import CMAP, OVERLAY
+from ultrasound_jax.explain.strips import CMAP, OVERLAY, SCALE
 
 _DPI = 100
 _CURVE_CMAP = "viridis"
@@ -165,14 +165,11 @@ def map_pictures(
         layers.append((k, image, layer))
     for panel in panels.flat[len(chosen) :]:
         panel.set_axis_off()
-    figure.colorbar(
-        ScalarMappable(Normalize(0, 1), CMAP),
-        ax=list(panels.flat),
-        label=f"{map_kind}, share of the pattern's highest",
-    )
-    heading = figure.suptitle("", fontsize=10, wrap=True, parse_math=False)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), CMAP), ax=list(panels.flat))
+    bar.set_label(f"{SCALE} of the pattern", fontsize=8)
+    heading = figure.suptitle("", fontsize=9, wrap=True, parse_math=False)
     for t in range(len(frames)):
-        heading.set_text(f"{title}: frame {first + t}")
+        heading.set_text(f"{title}\n{map_kind}, frame {first + t}")
         for k, image, layer in layers:
             image.set_data(frames[t])
             layer.set_data(maps[k, t])

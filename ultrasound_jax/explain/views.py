@@ -20,6 +20,7 @@ from ultrasound_jax.explain.attention import ROLLOUT, FrameWeights, frame_weight
 from ultrasound_jax.explain.footage import Clip, Footage, stitch
 
 GRAD_CAM = "Grad-CAM"
+CLASS_ROLLOUT = "rollout of the class token alone"
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +170,8 @@ def _view(
     if maps is not None:
         kept, kind = np.asarray(maps[0], np.float64)[:, :length], GRAD_CAM
     elif shares is not None:
-        kept, kind = shares[None], ROLLOUT
+        whole = "space_attention" in outputs
+        kept, kind = shares[None], ROLLOUT if whole else CLASS_ROLLOUT
         weights = rollout.frame_weights(shares, len(logits))
     return ClipView(clip, 1 / (1 + np.exp(-logits)), weights, kept), kind
 
