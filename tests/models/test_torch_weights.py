@@ -82,6 +82,23 @@ def test_an_encoder_loads_from_a_whole_model_into_another():
         np.testing.assert_array_equal(value[...], theirs[path][...])
 
 
+def test_an_encoder_loads_from_the_cnn_of_a_cnn_lstm():
+    source, target = abstract("cnn_lstm"), abstract("usvn")
+    state = state_for(source)
+    torch_weights.load(source, state)
+    report = torch_weights.load(target, state, part="encoder")
+    assert report.ignored == {"fc": 2, "lstm": 12, "fc2": 2}
+    ours, theirs = encoder_values(target), encoder_values(source)
+    for path, value in ours.items():
+        np.testing.assert_array_equal(value[...], theirs[path][...])
+
+
+def test_a_network_without_an_encoder_says_so():
+    model = nnx.eval_shape(lambda: build_tiny("tiny_x3d", width=8))
+    with pytest.raises(models.ModelError, match="'encoder' of TinyX3D.*allowed is all"):
+        torch_weights.load(model, {}, part="encoder")
+
+
 @pytest.mark.parametrize(
     ("encoder", "head"), [("tiny_basic", "fc"), ("tiny_dense", "classifier")]
 )

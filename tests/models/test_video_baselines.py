@@ -85,10 +85,14 @@ def test_a_frozen_encoder_takes_published_weights_like_any_other():
     frozen = nnx.eval_shape(
         lambda: build_tiny("usvn", "tiny_basic", freeze_encoder=True)
     )
-    names = torch_weights.expected(plain)
-    assert torch_weights.expected(frozen).keys() == names.keys()
-    kinds = {type(v) for _, v in nnx.to_flat_state(nnx.state(frozen.encoder))}
-    assert kinds == {Frozen, nnx.BatchStat}
+    slots = torch_weights.expected(plain)
+    state = {name: random(*slot.shape) for name, slot in slots.items()}
+    torch_weights.load(frozen, state)
+    variables = nnx.to_flat_state(nnx.state(frozen.encoder))
+    assert {type(v) for _, v in variables} == {Frozen, nnx.BatchStat}
+    ours = frozen.encoder.stem.conv.kernel[...]
+    theirs = state["encoder.conv1.weight"]
+    np.testing.assert_array_equal(ours, theirs.transpose(2, 3, 1, 0))
 
 
 def test_an_lstm_layer_is_the_textbooks():

@@ -2,7 +2,8 @@
 
 A step in time is a 2-D convolution of the neighbouring frames' channels side by side.
 On two CPU cores that takes a half (forwards) to a third (with gradients) of the time of
-XLA's 3-D convolution, for 8 frames of 32x32 with 64 channels to 128.
+XLA's 3-D convolution, for 8 frames of 32x32 with 64 channels to 128. The price is the
+memory of the frames side by side, which `remat` does not keep.
 
 Where frames are padding they must be zero, as the borders are; then what a strided
 convolution or pool gives for a clip does not depend on how many follow it.
