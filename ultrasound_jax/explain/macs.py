@@ -2,7 +2,8 @@
 
 Counted are convolutions and matrix products, nothing else: that is what publications
 call a network's MACs (and often, wrongly, its FLOPs, which are twice as many). Norms,
-activations and sums over the picture are left out.
+activations and sums over the picture are left out, and so are depth-wise convolutions
+where a network writes them as sums of products (MViT, X3D).
 """
 
 import math
