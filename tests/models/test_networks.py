@@ -62,10 +62,10 @@ def test_outputs_have_their_shapes_and_types(name, encoder):
         pytest.param("usvn", "densenet161", 26_483_044, marks=pytest.mark.slow),
         ("usvn", "resnet50", 23_518_276),
         pytest.param("cnn_lstm", "densenet161", 28_759_792, marks=pytest.mark.slow),
-        ("cnn_lstm", "resnet50", 25_747_824),
+        pytest.param("cnn_lstm", "resnet50", 25_747_824, marks=pytest.mark.slow),
         ("c3d", None, 214_327_044),
         ("r2plus1d_18", None, 33_176_989),
-        ("r2plus1d_34", None, 63_510_749),
+        pytest.param("r2plus1d_34", None, 63_510_749, marks=pytest.mark.slow),
         # torchvision's counts with a classifier of 4 in place of 1000 classes.
         ("frame_vote", "resnet18", 11_689_512 - 996 * 513),
         ("frame_vote", "densenet121", 7_978_856 - 996 * 1025),

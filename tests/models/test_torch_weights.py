@@ -45,7 +45,7 @@ def encoder_values(model):
         ),
         ("c3d", None, "473a7a990649dddd"),
         ("r2plus1d_18", None, "e1edf0e960bd7888"),
-        ("r2plus1d_34", None, "6c6b49cebb4eb65c"),
+        pytest.param("r2plus1d_34", None, "6c6b49cebb4eb65c", marks=pytest.mark.slow),
     ],
 )
 def test_names_and_shapes_are_the_originals(name, encoder, digest):
