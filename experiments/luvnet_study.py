@@ -8,8 +8,10 @@ The first tries it out in minutes, on the phantom. Run the same command as often
 as many GPUs or hosts as you like: each takes runs that nobody works on, an interrupted
 one continues, and what is finished is skipped. All networks get the same patients,
 folds, augmentation, budget and selection; with `--tune N` each first searches its own
-learning rate on the validation patients of fold 0. `--estimate` measures and tells the
-hours, and trains nothing. Ends with `OUT/report/report.html` and `OUT/results.json`.
+learning rate on the validation patients of fold 0, who are test patients of fold 1: one
+number a network is chosen with them in sight, alike for all. `--estimate` measures and
+tells the hours, and trains nothing. Ends with `OUT/report/report.html` and
+`OUT/results.json`.
 """
 
 import argparse

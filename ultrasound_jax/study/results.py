@@ -12,6 +12,10 @@ from ultrasound_jax.study.plan import Study, StudyError, differences, shared_set
 from ultrasound_jax.study.worker import Outcome
 
 KEPT = ("out_of_fold", "folds", "run")
+RATES_FROM = {
+    False: "the configuration, not searched in this study",
+    True: "validation patients of fold 0, who are test patients of fold 1",
+}
 
 
 def conclude(
@@ -34,6 +38,7 @@ def conclude(
         "shared": shared_settings(study),
         "not_alike": differences(study.configs),
         "trials": study.trials,
+        "rates_from": RATES_FROM[study.trials > 0],
         "networks": {name: network(study, name) for name in names},
         "failed": outcome.failed,
         "unfinished": [name for name in study.configs if name not in names],
