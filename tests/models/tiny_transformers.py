@@ -19,7 +19,7 @@ NAMES = ("vivit", "mvit_v1_b", "mvit_v2_s")
 FRAMES, HEIGHT, WIDTH, PATTERNS = 6, 16, 24, 4
 OPTIONS = {
     "vivit": {"patch": 8, "dim": 16, "depth": 2, "heads": 2, "dim_head": 8},
-    "mvit_v1_b": {"width": 8, "dropout": 0.0, "drop_path": 0.0},
+    "mvit_v1_b": {"width": 8, "dropout": 0.0, "drop_path": 0.0, "remat": True},
     "mvit_v2_s": {"width": 8, "dropout": 0.0, "drop_path": 0.0},
 }
 
@@ -45,7 +45,9 @@ def tiny(name, **options):
     All its values are drawn, large enough that every part of it matters.
     """
     clip_shape = (FRAMES, HEIGHT, WIDTH)
-    model = build(name, clip_shape=clip_shape, **{**OPTIONS[name], **options})
+    options = {"clip_shape": clip_shape, **OPTIONS[name], **options}
+    # Abstract, because every value is drawn below.
+    model = nnx.eval_shape(lambda: build(name, **options))
     rng = np.random.default_rng(0)
     for path, variable in nnx.to_flat_state(nnx.state(model)):
         values = rng.normal(0, 0.5, variable.shape)
@@ -53,7 +55,7 @@ def tiny(name, **options):
             values = values * 2 / np.prod(variable.shape[:-1]) ** 0.5
         elif path[-1] == "scale":
             values = rng.uniform(0.5, 1.5, variable.shape)
-        variable[...] = jnp.asarray(values, "float32")
+        variable.set_value(jnp.asarray(values, "float32"))
     return Tiny(model)
 
 
