@@ -127,8 +127,9 @@ class MViT(nnx.Module):
     `clip_shape` is the (frames, height, width) that position parameters are sized for.
     A token is 2 frames of 4x4 pixels, and its step (frames 2s-1 to 2s+1, the middle one
     counts) is real where frame 2s is. A shorter clip is allowed and equal to one padded
-    to that length. Frames beyond `lengths` change nothing: they are zeros for the first
-    convolution, and their steps are zeros for every other one and no keys.
+    to that length (torchvision would squeeze the time table into it). Frames beyond
+    `lengths` change nothing: they are zeros for the first convolution, and their steps
+    are zeros for every other one and no keys.
 
     Returns `logits` `b p` and `class_attention`, a tuple with one array `b t k l` a
     block: the class token's weights of the pooled keys, by time step (2 frames), row
