@@ -39,7 +39,8 @@ def test_links_lead_somewhere():
 def test_every_configuration_and_setting_named_is_there():
     named = set(re.findall(r"configs/luvnet\.py(?::\w+)?", README))
     assert len(named) >= 4
-    for file in named:
+    assert "configs/video_baselines.py:NAME" in README
+    for file in named | {"configs/video_baselines.py:usvn"}:
         settings.load(str(ROOT / file))
     for key in re.findall(r"--config\.([\w.]+)=", README):
         arguments = [f"--config={ROOT}/configs/luvnet.py", f"--config.{key}=1"]

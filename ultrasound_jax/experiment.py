@@ -38,7 +38,7 @@ NETWORK_OPTIONS = {
     "c3d": ("clip_shape", "dropout"),
     "r2plus1d_18": (),
     "r2plus1d_34": (),
-    "x3d_s": (),
+    "x3d_s": ("dropout",),
     "vivit": ("clip_shape", "patch", "dim", "depth", "heads", "dim_head"),
     "mvit_v1_b": ("clip_shape", "dropout", "drop_path"),
     "mvit_v2_s": ("clip_shape", "dropout", "drop_path"),
