@@ -28,7 +28,7 @@ def phantom(config: Any) -> None:
     """The embedded phantom, sized for two CPU cores.
 
     `--config configs/luvnet.py`, AMD EPYC with 2 cores, 2.2 minutes: test macro AUROC
-    of clips 0.947 [0.893, 0.981] (experiments/results/phantom_luvnet.json).
+    of clips 0.960 [0.916, 0.987] (experiments/results/phantom_luvnet.json).
     """
     config.data.options = ConfigDict(PHANTOM | CLIPS)
     config.model.width = 16
@@ -43,8 +43,8 @@ def phantom(config: Any) -> None:
 def no_temporal(config: Any) -> None:
     """The phantom without the temporal branch (the paper's TFWO).
 
-    `--config configs/luvnet.py:no_temporal`, AMD EPYC with 2 cores, 2.1 minutes: test
-    macro AUROC of clips 0.927 [0.890, 0.959]
+    `--config configs/luvnet.py:no_temporal`, AMD EPYC with 2 cores, 2.3 minutes: test
+    macro AUROC of clips 0.950 [0.908, 0.984]
     (experiments/results/phantom_no_temporal.json).
     """
     phantom(config)
@@ -54,8 +54,8 @@ def no_temporal(config: Any) -> None:
 def frame_vote(config: Any) -> None:
     """The phantom with the mean of per-frame logits, the plainest baseline.
 
-    `--config configs/luvnet.py:frame_vote`, AMD EPYC with 2 cores, 1.8 minutes: test
-    macro AUROC of clips 0.937 [0.896, 0.976]
+    `--config configs/luvnet.py:frame_vote`, AMD EPYC with 2 cores, 2.1 minutes: test
+    macro AUROC of clips 0.935 [0.889, 0.977]
     (experiments/results/phantom_frame_vote.json).
     """
     phantom(config)

@@ -47,6 +47,27 @@ def test_every_configuration_and_setting_named_is_there():
         settings.check_overrides(arguments)
 
 
+def levels(tree):
+    """Every part of a tree of results that has a macro AUROC."""
+    if isinstance(tree, dict):
+        if tree.get("macro_auroc_ci"):
+            yield tree
+        for branch in tree.values():
+            yield from levels(branch)
+
+
+def test_results_told_by_a_configuration_are_the_committed_ones():
+    text = " ".join((ROOT / "configs/luvnet.py").read_text().split())
+    told = re.findall(
+        r"(0\.\d{3}) \[([\d.]+), ([\d.]+)\] \(experiments/results/(\w+\.json)\)", text
+    )
+    assert len(told) >= 5
+    for *numbers, file in told:
+        found = json.loads((ROOT / "experiments/results" / file).read_text())
+        known = [(v["macro_auroc"], *v["macro_auroc_ci"]) for v in levels(found)]
+        assert tuple(numbers) in {tuple(f"{x:.3f}" for x in one) for one in known}
+
+
 def test_the_test_command_is_what_make_and_ci_run():
     command = 'python -m pytest -n 2 --dist loadfile -m "not slow"'
     assert command in README
