@@ -16,7 +16,7 @@ from ultrasound_jax.study import plan as studies
 VARIANTS = importlib.import_module("configs.luvnet").VARIANTS
 BASELINES = importlib.import_module("configs.video_baselines")
 PATTERNS = ("a_line", "b_line", "consolidation", "pleural_effusion")
-SHAPES = {"_tiny": (16, 32, 32), "": (16, 64, 64), "_pocus": (16, 112, 112)}
+SHAPES = {"_tiny": (16, 32, 32), "": (16, 64, 64)}
 PUBLISHED = {
     "luvnet": 136_222_884,
     "luvnet_no_temporal": 62_677_188,
@@ -100,16 +100,13 @@ def test_every_baseline_is_there_in_every_size_and_valid():
 
 @pytest.mark.parametrize("name", BASELINES.NETWORKS)
 def test_a_small_baseline_can_be_built_for_its_clips(name):
-    """The small one of POCUS is the phantom's, if its size does not depend on clips."""
-    sizes = ["_tiny", ""]
-    if "clip_shape" in experiments.NETWORK_OPTIONS[name] and "mvit" not in name:
-        sizes.append("_pocus")
-    for size in sizes:
+    """Those of POCUS are the phantom's, and so are their clips."""
+    for size, shape in SHAPES.items():
         config = baseline(name + size)
-        assert studies.count_parameters(config, SHAPES[size], PATTERNS) > 1000
-    small, pocus = baseline(name).model, baseline(f"{name}_pocus").model
-    if name != "vivit":
-        assert small == pocus
+        assert studies.count_parameters(config, shape, PATTERNS) > 1000
+    small, pocus = baseline(name), baseline(f"{name}_pocus")
+    assert small.model == pocus.model
+    assert small.data.options.size == pocus.data.options.size
 
 
 @pytest.mark.slow
