@@ -86,6 +86,43 @@ def pocus() -> str:
     return "\n".join([*rows, "", f"{minutes} minutes: {note}"])
 
 
+def study() -> str:
+    """Every network that was trained by one protocol, beside the first."""
+    found = read("pocus_study")
+    networks, compared = found["networks"], found["comparison"]
+    macro = {r["model"]: r for r in compared["differences"] if r["class"] == "macro"}
+    n = networks[compared["reference"]]["out_of_fold"]["clip"]["n"]
+    titles = (
+        f"macro AUROC, {n['videos']} videos, {n['patients']} patients",
+        "learning rate",
+        "clips",
+        "videos",
+        f"clips, minus {compared['reference']}",
+        "p (clustered, Holm)",
+    )
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for name, tree in networks.items():
+        cells = [f"{tree['settings']['optim.lr']:.1e}"]
+        for level in ("clip", "video_mean"):
+            value = tree["out_of_fold"][level]
+            cells.append(cell(value["macro_auroc"], value["macro_auroc_ci"]))
+        cells += difference(macro[name]) if name in macro else ["", ""]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    note = source(found["run"], "pocus_study.json")
+    without = found["unfinished"]
+    left = f" Not finished: {', '.join(without)}." if without else ""
+    return "\n".join(
+        [*rows, "", f"Learning rates: {found['rates_from']}.{left} {note}"]
+    )
+
+
+def difference(row: dict) -> list[str]:
+    """Writes a difference with its interval, and the p that decides."""
+    low, high = row["ci"]
+    value = f"{row['difference']:+.2f} [{low:+.2f}, {high:+.2f}]"
+    return [value, f"{row['holm_p']:.2f}" + (" *" if row["survives"] else "")]
+
+
 def benchmark() -> str:
     """Clips a second, and the ratios."""
     found = read("benchmark_cpu")
@@ -122,6 +159,7 @@ def fill(text: str) -> str:
     for name, table in (
         ("phantom", phantom),
         ("pocus", pocus),
+        ("study", study),
         ("benchmark", benchmark),
         ("ingest", ingest),
     ):

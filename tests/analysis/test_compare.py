@@ -12,15 +12,12 @@ from tests.analysis.simulated import CLASSES, join, simulate, without_positives
 from ultrasound_jax.analysis import __main__ as command
 from ultrasound_jax.analysis.clustered import clustered_test
 from ultrasound_jax.analysis.compare import MACRO, compare
-from ultrasound_jax.analysis.compare_report import (
-    compare_csv,
-    compare_table,
-    p_text,
-    write_comparison,
-)
+from ultrasound_jax.analysis.compare_report import compare_csv, write_comparison
+from ultrasound_jax.analysis.compare_sections import p_text, page
 from ultrasound_jax.analysis.delong import delong_test
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.evaluation import evaluate
+from ultrasound_jax.analysis.markdown import to_markdown
 from ultrasound_jax.analysis.multiplicity import holm
 
 NAMES = ("good", "alike", "bad")
@@ -176,7 +173,7 @@ def test_a_class_without_positives_is_listed_with_the_reason(tables):
     assert row["reason"] == "one class only: there are no positives"
     assert "macro is over 3 of 4 classes" in found["notes"]
     assert found["families"]["classes"]["comparisons"] == 6
-    text = compare_table(found)
+    text = to_markdown(page(found, {}))
     assert "not tested: one class only: there are no positives" in text
     json.dumps(found, allow_nan=False)
 
@@ -260,7 +257,8 @@ def test_a_reference_that_is_not_there_and_a_run_alone_are_refused(tables):
 
 def test_files_tell_the_same_numbers(tmp_path, comparison):
     paths = write_comparison(tmp_path, comparison, facts={"data": "simulated"})
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(p.name for p in paths)
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == sorted([*(path.name for path in paths), "figures"])
     assert json.loads(paths[0].read_text()) == comparison
     rows = list(csv.DictReader(compare_csv(comparison).splitlines()))
     assert len(rows) == len(comparison["differences"])
@@ -270,7 +268,8 @@ def test_files_tell_the_same_numbers(tmp_path, comparison):
     assert float(found["ci_low"]) == row["ci"][0]
     text = paths[2].read_text()
     expected = f"{row['difference']:+.3f} [{row['ci'][0]:+.3f}, {row['ci'][1]:+.3f}]"
-    assert expected in text and "(compare.png)" in text and "* data: simulated" in text
+    assert expected in text and "(figures/differences.png)" in text
+    assert "* data: simulated" in text
     assert "8 comparisons of patterns and models" in text
 
 
@@ -283,8 +282,8 @@ def test_rows_of_the_tables_have_as_many_cells_as_their_heads(tmp_path, comparis
 
 
 def test_the_figure_is_wide_enough_and_shows_both_verdicts(tmp_path, comparison):
-    path = write_comparison(tmp_path, comparison, facts={})[3]
-    image = cv2.imread(str(path))
+    write_comparison(tmp_path, comparison, facts={})
+    image = cv2.imread(str(tmp_path / "figures/differences.png"))
     assert image is not None and image.shape[1] > 1200
     for colour in ("#D55E00", "#0072B2"):
         wanted = [int(colour[i : i + 2], 16) for i in (5, 3, 1)]

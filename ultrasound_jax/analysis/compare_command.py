@@ -1,9 +1,9 @@
 """Compares runs with one of them, on the same examples: which differences survive?
 
-Writes compare.json, compare.csv, compare.md and compare.png (the differences with their
-intervals) into DIR. Differences of AUROC come with the p of DeLong's test, as the paper
-has it, and with tests that know that clips come in patients; Holm's correction is over
-patterns and models. Runs must have predictions of the same examples.
+Writes compare.json, compare.csv and compare.md with its figure (the differences with
+their intervals) into DIR. Differences of AUROC come with the p of DeLong's test, as the
+paper has it, and with tests that know that clips come in patients; Holm's correction is
+over patterns and models. Runs must have predictions of the same examples.
 """
 
 import argparse
@@ -11,7 +11,8 @@ import argparse
 from ultrasound_jax.analysis import bootstrap
 from ultrasound_jax.analysis.aggregate import LEVELS
 from ultrasound_jax.analysis.compare import MACRO, compare
-from ultrasound_jax.analysis.compare_report import p_text, verdict, write_comparison
+from ultrasound_jax.analysis.compare_report import write_comparison
+from ultrasound_jax.analysis.compare_sections import p_text, verdict
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.runs import add_run_arguments, make_folder, open_runs
 

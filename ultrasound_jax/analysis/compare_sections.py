@@ -1,10 +1,9 @@
 """Which differences between models survive, as blocks of a document."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ultrasound_jax.analysis.compare import MACRO, MEASURES
-from ultrasound_jax.analysis.compare_report import UNITS, p_text, verdict
 from ultrasound_jax.analysis.document import (
     NOT_DEFINED,
     Block,
@@ -17,11 +16,47 @@ from ultrasound_jax.analysis.document import (
 )
 from ultrasound_jax.analysis.forest import forest_figure
 
+UNITS = {
+    "clip": "clips",
+    "video_mean": "videos (mean over their clips)",
+    "video_max": "videos (maximum over their clips)",
+}
+INTERVALS = {
+    "ci": "bootstrap over patients",
+    "clustered_ci": "clustered",
+    "delong_ci": "DeLong (ignores patients)",
+}
+
+
+def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
+    """Returns a `compare` tree as a document of its own; `facts` stand at its top."""
+    n = tree["n"]
+    table = decisions(tree)
+    return [
+        Heading(f"Differences to {tree['reference']}", 1),
+        Text("Research software: not for diagnosis."),
+        Listing([f"{name}: {fact}" for name, fact in facts.items()]),
+        Text(
+            f"{n['examples']} {UNITS[tree['level']]} of {n['patients']} patients, "
+            f"split {label(tree['split'])}. A difference is the model's AUROC minus "
+            f"that of {tree['reference']}. Holm's p, of the clustered p values, "
+            "decides what survives; DeLong's, as the paper has it, ignores that clips "
+            "come in patients."
+        ),
+        differences(tree),
+        *notes(tree),
+        picture(tree),
+        aurocs(tree),
+        *([table] if table.rows else []),
+        Heading("How the numbers were made"),
+        Text(methods_text(tree)),
+    ]
+
 
 def compared(tree: Mapping[str, Any]) -> list[Block]:
     """Returns what survives of a `compare` tree, as one table and a figure."""
     n = tree["n"]
-    blocks: list[Block] = [
+    return [
         Heading("Differences between models"),
         Text(
             f"Reference: {tree['reference']}. {n['examples']} {UNITS[tree['level']]} "
@@ -30,16 +65,26 @@ def compared(tree: Mapping[str, Any]) -> list[Block]:
             f"models, is at most {tree['alpha']}. All tests are in the appendix."
         ),
         survivors(tree),
-        Picture(
-            "differences",
-            forest_figure(tree),
-            alt=f"Differences in AUROC to {tree['reference']}, with intervals",
-            caption=f"AUROC of the model minus that of {tree['reference']}.",
-        ),
+        picture(tree),
+        *notes(tree),
     ]
-    if tree["notes"]:
-        blocks.append(Listing([f"Note: {note}." for note in tree["notes"]]))
-    return blocks
+
+
+def picture(tree: Mapping[str, Any]) -> Picture:
+    """The differences with their intervals, a panel a pattern."""
+    return Picture(
+        "differences",
+        forest_figure(tree),
+        alt=f"Differences in AUROC to {tree['reference']}, with intervals",
+        caption=f"AUROC of the model minus that of {tree['reference']}.",
+    )
+
+
+def notes(tree: Mapping[str, Any]) -> list[Block]:
+    """What could not be tested and why; nothing where all was."""
+    if not tree["notes"]:
+        return []
+    return [Listing([f"Note: {note}." for note in tree["notes"]])]
 
 
 def survivors(tree: Mapping[str, Any]) -> Table:
@@ -137,6 +182,7 @@ def decisions(tree: Mapping[str, Any]) -> Table:
                     f"{found['share_reference']:.3f}",
                     f"{found['share']:.3f}",
                     f"{found['only_reference_right']} / {found['only_model_right']}",
+                    p_text(found["p_exact"]),
                     p_text(found["p_mid"]),
                     p_text(found["p_patients"]),
                     p_text(found["holm_p"]),
@@ -150,7 +196,8 @@ def decisions(tree: Mapping[str, Any]) -> Table:
             tree["reference"],
             "model",
             "only one right (reference / model)",
-            "McNemar mid-p (ignores patients)",
+            "exact p (ignores patients)",
+            "mid-p (ignores patients)",
             "p over patients",
             "Holm p",
         ],
@@ -159,6 +206,62 @@ def decisions(tree: Mapping[str, Any]) -> Table:
         "test and a randomisation test that flips whole patients "
         f"({tree['n']['patients']} patients).",
     )
+
+
+def aurocs(tree: Mapping[str, Any]) -> Table:
+    """Each model's AUROCs with three intervals."""
+    rows = [
+        [
+            model,
+            label(name),
+            _number(entry["auroc"]),
+            *(_interval(entry[kind]) for kind in INTERVALS),
+        ]
+        for model, entries in tree["aurocs"].items()
+        for name, entry in entries.items()
+    ]
+    return Table(
+        ["model", "pattern", "AUROC", *INTERVALS.values()],
+        rows,
+        caption=f"AUROC of each model with 95 % intervals ({tree['n']['patients']} "
+        "patients).",
+    )
+
+
+def methods_text(comparison: Mapping[str, Any]) -> str:
+    """Returns how the numbers were made, with the sources."""
+    interval, families = comparison["interval"], comparison["families"]
+    return (
+        f"Intervals and p bootstrap: {interval['method']}, {interval['replicates']} "
+        f"replicates, seed {interval['seed']}; p inverts the interval. DeLong: DeLong "
+        "et al. 1988 by the midranks of Sun and Xu 2014; clips are taken for "
+        "independent, as in the paper. Clustered: Obuchowski 1997, referred to "
+        "Student's t with one less than the patients of the rarer side. Holm 1979 over "
+        f"{families['classes']['comparisons']} comparisons of patterns and models; the "
+        f"{families['macro']['comparisons']} macro values are a family of their own. A "
+        f"difference survives if this p is at most {comparison['alpha']}. McNemar: "
+        "exact and mid-p, and a randomisation test that flips whole patients; "
+        "thresholds are Youden's, chosen on other patients. Surviving is not "
+        "importance, and not surviving is not equality: read the interval."
+    )
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """Returns yes, no, or why neither."""
+    if row["survives"] is None:
+        return f"not tested: {row['reason']}"
+    if not row["survives"]:
+        return "no"
+    return "**yes, better**" if row["difference"] > 0 else "**yes, worse**"
+
+
+def p_text(p: float | None) -> str:
+    """Writes a p value as tables do."""
+    if p is None:
+        return "not defined"
+    if p < 0.001:
+        return "< 0.001"
+    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
 def _delta_text(row: Mapping[str, Any]) -> str:
@@ -173,3 +276,7 @@ def _delta_text(row: Mapping[str, Any]) -> str:
 
 def _number(value: float | None) -> str:
     return NOT_DEFINED if value is None else f"{value:.3f}"
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return NOT_DEFINED if ends is None else f"[{ends[0]:.3f}, {ends[1]:.3f}]"

@@ -1,7 +1,6 @@
 """The figure of a comparison: each difference with its interval."""
 
 import io
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,18 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ultrasound_jax.analysis.files import write_whole
-
 # Okabe and Ito's colours; filled and hollow tell the same without colour.
 SURVIVES, NOT, UNTESTED = "#D55E00", "#0072B2", "0.6"
 _DPI = 150
-
-
-def write_forest_figure(
-    path: str | os.PathLike[str], comparison: Mapping[str, Any]
-) -> None:
-    """Writes `forest_figure`, whole or not at all."""
-    write_whole(path, forest_figure(comparison))
 
 
 def forest_figure(comparison: Mapping[str, Any]) -> bytes:

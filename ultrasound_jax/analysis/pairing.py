@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from ultrasound_jax.analysis.decisions import decide_at_youden
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.evaluation import OUT_OF_FOLD, rows_of
+from ultrasound_jax.analysis.judged import judge
+from ultrasound_jax.analysis.metrics import youden_threshold
 from ultrasound_jax.analysis.predictions import Predictions
 
 
@@ -63,11 +64,12 @@ def pair(
     judged = []
     for name in names:
         _check(first, reference, _rows(tables[name], name, split), name)
-        table, decisions, source = decide_at_youden(tables[name], split, level)
-        judged.append((table, decisions, source))
-    whole = judged[0][0]
+        judged.append(judge(tables[name], split=split, level=level))
+    whole = judged[0].rows
     scores, decisions = [], []
-    for table, decided, _ in judged:
+    for one in judged:
+        table = one.rows
+        decided = one.decisions(one.limits(youden_threshold))
         place = {example: i for i, example in enumerate(table.example_id)}
         rows = [place[example] for example in whole.example_id]
         columns = [table.classes.index(name) for name in whole.classes]
@@ -79,7 +81,7 @@ def pair(
         patient=whole.patient_index(),
         scores=np.stack(scores),
         decisions=np.stack(decisions),
-        thresholds_from=tuple(source for _, _, source in judged),
+        thresholds_from=tuple(one.source or None for one in judged),
     )
 
 

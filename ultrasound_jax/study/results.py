@@ -1,13 +1,18 @@
 """What a study ends with: the report, and `results.json`, which can be committed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ultrasound_jax import provenance
-from ultrasound_jax.analysis import __main__ as analysis
+from ultrasound_jax.analysis.assess import Wanted
+from ultrasound_jax.analysis.compare_report import write_comparison
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.evaluation import write_metrics
+from ultrasound_jax.analysis.runs import make_folder, open_runs
+from ultrasound_jax.analysis.study_report import write_study
+from ultrasound_jax.analysis.study_sections import Further
 from ultrasound_jax.study.plan import Study, StudyError, differences, shared_settings
 from ultrasound_jax.study.worker import Outcome
 
@@ -31,17 +36,18 @@ def conclude(
             f"'{study.folder}': no network has all its folds; "
             + "; ".join(f"{k}: {v}" for k, v in outcome.failed.items())
         )
-    report = study.folder / "report"
-    comparison = write_report(study, names, report)
+    report, run = study.folder / "report", provenance.facts() | {"command": command}
+    unfinished = [name for name in study.configs if name not in names]
+    comparison = write_report(study, names, report, about(study, unfinished) | run)
     tree = {
-        "run": provenance.facts() | {"command": command},
+        "run": run,
         "shared": shared_settings(study),
         "not_alike": differences(study.configs),
         "trials": study.trials,
         "rates_from": RATES_FROM[study.trials > 0],
         "networks": {name: network(study, name) for name in names},
         "failed": outcome.failed,
-        "unfinished": [name for name in study.configs if name not in names],
+        "unfinished": unfinished,
     }
     if comparison is not None:
         tree["comparison"] = comparison
@@ -71,21 +77,34 @@ def network(study: Study, name: str) -> dict[str, Any]:
     return tree
 
 
-def write_report(study: Study, names: list[str], folder: Path) -> Any | None:
+def about(study: Study, unfinished: list[str]) -> dict[str, str]:
+    """Returns what a reader of the report must know of the study before its numbers."""
+    shared = shared_settings(study)
+    apart = differences(study.configs)
+    found = {
+        "dataset": str(shared["data.name"]),
+        "folds": f"{len(study.folds)}, over patients, the same for all networks",
+        "epochs": str(shared.get("train.epochs", "not alike")),
+        "learning rates": RATES_FROM[study.trials > 0],
+        "settings that are not alike": ", ".join(apart) or "none",
+    }
+    return found | ({"without": ", ".join(unfinished)} if unfinished else {})
+
+
+def write_report(
+    study: Study, names: list[str], folder: Path, facts: Mapping[str, str]
+) -> dict[str, Any] | None:
     """Runs the analysis on the pooled predictions; returns what `compare` says.
 
-    The first network is what the others are compared with.
+    The first network is what the others are compared with. Raises StudyError where
+    the numbers are not to be had.
     """
-    runs = [str(study.run_folder(name)) for name in names]
-    compared = folder / "comparison"
-    if len(runs) > 1:
-        _analyse(["compare", *runs, "--out", str(compared)])
-    _analyse(["report", *runs, "--out", str(folder)])
-    path = compared / "compare.json"
-    return json.loads(path.read_text()) if path.exists() else None
-
-
-def _analyse(words: list[str]) -> None:
-    code = analysis.main(words)
-    if code:
-        raise StudyError(f"the analysis '{words[0]}' ended with code {code}; see above")
+    try:
+        runs = open_runs([str(study.run_folder(name)) for name in names])
+        tree = write_study(runs, folder, asked=Wanted(), more=Further(facts=facts))
+        if tree["comparison"] is not None:
+            compared = make_folder(folder / "comparison")
+            write_comparison(compared, tree["comparison"], facts=facts)
+    except AnalysisError as error:
+        raise StudyError(f"the report could not be made: {error}") from error
+    return tree["comparison"]
