@@ -9,6 +9,7 @@ were also compared with torchvision 0.28's own, to 5e-6.
 """
 
 import json
+import zlib
 from pathlib import Path
 
 import torch
@@ -50,6 +51,7 @@ PUBLISHED = {
 }
 SMALL_VIVIT = {"patch": 8, "dim": 16, "depth": 2, "heads": 2, "dim_head": 8}
 
+LONGEST = 65
 # name: network, clip (frames, height, width), options, block sizes
 CASES = {
     "vivit_small": ("vivit", (5, 16, 24), SMALL_VIVIT, None),
@@ -57,6 +59,8 @@ CASES = {
     "mvit_v2_s_small": ("mvit_v2_s", (6, 32, 32), {"width": 8}, SHORT["mvit_v2_s"]),
     # Sides that no stride divides, and an odd number of frames: other table lengths.
     "mvit_v2_s_uneven": ("mvit_v2_s", (5, 28, 20), {"width": 8}, SHORT["mvit_v2_s"]),
+    # Grids of 7 and 6 places, where rounding decides which row of a table is taken.
+    "mvit_v2_s_sevenths": ("mvit_v2_s", (4, 28, 104), {"width": 8}, SHORT["mvit_v2_s"]),
     "vivit": ("vivit", (8, 64, 64), {}, None),
     "mvit_v1_b": ("mvit_v1_b", (16, 64, 64), {}, PUBLISHED["mvit_v1_b"]),
     "mvit_v2_s": ("mvit_v2_s", (16, 64, 64), {}, PUBLISHED["mvit_v2_s"]),
@@ -186,6 +190,23 @@ class Pool(nn.Module):
         return self.norm_act(torch.cat([first, rest], 2)), grid
 
 
+def rows_of(queries, keys):
+    """Rows of a relative table, in float32 and in torchvision's order of terms."""
+    ahead, behind = max(keys / queries, 1.0), max(queries / keys, 1.0)
+    apart = torch.arange(queries)[:, None] * ahead
+    return (apart - (torch.arange(keys) + (1.0 - keys)) * behind).long()
+
+
+def checksum_of_rows(longest):
+    """One number for the rows of all pairs of lengths up to `longest`."""
+    found = 0
+    for queries in range(1, longest + 1):
+        for keys in range(1, longest + 1):
+            rows = rows_of(queries, keys).numpy().astype("<i4")
+            found = zlib.crc32(rows.tobytes(), found)
+    return found
+
+
 class MultiscaleAttention(nn.Module):
     def __init__(self, inputs, outputs, size, longest, frames, relative):
         super().__init__()
@@ -231,10 +252,7 @@ class MultiscaleAttention(nn.Module):
             table = getattr(self, f"rel_pos_{letter}")
             if len(table) != rows:
                 table = F.interpolate(table.T[None], rows, mode="linear")[0].T
-            ahead, behind = max(keys / queries, 1.0), max(queries / keys, 1.0)
-            apart = torch.arange(queries)[:, None] * ahead
-            apart = apart - torch.arange(keys) * behind + (keys - 1) * behind
-            vectors = table[apart.long()]
+            vectors = table[rows_of(queries, keys)]
             moved = grid.movedim(2 + axis, 2)
             part = torch.einsum("bnqxyd,qkd->bnqxyk", moved, vectors)
             part = part.movedim(2, 2 + axis)
@@ -350,7 +368,9 @@ def record(name, clip, options, sizes):
 
 def main():
     cases = {name: record(*case) for name, case in CASES.items()}
-    FIXTURE.write_text(json.dumps({"seed": SEED, "cases": cases}, indent=1) + "\n")
+    rows = {"longest": LONGEST, "crc32": checksum_of_rows(LONGEST)}
+    tree = {"seed": SEED, "relative_rows": rows, "cases": cases}
+    FIXTURE.write_text(json.dumps(tree, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,12 @@ from ultrasound_jax.models import torch_weights
 # Float32 sums in another order (jit, batch size, remat); a wrong term is 1e-2 and more.
 CLOSE = 2e-5
 
-QUICK_CASES = ("vivit_small", "mvit_v1_b_small", "mvit_v2_s_uneven")
+QUICK_CASES = (
+    "vivit_small",
+    "mvit_v1_b_small",
+    "mvit_v2_s_uneven",
+    "mvit_v2_s_sevenths",
+)
 LENGTHS = lengths_of(6, 3, 1)
 every_network = pytest.mark.parametrize("name", NAMES)
 

@@ -14,12 +14,14 @@ from jaxtyping import Array, Float, Int
 def table_rows(queries: int, keys: int) -> Int[np.ndarray, "q k"]:
     """The row of a table of 2 max(q, k) - 1 for each pair along one axis.
 
-    The shorter axis is spread over the longer one; a fraction is cut off.
+    The shorter axis is spread over the longer one; a fraction is cut off. In float32
+    and in this order, as the original has it: elsewhere 7 becomes 6.9999 and then 6.
     """
     query_step = np.float32(max(keys / queries, 1.0))
     key_step = np.float32(max(queries / keys, 1.0))
-    apart = np.arange(queries)[:, None] * query_step - np.arange(keys) * key_step
-    return (apart + (keys - 1) * key_step).astype(np.int32)
+    query = np.arange(queries, dtype=np.float32)[:, None]
+    key = np.arange(keys, dtype=np.float32) + np.float32(1 - keys)
+    return (query * query_step - key * key_step).astype(np.int32)
 
 
 def resized(table: Float[Array, "rows d"], rows: int) -> Float[Array, "{rows} d"]:
