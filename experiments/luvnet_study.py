@@ -16,16 +16,16 @@ tells the hours, and trains nothing. Ends with `OUT/report/report.html` and
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from absl import logging
 
+from ultrasound_jax import command, provenance, steps
 from ultrasound_jax import config as settings
-from ultrasound_jax import provenance, steps
 from ultrasound_jax.study import estimate, plan, results, worker
-from ultrasound_jax.types import Settings, UltrasoundError
+from ultrasound_jax.types import Settings
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs/video_baselines.py"
@@ -114,7 +114,11 @@ def load(name: str, given: argparse.Namespace) -> Settings:
 
 
 def take_dataset(config: Settings, other: Settings) -> None:
-    """Takes over which examples there are, and how patients share the batches."""
+    """Takes over which examples there are, and how patients share the batches.
+
+    Raises ConfigError where the other settings have no dataset.
+    """
+    settings.check(other)
     with config.data.unlocked():
         config.data.options = other.data.options
     config.data.name, config.data.sampling = other.data.name, other.data.sampling
@@ -127,8 +131,15 @@ def default_out(given: argparse.Namespace) -> Path:
     return Path("runs") / "-".join(w for w in ("study", *words, recipe) if w)
 
 
-def run(given: argparse.Namespace, say: Any = print) -> dict[str, Any]:
-    """Works on the study until nothing is left to take, and reports what is done."""
+def run(
+    given: argparse.Namespace,
+    say: Callable[[str], None] = print,
+    leave: Callable[[], int] = lambda: 0,
+) -> dict[str, Any]:
+    """Works on the study until nothing is left to take, and reports what is done.
+
+    Between two pieces of work it leaves by KeyboardInterrupt if `leave` says so.
+    """
     configs = {name: load(name, given) for name in dict.fromkeys(given.models)}
     out = given.out or default_out(given)
     study = plan.make_study(configs, out, trials=given.tune)
@@ -136,8 +147,9 @@ def run(given: argparse.Namespace, say: Any = print) -> dict[str, Any]:
     plan.prepare(study, say)
     if given.estimate:
         return estimate.estimate(study, say)
+    plan.check_runs(study)
     plan.write_settings(study)
-    outcome = worker.work(worker.pieces_of(study), say)
+    outcome = worker.work(worker.pieces_of(study), say, leave)
     if outcome.elsewhere:
         say("the worker that ends last writes the report")
         return {}
@@ -155,12 +167,9 @@ def main(words: Sequence[str] | None = None) -> int:
     """Runs the command line; an error of ours is one line and exit code 2."""
     given = parser().parse_args(words)
     logging.set_verbosity(logging.ERROR)
-    try:
-        run(given)
-    except (UltrasoundError, OSError) as error:
-        print(f"luvnet_study: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
+    return command.guard(
+        "luvnet_study", lambda prompt: run(given, leave=prompt.received)
+    )
 
 
 if __name__ == "__main__":

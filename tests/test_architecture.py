@@ -10,7 +10,17 @@ from tests.conftest import ROOT
 PACKAGE = ROOT / "ultrasound_jax"
 # room -> what of ours it may import; every room may import `types` and itself.
 ARROWS = {
-    "main": {"config", "train", "evaluate", "crossval", "sharding", "steps", "tune"},
+    "main": {
+        "config",
+        "command",
+        "crossval",
+        "evaluate",
+        "sharding",
+        "steps",
+        "train",
+        "tune",
+        "workdir",
+    },
     "train": {
         "checkpoint",
         "config",
@@ -23,6 +33,7 @@ ARROWS = {
         "sharding",
         "steplog",
         "steps",
+        "workdir",
     },
     "crossval": {
         "analysis",
@@ -32,6 +43,7 @@ ARROWS = {
         "experiment",
         "report",
         "train",
+        "workdir",
     },
     "study": {
         "analysis",
@@ -46,6 +58,7 @@ ARROWS = {
         "steps",
         "train",
         "tune",
+        "workdir",
     },
     "tune": {
         "analysis",
@@ -59,6 +72,7 @@ ARROWS = {
         "report",
         "steplog",
         "train",
+        "workdir",
     },
     "evaluate": {
         "analysis",
@@ -89,7 +103,9 @@ ARROWS = {
     "sharding": set(),
     "checkpoint": set(),
     "report": set(),
+    "command": {"interrupts"},
     "config": set(),
+    "workdir": {"config"},
     "interrupts": set(),
     "provenance": set(),
     "types": set(),

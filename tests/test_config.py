@@ -4,6 +4,7 @@ import pytest
 
 from tests.conftest import ROOT
 from ultrasound_jax import config as settings
+from ultrasound_jax import workdir as workdirs
 
 LUVNET = str(ROOT / "configs/luvnet.py")
 
@@ -47,26 +48,50 @@ def test_an_unknown_variant_names_the_known_ones():
         settings.load(f"{LUVNET}:papr")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("def get_config(arg):\n    return 3\n", "must give a ConfigDict"),
+        (
+            "def get_config(arg):\n    return {}['a']\n",
+            r"KeyError: 'a' \(own.py, line 2",
+        ),
+        ("x = 1\ndef get_config(\n", r"SyntaxError.*line 2"),
+        ("x = 1\n", "has no get_config"),
+    ],
+)
+def test_a_file_that_gives_no_settings_is_named_with_the_reason(tmp_path, text, said):
+    (tmp_path / "own.py").write_text(text)
+    with pytest.raises(settings.ConfigError, match=f"own.py'.*{said}"):
+        settings.load(str(tmp_path / "own.py"))
+
+
+def test_a_group_of_settings_is_not_set_as_one():
+    config = settings.load(LUVNET)
+    with pytest.raises(settings.ConfigError, match="give .*data.options.size"):
+        settings.override(config, ['data.options={"size": 32}'])
+
+
 def test_the_folder_is_named_after_config_and_variant():
-    assert settings.workdir_name("configs/luvnet.py:pocus") == "runs/luvnet-pocus"
-    assert settings.workdir_name("configs/luvnet.py") == "runs/luvnet"
+    assert workdirs.workdir_name("configs/luvnet.py:pocus") == "runs/luvnet-pocus"
+    assert workdirs.workdir_name("configs/luvnet.py") == "runs/luvnet"
 
 
 def test_a_run_is_claimed_once_and_continued_with_the_same_settings(tmp_path):
     config = settings.load(LUVNET)
-    settings.claim_workdir(config, tmp_path / "run")
-    settings.claim_workdir(config, tmp_path / "run")
+    workdirs.claim_workdir(config, tmp_path / "run")
+    workdirs.claim_workdir(config, tmp_path / "run")
     config.data.threads = 1
-    settings.claim_workdir(config, tmp_path / "run")
+    workdirs.claim_workdir(config, tmp_path / "run")
     config.optim.lr = 0.5
     with pytest.raises(settings.ConfigError, match=r"optim.lr=0.5 \(there 0.001\)"):
-        settings.claim_workdir(config, tmp_path / "run")
+        workdirs.claim_workdir(config, tmp_path / "run")
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(settings.ConfigError, match="holds other files and no run"):
-        settings.claim_workdir(settings.load(LUVNET), tmp_path)
+        workdirs.claim_workdir(settings.load(LUVNET), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 

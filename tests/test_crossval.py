@@ -5,6 +5,7 @@ import pytest
 from tests.conftest import ROOT
 from ultrasound_jax import config as settings
 from ultrasound_jax import crossval, evaluate, train
+from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.analysis.predictions import Predictions
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.splits import make_manifest
@@ -100,6 +101,6 @@ def test_the_folder_of_a_study_is_refused_to_training(config, tmp_path):
     for folder in ("study", "study/fold_1"):
         config.data.protocol, config.data.test_fraction = "holdout", 0.2
         with pytest.raises(settings.ConfigError, match="protocol='holdout'"):
-            settings.resolve(
+            workdirs.resolve(
                 config, file, mode="train", workdir=str(tmp_path / folder), rest=[]
             )

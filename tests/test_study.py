@@ -15,7 +15,8 @@ from nbclient import NotebookClient
 
 from tests.conftest import ROOT, TINY
 from ultrasound_jax import config as settings
-from ultrasound_jax import locks
+from ultrasound_jax import crossval, locks
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.predictions import Predictions
 from ultrasound_jax.models import ModelError
 from ultrasound_jax.study import estimate, plan, results, worker
@@ -83,6 +84,82 @@ def test_every_network_runs_every_fold_once_and_is_then_pooled(study, faked):
     faked.clear()
     assert worker.work(worker.pieces_of(study), quiet).done == outcome.done
     assert faked == []
+
+
+def write_run(config, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    settings.write(config, folder)
+    (folder / "metrics.json").write_text("{}")
+
+
+def test_finished_runs_of_other_settings_are_refused(configs, tmp_path, faked):
+    study = plan.make_study(configs, tmp_path / "study")
+    for fold in study.folds:
+        folder = study.run_folder("luvnet") / f"fold_{fold}"
+        write_run(study.of_fold("luvnet", fold), folder)
+    plan.check_runs(study)
+    for name in NAMES:
+        configs[name].train.epochs = 7
+    other = plan.make_study(configs, tmp_path / "study")
+    with pytest.raises(plan.StudyError, match=r"epochs=7 \(there 2\).*another --out"):
+        plan.check_runs(other)
+    with pytest.raises(plan.StudyError, match="epochs=7"):
+        results.conclude(other, worker.Outcome((), (), {}, ()), "", quiet)
+    assert not (study.folder / "results.json").exists()
+
+
+def test_runs_at_another_rate_than_the_search_found_are_refused(
+    configs, tmp_path, faked
+):
+    plain = plan.make_study(configs, tmp_path / "study")
+    folder = plain.run_folder("luvnet") / "fold_0"
+    write_run(plain.of_fold("luvnet", 0), folder)
+    study = plan.make_study(configs, tmp_path / "study", trials=2)
+    with pytest.raises(plan.StudyError, match="before the search for its rate ended"):
+        plan.check_runs(study)
+    worker.work(worker.pieces_of(study), quiet)
+    with pytest.raises(plan.StudyError, match=r"optim.lr=0.004 \(there 0.001\)"):
+        plan.check_runs(study)
+
+
+def test_splits_of_another_seed_are_refused(study, configs, tmp_path):
+    plan.prepare(study, quiet)
+    for name in NAMES:
+        configs[name].data.split_seed = 5
+    with pytest.raises(plan.StudyError, match=r"split with seed 0; .*split_seed=5"):
+        plan.prepare(plan.make_study(configs, study.folder), quiet)
+
+
+def test_a_damaged_result_is_one_networks_failure_and_named(
+    configs, tmp_path, faked, monkeypatch
+):
+    study = plan.make_study(configs, tmp_path / "study")
+    monkeypatch.setattr(worker, "cross_validate", crossval.cross_validate)
+    folder = study.run_folder("frame_vote")
+    for fold in study.folds:
+        write_run(study.of_fold("frame_vote", fold), folder / f"fold_{fold}")
+    settings.write(study.of_fold("frame_vote", 0), folder)
+    plan.prepare(study, quiet)
+    (folder / "fold_1/metrics.json").write_text('{"test": ')
+    (folder / "fold_0/metrics.json").write_text('{"test": ')
+    one = worker.pieces_of(study)[:4]
+    outcome = worker.work(one, quiet)
+    assert "fold_0/metrics.json: cannot be read" in outcome.failed[one[-1].title]
+
+
+def test_a_damaged_search_is_named(configs, tmp_path):
+    study = plan.make_study(configs, tmp_path / "study", trials=2)
+    study.tune_folder("luvnet").mkdir(parents=True)
+    (study.tune_folder("luvnet") / "tune.json").write_text('{"broken')
+    with pytest.raises(AnalysisError, match="tune.json: cannot be read"):
+        study.tuned("luvnet")
+
+
+def test_a_worker_leaves_between_two_pieces_when_it_is_asked(study, faked):
+    with pytest.raises(KeyboardInterrupt):
+        worker.work(worker.pieces_of(study), quiet, leave=lambda: len(faked) == 2)
+    assert len(faked) == 2
+    assert not list((study.folder / "locks").iterdir())
 
 
 def test_the_folds_train_at_the_rate_that_the_search_found(configs, tmp_path, faked):
@@ -246,6 +323,7 @@ def command(*words):
         (["--shrink", "--set", "train.epoch=3"], "did you mean 'epochs'"),
         (["--shrink", "--set", "train.epochs=many"], "of type int"),
         (["--shrink", "--tune", "-1"], "0 or more"),
+        (["--shrink", "--set", "data.options=3"], "settings of its own; give data.opt"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(words, said, tmp_path, capsys):

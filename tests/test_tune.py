@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import ROOT
 from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate, experiment, optim, progress, sharding, tune
+from ultrasound_jax import workdir as workdirs
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
@@ -245,7 +246,7 @@ def test_a_search_is_refused_to_training(config, tmp_path, without_training):
     tune.tune(config, tmp_path / "search")
     file, folder = str(ROOT / "configs/luvnet.py"), str(tmp_path / "search")
     with pytest.raises(settings.ConfigError, match="holds a search"):
-        settings.resolve(config, file, mode="train", workdir=folder, rest=[])
+        workdirs.resolve(config, file, mode="train", workdir=folder, rest=[])
 
 
 def test_several_processes_for_one_trial_are_refused(config, tmp_path, monkeypatch):

@@ -1,14 +1,14 @@
-"""Settings: which values are allowed, and how a run's folder remembers them."""
+"""Settings: where they come from, which values are allowed, how a file holds them."""
 
 import difflib
 import importlib.util
 import json
 import math
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from ultrasound_jax.types import Settings, UltrasoundError
@@ -60,23 +60,6 @@ FRACTIONS = (
     "model.drop_path",
 )
 RANGES = ("tune.lr", "tune.weight_decay")
-# What may differ when a run continues: where things lie and how they are read.
-FREE = (
-    "compilation_cache",
-    "memory_limit_gb",
-    "data.data_dir",
-    "data.manual_dir",
-    "data.manifest",  # the splits themselves are compared, see write_manifest
-    "data.manifest_out",
-    "data.threads",
-    "data.prefetch",
-    "data.eval_batch_size",
-    "train.log_every",
-    "train.save_every",
-    "tune.trials",
-    "evaluation.replicates",
-)
-JOURNAL = "tune.journal"  # marks the folder of --mode tune
 
 
 class ConfigError(UltrasoundError):
@@ -93,13 +76,28 @@ def load(config_file: str) -> Settings:
     if spec is None or spec.loader is None:
         raise ConfigError(f"'{path}' is not a Python file with get_config(arg)")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise ConfigError(f"'{path}' has no get_config(arg); configs/luvnet.py has")
     try:
-        return module.get_config(arg)
-    except ValueError as error:
+        spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise ConfigError(f"'{path}' has no get_config(arg); configs/luvnet.py has")
+        config = module.get_config(arg)
+    except ConfigError:
+        raise
+    except ValueError as error:  # how get_config says that there is no such variant
         raise ConfigError(str(error)) from error
+    except Exception as error:  # it is anybody's code
+        line = traceback.extract_tb(error.__traceback__)[-1]
+        where = error.lineno if isinstance(error, SyntaxError) else line.lineno
+        raise ConfigError(
+            f"'{path}' cannot be used: {type(error).__name__}: {error} "
+            f"({Path(line.filename).name}, line {where})"
+        ) from error
+    if not isinstance(config, ConfigDict):
+        raise ConfigError(
+            f"'{path}': get_config gives {config!r}; it must give a ConfigDict, as "
+            "configs/luvnet.py does"
+        )
+    return config
 
 
 def check_overrides(argv: Sequence[str]) -> None:
@@ -133,6 +131,15 @@ def _check_key(config: Settings, key: str) -> None:
         walked.append(part)
 
 
+def _check_leaf(config: Settings, key: str) -> None:
+    node: Any = config
+    for part in key.split("."):
+        node = node[part]
+    if isinstance(node, ConfigDict):
+        inside = ", ".join(f"{key}.{name}" for name in sorted(node))
+        raise ConfigError(f"config.{key} has settings of its own; give {inside}")
+
+
 def override(config: Settings, assignments: Sequence[str]) -> None:
     """Sets `["optim.lr=1e-4", …]`, as `--config.optim.lr=1e-4` would.
 
@@ -143,6 +150,7 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
         if not equals:
             raise ConfigError(f"'{assignment}' is not allowed: it must be KEY=VALUE")
         _check_key(config, key)
+        _check_leaf(config, key)
         try:
             value = json.loads(text.lower() if text in ("True", "False") else text)
         except ValueError:
@@ -213,13 +221,6 @@ def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def workdir_name(config_file: str, mode: str = "train") -> str:
-    """Returns `runs/<config>[-<arg>]`, with `-crossval` or `-tune` for those modes."""
-    path, _, arg = config_file.partition(":")
-    words = [Path(path).stem, arg, mode if mode in ("crossval", "tune") else ""]
-    return str(Path("runs") / "-".join(word for word in words if word))
-
-
 def write(config: Settings, folder: Path) -> None:
     """Writes the resolved settings as `config.json`, atomically."""
     temporary = folder / ".config.json.tmp"
@@ -237,73 +238,3 @@ def read(folder: Path) -> Settings:
         return ConfigDict(json.loads(path.read_text())).lock()
     except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"'{path}' cannot be read: {error}") from error
-
-
-def resolve(
-    given: Settings | None,
-    config_file: str,
-    *,
-    mode: str,
-    workdir: str,
-    rest: Sequence[str],
-) -> tuple[Settings, Path]:
-    """Returns the settings and the folder that a command line means.
-
-    Without `--config` both are those of an existing run. Cross-validation rotates all
-    patients through its folds; a folder of one mode is refused to the other.
-    """
-    if rest:
-        raise ConfigError(f"unexpected argument '{rest[0]}'; settings are --config.x=y")
-    if given is None and not workdir:
-        raise ConfigError("give --config=configs/luvnet.py, or --workdir of a run")
-    folder = Path(workdir or workdir_name(config_file, mode)).absolute()
-    config = read(folder) if given is None else given
-    check(config)
-    if mode != "tune" and (folder / JOURNAL).exists():
-        raise ConfigError(f"--workdir '{folder}' holds a search; give --mode tune")
-    if mode == "crossval":
-        config.data.protocol, config.data.test_fraction = "rotation", 0.0
-    if mode != "evaluate":
-        check_workdir(config, folder)
-    elif given is not None:
-        config.data.protocol = read(folder).data.protocol
-        check_workdir(config, folder)
-    return config, folder
-
-
-def check_workdir(config: Settings, folder: Path) -> None:
-    """Refuses a folder that holds something else, or a run with other settings.
-
-    The settings in FREE may differ, since they do not change what is computed.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--workdir '{folder}' is a file; it must be a folder")
-    if not (folder / "config.json").exists():
-        if folder.exists() and any(p.name[0] != "." for p in folder.iterdir()):
-            raise ConfigError(
-                f"--workdir '{folder}' holds other files and no run (no config.json); "
-                "give an empty or a new folder"
-            )
-        return
-    old, new = dict(flatten(read(folder))), dict(flatten(config))
-    names = sorted(name for name in old.keys() | new.keys() if name not in FREE)
-    changed = [
-        f"{name}={new.get(name)!r} (there {old.get(name)!r})"
-        for name in names
-        if old.get(name) != new.get(name)
-    ]
-    if changed:
-        raise ConfigError(
-            f"--workdir '{folder}' holds a run with other settings: "
-            f"{'; '.join(changed[:3])}{'; …' if changed[3:] else ''}. "
-            "Give the same settings to continue it, or another --workdir"
-        )
-
-
-def claim_workdir(config: Settings, folder: Path) -> None:
-    """Makes `folder` this run's own, or continues the run that is in it."""
-    check_workdir(config, folder)
-    if jax.process_index() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "config.json").exists():
-            write(config, folder)

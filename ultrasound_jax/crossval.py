@@ -1,7 +1,6 @@
 """Cross-validation: each patient is judged by a network that never saw them."""
 
 import copy
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +8,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate
+from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.analysis.evaluation import OUT_OF_FOLD
+from ultrasound_jax.analysis.files import read_json
 from ultrasound_jax.analysis.predictions import Predictions, joined
 from ultrasound_jax.experiment import open_experiment
 from ultrasound_jax.report import Console, Stopwatch
@@ -30,7 +30,7 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
     console, clock = Console(), Stopwatch()
     with clock.of("opening"):
         whole = open_experiment(config, console.say)
-    settings.claim_workdir(config, workdir)
+    workdirs.claim_workdir(config, workdir)
     evaluate.write_manifest(whole, workdir)
     alone, tables = [], []
     for fold in range(config.data.folds):
@@ -42,7 +42,7 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
             with clock.of("training"):
                 train_and_evaluate(own, folder)
         if jax.process_index() == 0:
-            alone.append(json.loads((folder / "metrics.json").read_text()))
+            alone.append(read_json(folder / "metrics.json"))
             tables.append(Predictions.read(folder / "predictions.csv"))
     if jax.process_index():
         return {}

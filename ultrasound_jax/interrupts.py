@@ -46,3 +46,25 @@ class Interrupts:
             return self._received
         everyone = multihost_utils.process_allgather(np.int32(self._received))
         return int(np.max(everyone))
+
+
+class Prompt(Interrupts):
+    """While it is entered, a signal ends what is being done by KeyboardInterrupt.
+
+    For work that has nothing to save, around loops that have `Interrupts` of their own.
+    A signal in a callback, where Python swallows exceptions, is still known afterwards:
+    ask `received` between two pieces of work.
+    """
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+        raise KeyboardInterrupt
+
+    @property
+    def code(self) -> int:
+        """The exit code that says which signal it was."""
+        return 128 + (self._received or signal.SIGINT)
+
+    def __str__(self) -> str:
+        name = signal.Signals(self._received or signal.SIGINT).name
+        return f"{name}: what is finished is kept; the same command goes on"

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from ultrasound_jax import command, crossval, evaluate, sharding, steps, train, tune
 from ultrasound_jax import config as settings
-from ultrasound_jax import crossval, evaluate, sharding, steps, train, tune
+from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.types import UltrasoundError
 
+PROGRAM = "ultrasound_jax"
 MODES = {
     "train": train.train_and_evaluate,
     "evaluate": evaluate.evaluate_run,
@@ -31,29 +33,25 @@ def parse(argv: Sequence[str]) -> list[str]:
         settings.check_overrides(argv)
         return flags.FLAGS(list(argv))
     except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
-        sys.exit(refuse(error))
-
-
-def refuse(error: Exception) -> int:
-    """Prints the error as one line and returns the exit code."""
-    print(f"ultrasound_jax: {' '.join(str(error).split())}", file=sys.stderr)
-    return 2
+        sys.exit(command.refuse(PROGRAM, error))
 
 
 def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
-    try:
-        sharding.join(CLUSTER.value, HOST.value, COUNT.value, RANK.value)
-        flag = flags.FLAGS["config"]
-        file = config_flags.get_config_filename(flag) if flag.present else ""
-        options = {"mode": MODE.value, "workdir": WORKDIR.value, "rest": argv[1:]}
-        config, workdir = settings.resolve(CONFIG.value, file, **options)
-        steps.use_compilation_cache(config.compilation_cache)
-        MODES[MODE.value](config, workdir)
-    except (UltrasoundError, OSError) as error:
-        return sharding.leave(refuse(error))
-    return None
+    code = command.guard(PROGRAM, lambda prompt: run(argv[1:]))
+    return sharding.leave(code) if code else None
+
+
+def run(rest: Sequence[str]) -> None:
+    """Does what the flags say; `rest` are words that are no flags."""
+    sharding.join(CLUSTER.value, HOST.value, COUNT.value, RANK.value)
+    flag = flags.FLAGS["config"]
+    file = config_flags.get_config_filename(flag) if flag.present else ""
+    options = {"mode": MODE.value, "workdir": WORKDIR.value, "rest": rest}
+    config, workdir = workdirs.resolve(CONFIG.value, file, **options)
+    steps.use_compilation_cache(config.compilation_cache)
+    MODES[MODE.value](config, workdir)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 
 from ultrasound_jax import evaluate, optim, sharding, steps
 from ultrasound_jax.checkpoint import Checkpoints
-from ultrasound_jax.config import claim_workdir
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.interrupts import Interrupts
 from ultrasound_jax.progress import Progress
 from ultrasound_jax.report import Console, Scalars, Stopwatch, parameter_table
 from ultrasound_jax.steplog import StepLog
 from ultrasound_jax.types import ArrayTree, Settings
+from ultrasound_jax.workdir import claim_workdir
 
 
 def train_and_evaluate(config: Settings, workdir: Path) -> dict:

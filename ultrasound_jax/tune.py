@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate, locks, optim
+from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.analysis.evaluation import write_metrics
 from ultrasound_jax.checkpoint import Checkpoints
 from ultrasound_jax.experiment import Experiment, open_experiment
@@ -58,7 +58,7 @@ def tune(config: Settings, workdir: Path) -> dict:
     base.train.epochs = config.tune.epochs or config.train.epochs
     with clock.of("opening"):
         experiment = open_experiment(base, console.say)
-    settings.claim_workdir(config, workdir)
+    workdirs.claim_workdir(config, workdir)
     with locks.wait_for(workdir / ".tune.lock"):
         evaluate.write_manifest(experiment, workdir)
         study = open_study(base, workdir)
@@ -175,7 +175,7 @@ class Trials:
         plan = optim.make_plan(config, len(self._experiment.indices["train"]))
         state = self._experiment.initial_state(plan.optimizer)
         step = self._step(config, plan, state)
-        settings.claim_workdir(config, folder)
+        workdirs.claim_workdir(config, folder)
         with Checkpoints(folder / "checkpoints", say=self._console.say) as checkpoints:
             loop = (plan, state, step, checkpoints, folder, self._console)
             # The clock goes with the checkpoint, so a trial has its own.
@@ -234,7 +234,7 @@ def open_study(config: Settings, workdir: Path) -> "Study":
     from optuna.storages.journal import JournalFileBackend
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    journal = workdir / settings.JOURNAL
+    journal = workdir / workdirs.JOURNAL
     study = optuna.create_study(
         storage=optuna.storages.JournalStorage(JournalFileBackend(str(journal))),
         study_name="tune",

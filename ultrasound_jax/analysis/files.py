@@ -1,7 +1,9 @@
 """Files that are there whole or not at all."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from ultrasound_jax.analysis.errors import AnalysisError
 
@@ -17,3 +19,19 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
         raise AnalysisError(f"{path}: cannot be written: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Returns what a JSON file holds.
+
+    Raises:
+      AnalysisError: it cannot be read, or is no whole JSON.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AnalysisError(
+            f"{path}: cannot be read: {error}; what is made by the program can be "
+            "removed, and is then made anew"
+        ) from error

@@ -1,7 +1,6 @@
 """What the analysis starts from: a run's folder, or a predictions table alone."""
 
 import argparse
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.files import read_json
 from ultrasound_jax.analysis.predictions import Predictions
 
 TABLE = "predictions.csv"
@@ -35,10 +35,7 @@ class Run:
         path = self.folder / name if self.folder else None
         if path is None or not path.is_file():
             return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise AnalysisError(f"{path}: cannot be read: {error}") from error
+        return read_json(path)
 
 
 def open_run(path: str | os.PathLike[str]) -> Run:

@@ -20,7 +20,7 @@ from ultrasound_jax.analysis.assess import Wanted, assess
 from ultrasound_jax.analysis.compare import compare
 from ultrasound_jax.analysis.document import Block
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.files import write_whole
+from ultrasound_jax.analysis.files import read_json, write_whole
 from ultrasound_jax.analysis.html import write_html
 from ultrasound_jax.analysis.judged import judge
 from ultrasound_jax.analysis.markdown import write_markdown
@@ -65,21 +65,14 @@ def run(options: argparse.Namespace) -> int:
         reference=typed.get(options.reference) or options.reference,
         title=options.title,
         more=Further(
-            costs=[_read(path) for path in options.cost],
-            readers=_read(options.readers) if options.readers else None,
+            costs=[read_json(path) for path in options.cost],
+            readers=read_json(options.readers) if options.readers else None,
         ),
     )
     if tree["not_compared"]:
         print(f"models were not compared: {tree['not_compared']}")
     print(f"written to {options.out}: report.html, report.md, figures, study.json")
     return 0
-
-
-def _read(path: str) -> Any:
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AnalysisError(f"{path}: cannot be read: {error}") from error
 
 
 def write_study(

@@ -12,7 +12,8 @@ from flax import nnx
 
 from ultrasound_jax import config as settings
 from ultrasound_jax import locks
-from ultrasound_jax.analysis.files import write_whole
+from ultrasound_jax import workdir as workdirs
+from ultrasound_jax.analysis.files import read_json, write_whole
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.sources import ClipSource
 from ultrasound_jax.experiment import build_model, open_manifest, open_source
@@ -29,7 +30,7 @@ SHARED = (
     "evaluation",
 )
 # What is a network's own, or says where things lie.
-OWN = ("model", "optim.lr", "tune", "data.fold", *settings.FREE)
+OWN = ("model", "optim.lr", "tune", "data.fold", *workdirs.FREE)
 
 
 class StudyError(UltrasoundError):
@@ -72,7 +73,7 @@ class Study:
         path = self.tune_folder(name) / "tune.json"
         if not self.trials or not path.exists():
             return None
-        tree = json.loads(path.read_text())
+        tree = read_json(path)
         ended = [t for t in tree["trials"] if t["state"] in ("complete", "pruned")]
         if len(ended) < self.trials or tree["running"] or tree["best"] is None:
             return None
@@ -171,6 +172,11 @@ def prepare(study: Study, say: Callable[[str], None]) -> ClipSource:
             f"{path} has {manifest.folds} folds and the study {len(study.folds)}: give "
             "the settings that the study began with, or a new folder"
         )
+    if manifest.seed is not None and manifest.seed != config.data.split_seed:
+        raise StudyError(
+            f"{path} was split with seed {manifest.seed}; config.data.split_seed="
+            f"{config.data.split_seed} is not allowed: give that seed, or a new folder"
+        )
     for name, shape in abstract_networks(study, source):
         say(f"{name}: {shape:,} parameters")
     return source
@@ -195,6 +201,37 @@ def count_parameters(
     )
     leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
     return sum(leaf.size for leaf in leaves)
+
+
+def check_runs(study: Study) -> None:
+    """Refuses a study whose folder has runs by other settings, or by another rate.
+
+    Raises StudyError. To be asked before any work, as what is finished is skipped, and
+    again before results are written, which tell these settings.
+    """
+    for name in study.configs:
+        search = study.tune_folder(name)
+        if study.trials and (search / "config.json").exists():
+            _check_run(study.to_tune(name), search)
+        for fold in study.folds:
+            folder = study.run_folder(name) / f"fold_{fold}"
+            if not (folder / "config.json").exists():
+                continue
+            if study.trials and study.tuned(name) is None:
+                raise StudyError(
+                    f"'{folder}' was trained before the search for its rate ended; "
+                    "give the --tune that the study began with, or another --out"
+                )
+            _check_run(study.of_fold(name, fold), folder)
+
+
+def _check_run(config: Settings, folder: Path) -> None:
+    if changed := workdirs.changes(config, folder):
+        raise StudyError(
+            f"'{folder}' holds a run with other settings: {'; '.join(changed[:3])}"
+            f"{'; …' if changed[3:] else ''}. Give the settings that the study began "
+            "with, or another --out"
+        )
 
 
 def write_settings(study: Study) -> None:

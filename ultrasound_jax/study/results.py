@@ -1,6 +1,5 @@
 """What a study ends with: the report, and `results.json`, which can be committed."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,17 @@ from ultrasound_jax.analysis.assess import Wanted
 from ultrasound_jax.analysis.compare_report import write_comparison
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.evaluation import write_metrics
+from ultrasound_jax.analysis.files import read_json
 from ultrasound_jax.analysis.runs import make_folder, open_runs
 from ultrasound_jax.analysis.study_report import write_study
 from ultrasound_jax.analysis.study_sections import Further
-from ultrasound_jax.study.plan import Study, StudyError, differences, shared_settings
+from ultrasound_jax.study.plan import (
+    Study,
+    StudyError,
+    check_runs,
+    differences,
+    shared_settings,
+)
 from ultrasound_jax.study.worker import Outcome
 
 KEPT = ("out_of_fold", "folds", "run")
@@ -28,8 +34,10 @@ def conclude(
 ) -> dict[str, Any]:
     """Writes `report/` and `results.json` about the networks that are finished.
 
-    Raises StudyError where the report cannot be made.
+    Raises StudyError where the report cannot be made, or where a run has other settings
+    than the study.
     """
+    check_runs(study)
     names = finished(study)
     if not names:
         raise StudyError(
@@ -67,12 +75,12 @@ def finished(study: Study) -> list[str]:
 
 def network(study: Study, name: str) -> dict[str, Any]:
     """Returns a network's metrics, its own settings, and what its search tried."""
-    metrics = json.loads((study.run_folder(name) / "metrics.json").read_text())
+    metrics = read_json(study.run_folder(name) / "metrics.json")
     tree = {key: metrics[key] for key in KEPT}
     config = study.of_fold(name, 0)
     tree["settings"] = {"model": config.model.to_dict(), "optim.lr": config.optim.lr}
     if study.tuned(name):
-        search = json.loads((study.tune_folder(name) / "tune.json").read_text())
+        search = read_json(study.tune_folder(name) / "tune.json")
         tree["search"] = {key: search[key] for key in ("best", "trials", "epochs")}
     return tree
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import jax
 
-from ultrasound_jax import config as settings
 from ultrasound_jax import locks
+from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.crossval import cross_validate
 from ultrasound_jax.study.plan import Study
 from ultrasound_jax.train import train_and_evaluate
@@ -81,7 +81,7 @@ def _train_fold(study: Study, name: str, fold: int) -> None:
     """Trains in a folder of the folder that the pooled predictions go to."""
     pooled = study.run_folder(name)
     with locks.wait_for(study.folder / "locks" / f"{name}-begun"):
-        settings.claim_workdir(study.of_fold(name, 0), pooled)
+        workdirs.claim_workdir(study.of_fold(name, 0), pooled)
     train_and_evaluate(study.of_fold(name, fold), pooled / f"fold_{fold}")
 
 
@@ -96,13 +96,18 @@ def _pooling(study: Study, name: str, folds: tuple[Piece, ...]) -> Piece:
     )
 
 
-def work(pieces: Sequence[Piece], say: Callable[[str], None]) -> Outcome:
+def work(
+    pieces: Sequence[Piece],
+    say: Callable[[str], None],
+    leave: Callable[[], int] = lambda: 0,
+) -> Outcome:
     """Does what is free, waits for what others must finish first, and says how it went.
 
     Returns as soon as each piece is done, failed here, waits for one that failed, or is
     in another worker's hands with nothing behind it that could be done then. A piece
     that fails by an error of ours, or for want of memory on the device, does not keep
-    the others from being done.
+    the others from being done. Raises KeyboardInterrupt as soon as `leave` says so
+    between two pieces.
     """
     failed: dict[str, str] = {}
     while True:
@@ -110,6 +115,8 @@ def work(pieces: Sequence[Piece], say: Callable[[str], None]) -> Outcome:
         blocked = _blocked(open_pieces, failed)
         free = [p for p in open_pieces if p.title not in blocked]
         ready = [p for p in free if all(n.done() for n in p.needs)]
+        if leave():
+            raise KeyboardInterrupt
         if any(_try(piece, failed, say) for piece in ready):
             continue
         elsewhere = tuple(p.title for p in ready if not p.done())

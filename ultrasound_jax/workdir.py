@@ -1,0 +1,111 @@
+"""A run's folder: what it is called, and whose it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+
+from ultrasound_jax.config import ConfigError, check, flatten, read, write
+from ultrasound_jax.types import Settings
+
+# What may differ when a run continues: where things lie and how they are read.
+FREE = (
+    "compilation_cache",
+    "memory_limit_gb",
+    "data.data_dir",
+    "data.manual_dir",
+    "data.manifest",  # the splits themselves are compared, see write_manifest
+    "data.manifest_out",
+    "data.threads",
+    "data.prefetch",
+    "data.eval_batch_size",
+    "train.log_every",
+    "train.save_every",
+    "tune.trials",
+    "evaluation.replicates",
+)
+JOURNAL = "tune.journal"  # marks the folder of --mode tune
+
+
+def workdir_name(config_file: str, mode: str = "train") -> str:
+    """Returns `runs/<config>[-<arg>]`, with `-crossval` or `-tune` for those modes."""
+    path, _, arg = config_file.partition(":")
+    words = [Path(path).stem, arg, mode if mode in ("crossval", "tune") else ""]
+    return str(Path("runs") / "-".join(word for word in words if word))
+
+
+def resolve(
+    given: Settings | None,
+    config_file: str,
+    *,
+    mode: str,
+    workdir: str,
+    rest: Sequence[str],
+) -> tuple[Settings, Path]:
+    """Returns the settings and the folder that a command line means.
+
+    Without `--config` both are those of an existing run. Cross-validation rotates all
+    patients through its folds; a folder of one mode is refused to the other.
+    """
+    if rest:
+        raise ConfigError(f"unexpected argument '{rest[0]}'; settings are --config.x=y")
+    if given is None and not workdir:
+        raise ConfigError("give --config=configs/luvnet.py, or --workdir of a run")
+    folder = Path(workdir or workdir_name(config_file, mode)).absolute()
+    config = read(folder) if given is None else given
+    check(config)
+    if mode != "tune" and (folder / JOURNAL).exists():
+        raise ConfigError(f"--workdir '{folder}' holds a search; give --mode tune")
+    if mode == "crossval":
+        config.data.protocol, config.data.test_fraction = "rotation", 0.0
+    if mode != "evaluate":
+        check_workdir(config, folder)
+    elif given is not None:
+        config.data.protocol = read(folder).data.protocol
+        check_workdir(config, folder)
+    return config, folder
+
+
+def check_workdir(config: Settings, folder: Path) -> None:
+    """Refuses a folder that holds something else, or a run with other settings.
+
+    The settings in FREE may differ, since they do not change what is computed.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--workdir '{folder}' is a file; it must be a folder")
+    if not (folder / "config.json").exists():
+        if folder.exists() and any(p.name[0] != "." for p in folder.iterdir()):
+            raise ConfigError(
+                f"--workdir '{folder}' holds other files and no run (no config.json); "
+                "give an empty or a new folder"
+            )
+        return
+    if changed := changes(config, folder):
+        raise ConfigError(
+            f"--workdir '{folder}' holds a run with other settings: "
+            f"{'; '.join(changed[:3])}{'; …' if changed[3:] else ''}. "
+            "Give the same settings to continue it, or another --workdir"
+        )
+
+
+def changes(config: Settings, folder: Path) -> list[str]:
+    """Returns `name=new (there old)` of each setting that a run has otherwise.
+
+    Those in FREE are left out, as they do not change what is computed.
+    """
+    old, new = dict(flatten(read(folder))), dict(flatten(config))
+    names = sorted(name for name in old.keys() | new.keys() if name not in FREE)
+    return [
+        f"{name}={new.get(name)!r} (there {old.get(name)!r})"
+        for name in names
+        if old.get(name) != new.get(name)
+    ]
+
+
+def claim_workdir(config: Settings, folder: Path) -> None:
+    """Makes `folder` this run's own, or continues the run that is in it."""
+    check_workdir(config, folder)
+    if jax.process_index() == 0:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "config.json").exists():
+            write(config, folder)
