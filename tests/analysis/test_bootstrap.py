@@ -156,3 +156,8 @@ def test_intervals_hold_the_true_value_about_as_often_as_they_claim(patients, le
             held[metric] += interval.low <= true[metric] <= interval.high
     for metric in METRICS:  # the standard error of a share is below 0.013
         assert least <= held[metric] / repeats <= 0.98, metric
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(AnalysisError, match="seed -1; allowed are 0 and above"):
+        bootstrap.draw_patients(3, replicates=2, seed=-1)

@@ -319,6 +319,24 @@ def test_the_reference_can_be_named_as_it_was_typed(tmp_path, tables):
     assert command.main([*words, "--seed", "-1"]) == 2
 
 
+def test_runs_are_compared_on_what_metrics_reports(tables):
+    rng = np.random.default_rng(5)
+    folds = [simulate(rng, 6, split="out_of_fold", fold=fold) for fold in range(3)]
+    both = {name: join(table, *folds) for name, table in tables.items()}
+    assert compare(both, "good", replicates=5)["split"] == "out_of_fold"
+    some = {"good": both["good"], "bad": tables["bad"]}
+    assert compare(some, "good", replicates=5)["split"] == "test"
+    pooled = {"good": join(*folds), "bad": tables["bad"]}
+    with pytest.raises(AnalysisError, match="'good' on out_of_fold, 'bad' on test"):
+        compare(pooled, "good", replicates=5)
+
+
+def test_the_run_that_lacks_a_split_is_named(tables):
+    lacking = tables | {"bad": tables["bad"].of_split("validation")}
+    with pytest.raises(AnalysisError, match="run 'bad': no predictions of split 'test"):
+        compare(lacking, "good", replicates=5)
+
+
 def test_a_refusal_is_one_line_and_exit_code_2(tmp_path, tables, capsys):
     tables["good"].write(tmp_path / "a.csv")
     tables["good"].of_split("test").write(tmp_path / "b.csv")

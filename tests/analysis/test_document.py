@@ -29,6 +29,7 @@ BLOCKS = [
     Heading("Second"),
     Picture("roc", b"\x89PNG", alt=NASTY, caption=NASTY),
 ]
+LINK = "[x](javascript:alert(1)) ![i](http://example.org/a.png) [0.1, 0.2]"
 VOID = {"meta", "img"}
 
 
@@ -97,3 +98,8 @@ def test_values_are_written_with_their_interval_or_why_not():
     assert value_text({"x": 0.5, "x_ci": [0.4, 0.625]}, "x") == "0.500 [0.400, 0.625]"
     assert value_text({"x": 0.5, "x_ci": None}, "x", 1) == "0.5 [not defined]"
     assert value_text({"x": None, "x_ci": None}, "x") == "not defined"
+
+
+def test_a_name_does_not_become_a_link_or_a_picture():
+    text = to_markdown([Table(["a"], [[LINK]])])
+    assert "](" not in text and "[0.1, 0.2]" in text

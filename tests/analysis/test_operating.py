@@ -1,5 +1,7 @@
 """Operating points and where their thresholds come from."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as reference
@@ -48,6 +50,22 @@ def test_without_positives_there_is_no_threshold_and_0_is_refused():
     for wanted in (0.0, 1.1):
         with pytest.raises(AnalysisError, match="allowed are 0 < sensitivity"):
             threshold_at_sensitivity(np.ones(3), np.ones(3), wanted)
+
+
+def test_points_of_sensitivities_that_round_alike_are_kept_apart(table):
+    wanted = (0.9, 0.99, 0.995, 0.999)
+    points = operate(judge(table), wanted, replicates=2)["points"]
+    names = [f"sensitivity {text}" for text in ("0.90", "0.99", "0.995", "0.999")]
+    assert list(points) == [YOUDEN, *names]
+
+
+def test_patients_who_choose_and_are_judged_are_refused(table):
+    ids = tuple(p.replace("validation", "test") for p in table.patient_id)
+    leaking = replace(table, patient_id=ids)
+    with pytest.raises(AnalysisError, match="'test0_p0' is in split 'validation' and"):
+        judge(leaking)
+    assert judge(leaking, optimistic=True).optimistic
+    assert not judge(table, optimistic=True).optimistic
 
 
 def test_thresholds_of_validation_patients_judge_test_patients(table):

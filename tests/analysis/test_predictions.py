@@ -66,6 +66,9 @@ def test_an_empty_label_cell_is_unknown(tmp_path):
         ([HEADER, "e1,v0,p0,0,test,1,0,1.5,0.5"], "line 2: score_a is '1.5'"),
         ([HEADER, "e1,v0,p0,0,test,2,0,0.5,0.5"], "line 2: label_a is '2'"),
         ([HEADER, "e1,v0,p0,one,test,1,0,0.5,0.5"], "line 2: fold is 'one'"),
+        ([HEADER, f"e1,v0,p0,{10**30},test,1,0,0.5,0.5"], "line 2: fold is '1000"),
+        ([HEADER, "e1,v0,,0,test,1,0,0.5,0.5"], "line 2: patient_id is empty"),
+        ([HEADER, "e1, ,p0,0,test,1,0,0.5,0.5"], "line 2: video_id is empty"),
         ([HEADER, "e1,v0,p0"], "line 2: 3 cells, not 9"),
         ([HEADER, ROW, ROW], "'e0' occurs twice in split test of fold 0"),
         ([HEADER.replace(",score_b", "")], "missing columns: score_b"),
@@ -83,6 +86,18 @@ def test_bad_files_name_the_file_the_line_and_the_value(tmp_path, lines, message
         read(tmp_path, *lines)
     assert "predictions.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_spreadsheets_mark_and_empty_lines_are_no_mistake(tmp_path):
+    path = tmp_path / "predictions.csv"
+    path.write_text("\ufeff" + "\n".join([HEADER, ROW, "", ""]), encoding="utf-8")
+    assert Predictions.read(path).example_id == ("e0",)
+
+
+def test_a_row_of_nobody_is_refused(table):
+    nobody = ("", *table.patient_id[1:])
+    with pytest.raises(AnalysisError, match="a row has no patient_id"):
+        replace(table, patient_id=nobody)
 
 
 def test_a_missing_file_is_one_line_with_its_name(tmp_path):

@@ -160,6 +160,8 @@ def test_costs_and_readers_of_other_folders_are_taken_in(tmp_path):
     assert ">305.00<" in page and ">2,048<" in page
     assert ">Readers and networks</h2>" in page and ">senior<" in page
     assert main(["report", *words, "--cost", str(tmp_path / "none.json")]) == 2
+    words[-1] = str(tmp_path / "cost.json")
+    assert main(["report", *words]) == 2
 
 
 def test_cross_validation_is_reported_too(tmp_path):

@@ -37,6 +37,8 @@ def draw_patients(
     """Returns how often each patient is drawn in each replicate."""
     if patients < 1 or replicates < 1:
         raise AnalysisError(f"cannot draw {replicates} times from {patients} patients")
+    if seed < 0:
+        raise AnalysisError(f"seed {seed}; allowed are 0 and above")
     rng = np.random.default_rng(seed)
     return rng.multinomial(patients, np.full(patients, 1 / patients), size=replicates)
 

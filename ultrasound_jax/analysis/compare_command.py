@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reference", help="a run, by name; default: the first")
     parser.add_argument("--level", choices=LEVELS, default="clip")
     parser.add_argument(
-        "--split", help="default: test where all runs have it, else out_of_fold"
+        "--split", help="default: out_of_fold where runs have it, else test"
     )
     parser.add_argument("--replicates", type=int, default=bootstrap.REPLICATES)
     parser.add_argument("--seed", type=int, default=0)
@@ -34,8 +34,6 @@ def run(options: argparse.Namespace) -> int:
     runs = open_runs(options.runs)
     if len(runs) < 2:
         raise AnalysisError("a comparison needs at least two runs")
-    if options.seed < 0:
-        raise AnalysisError(f"--seed is {options.seed}; allowed are 0 and above")
     typed = {path: one.name for path, one in zip(options.runs, runs, strict=True)}
     comparison = compare(
         {one.name: one.predictions for one in runs},

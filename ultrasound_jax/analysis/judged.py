@@ -86,7 +86,7 @@ def judge(
     For `test` that is the `validation` split of the same fold; for pooled
     cross-validation, the rows of all other folds. Without either, nothing is chosen:
     `optimistic` then allows to choose on the judged rows, and is ignored where
-    there are others.
+    there are others, unless they are of the same patients.
 
     Args:
       predictions: of one fold, or of a cross-validation.
@@ -95,8 +95,8 @@ def judge(
       optimistic: see above.
 
     Raises:
-      AnalysisError: no such split or level, or several folds that are no
-        cross-validation.
+      AnalysisError: no such split or level, several folds that are no
+        cross-validation, or a patient in both splits.
     """
     split = split or default_split(predictions)
     if split == OUT_OF_FOLD:
@@ -123,4 +123,12 @@ def judge(
     reference = at_level(table.rows(table.fold == folds[0]), level)
     if not len(reference):
         raise AnalysisError(f"no predictions of split '{used}' in fold {folds[0]}")
-    return Judged(split, level, rows, {folds[0]: reference}, used)
+    both = sorted(set(reference.patient_id) & set(rows.patient_id))
+    if both and not optimistic:
+        raise AnalysisError(
+            f"patient {both[0]!r} is in split '{used}' and in split '{split}' "
+            f"({len(both)} patients are): thresholds would be chosen on whom they judge"
+        )
+    return Judged(
+        split, level, rows, {folds[0]: reference}, used, optimistic=bool(both)
+    )

@@ -77,4 +77,6 @@ def _cell(text: str) -> str:
 
 def _plain(text: str) -> str:
     # A name with < or > would be taken for HTML by whoever shows the Markdown.
-    return " ".join(str(text).split()).replace("<", "&lt;").replace(">", "&gt;")
+    # And what looks like a link or a picture must not become one.
+    plain = " ".join(str(text).split()).replace("<", "&lt;").replace(">", "&gt;")
+    return plain.replace("](", "]\\(")

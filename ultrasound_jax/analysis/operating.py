@@ -26,6 +26,12 @@ RATES = {
 }
 
 
+def _name(wanted: float) -> str:
+    """Two digits, or as many as tell it from others."""
+    short = f"{wanted:.2f}"
+    return f"sensitivity {short if float(short) == wanted else repr(wanted)}"
+
+
 def threshold_at_sensitivity(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"], wanted: float
 ) -> float | None:
@@ -64,7 +70,7 @@ def operate(
     bootstrap.
     """
     points = {YOUDEN: youden_threshold} | {
-        f"sensitivity {wanted:.2f}": partial(threshold_at_sensitivity, wanted=wanted)
+        _name(wanted): partial(threshold_at_sensitivity, wanted=wanted)
         for wanted in sensitivities
     }
     resampling = Resampling(

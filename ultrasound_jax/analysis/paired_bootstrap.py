@@ -4,8 +4,9 @@ What `bootstrap.py` does for one model: patients are drawn with replacement and 
 all their clips. In a replicate all models see the same patients, so that what makes the
 patients hard for all of them cancels in the difference.
 
-The p value is found by inverting the percentile interval: it is below 0.05 if and only
-if the 95 % interval leaves out zero, so that a table never contradicts itself. (The
+The p value is found by inverting the percentile interval: it is below 0.05 where the
+95 % interval leaves out zero, up to the one replicate that keeps p above zero, so that
+they disagree only where p is 0.05 to two digits. (The
 other usual choice, counting centred replicates beyond the observed difference, gave the
 same sizes in our simulations.) With few patients both are too sure of themselves, as
 `docs/statistics.md` shows.

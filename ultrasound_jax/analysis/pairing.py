@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.evaluation import OUT_OF_FOLD, rows_of
-from ultrasound_jax.analysis.judged import judge
+from ultrasound_jax.analysis.judged import default_split, judge
 from ultrasound_jax.analysis.metrics import youden_threshold
 from ultrasound_jax.analysis.predictions import Predictions
 
@@ -31,10 +31,21 @@ class Paired:
 
 
 def common_split(tables: Mapping[str, Predictions]) -> str:
-    """Returns `test` if all tables have it, else `out_of_fold`."""
-    if all("test" in table.split for table in tables.values()):
-        return "test"
-    return OUT_OF_FOLD
+    """Returns the split that all tables are reported on, or else `test`.
+
+    Raises:
+      AnalysisError: tables are reported on different splits, and not all have `test`.
+    """
+    splits = {name: default_split(table) for name, table in tables.items()}
+    if len(set(splits.values())) == 1:
+        return next(iter(splits.values()))
+    lacking = [name for name, table in tables.items() if "test" not in table.split]
+    if lacking:
+        told = ", ".join(f"'{name}' on {split}" for name, split in splits.items())
+        raise AnalysisError(
+            f"runs are judged on different splits: {told}; choose one with --split"
+        )
+    return "test"
 
 
 def pair(

@@ -14,6 +14,8 @@ from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.files import write_whole
 
 ID_COLUMNS = ("example_id", "video_id", "patient_id", "fold", "split")
+NEEDED = ID_COLUMNS[:3]  # never empty: who is unknown cannot be a patient of his own
+MOST_FOLDS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,8 @@ class Predictions:
 
     Raises:
       AnalysisError: columns of different lengths, another label, a score that is not in
-        [0, 1], an example twice in one split of one fold, or a further column whose
-        name is taken.
+        [0, 1], an empty id, an example twice in one split of one fold, or a further
+        column whose name is taken.
     """
 
     example_id: tuple[str, ...] = field(repr=False)
@@ -74,6 +76,9 @@ class Predictions:
             )
 
     def _check_ids(self) -> None:
+        for name in NEEDED:
+            if any(not one.strip() for one in getattr(self, name)):
+                raise AnalysisError(f"a row has no {name}; every row needs one")
         seen: set[tuple[str, int, str]] = set()
         for example, fold, split in zip(
             self.example_id, self.fold.tolist(), self.split, strict=True
@@ -155,7 +160,7 @@ class Predictions:
         """
         path = Path(path)
         try:
-            with path.open(newline="", encoding="utf-8") as lines:
+            with path.open(newline="", encoding="utf-8-sig") as lines:  # Excel's mark
                 return _parse(lines)
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise AnalysisError(f"{path}: cannot be read: {error}") from error
@@ -225,11 +230,16 @@ def _parse(lines: Iterable[str]) -> Predictions:
     folds, labels, scores = [], [], []
     for row in table:
         where = f"line {table.line_num}"
+        if not row:
+            continue
         if len(row) != len(header):
             raise AnalysisError(f"{where}: {len(row)} cells, not {len(header)}")
         cells = dict(zip(header, row, strict=True))
+        for name in NEEDED:
+            if not cells[name].strip():
+                raise AnalysisError(f"{where}: {name} is empty; every row needs one")
         ids.append(row[:5])
-        folds.append(_number(cells["fold"], where, "fold", int))
+        folds.append(_fold(cells["fold"], where))
         labels.append([_label(cells[f"label_{c}"], where, c) for c in classes])
         scores.append([_score(cells[f"score_{c}"], where, c) for c in classes])
         for name, column in extra.items():
@@ -253,6 +263,13 @@ def _number(cell: str, where: str, column: str, kind: type) -> float | int:
         return kind(cell)
     except ValueError as error:
         raise AnalysisError(f"{where}: {column} is '{cell}', not a number") from error
+
+
+def _fold(cell: str, where: str) -> float | int:
+    value = _number(cell, where, "fold", int)
+    if not abs(value) <= MOST_FOLDS:
+        raise AnalysisError(f"{where}: fold is '{cell}', not within {MOST_FOLDS}")
+    return value
 
 
 def _label(cell: str, where: str, name: str) -> float:

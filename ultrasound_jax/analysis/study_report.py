@@ -66,13 +66,25 @@ def run(options: argparse.Namespace) -> int:
         title=options.title,
         more=Further(
             costs=[read_json(path) for path in options.cost],
-            readers=read_json(options.readers) if options.readers else None,
+            readers=_readers(options.readers) if options.readers else None,
         ),
     )
     if tree["not_compared"]:
         print(f"models were not compared: {tree['not_compared']}")
     print(f"written to {options.out}: report.html, report.md, figures, study.json")
     return 0
+
+
+def _readers(path: str) -> Any:
+    tree = read_json(path)
+    needed = {"n", "split", "raters", "pairs", "thresholds_from"}
+    lacking = needed - set(tree if isinstance(tree, dict) else ())
+    if lacking:
+        raise AnalysisError(
+            f"{path}: not what the verb `readers` writes: it lacks "
+            f"{', '.join(sorted(lacking))}"
+        )
+    return tree
 
 
 def write_study(
