@@ -72,8 +72,10 @@ ARROWS = {
         "report",
         "steplog",
         "train",
+        "search",
         "workdir",
     },
+    "search": {"analysis", "evaluate", "experiment", "report"},
     "evaluate": {
         "analysis",
         "data",
@@ -137,7 +139,7 @@ ONLY = {
     "sklearn": {"analysis"},
     "matplotlib": {"analysis", "explain"},
     "ml_collections": {"config", "main"},
-    "optuna": {"tune"},
+    "optuna": {"tune", "search"},
 }
 WITHOUT_JAX = {"data", "datasets", "dicom", "analysis"}
 

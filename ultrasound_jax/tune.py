@@ -17,26 +17,27 @@ import jax
 
 from ultrasound_jax import evaluate, locks, optim
 from ultrasound_jax import workdir as workdirs
-from ultrasound_jax.analysis.evaluation import write_metrics
 from ultrasound_jax.checkpoint import Checkpoints
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.progress import ProgressError
 from ultrasound_jax.report import Console, Stopwatch
+from ultrasound_jax.search import (
+    OBJECTIVE,
+    TuneError,
+    conclude,
+    folder_of,
+    found,
+    write_found,
+)
 from ultrasound_jax.steplog import TrainError
 from ultrasound_jax.train import train
-from ultrasound_jax.types import Settings, UltrasoundError
+from ultrasound_jax.types import Settings
 
 if TYPE_CHECKING:  # it takes a second to import, which no other mode should wait for
     from optuna import Study, Trial
-    from optuna.trial import FrozenTrial
 
 STARTUP = 4  # trials before anything is pruned or the estimator proposes
-OBJECTIVE = "best validation macro AUROC over the epochs of a trial"
 SEARCHED = {"lr": ("lr",), "lr_and_weight_decay": ("lr", "weight_decay")}
-
-
-class TuneError(UltrasoundError):
-    """A search that cannot be made or that found nothing."""
 
 
 def tune(config: Settings, workdir: Path) -> dict:
@@ -131,7 +132,7 @@ class Trials:
             if not lock.take():
                 continue
             notes = {
-                "folder": _folder(trial),
+                "folder": folder_of(trial),
                 "reached": {str(k): v for k, v in trial.intermediate_values.items()},
             }
             self._study.tell(trial.number, state=TrialState.FAIL)
@@ -145,7 +146,7 @@ class Trials:
         from optuna.trial import TrialState
 
         config = self._settings_of(trial)
-        folder = self._workdir / _folder(trial)
+        folder = self._workdir / folder_of(trial)
         values = ", ".join(f"{k} {config.optim[k]:.3g}" for k, *_ in searched(config))
         self._console.say(f"trial {trial.number}: {values}")
         judged = Judged(trial)
@@ -260,63 +261,3 @@ def searched(config: Settings) -> list[tuple[str, float, float]]:
         (name, limits[f"{name}_low"], limits[f"{name}_high"])
         for name in SEARCHED[limits.what]
     ]
-
-
-def found(study: "Study", experiment: Experiment, clock: Stopwatch) -> dict[str, Any]:
-    """Returns the state of the search: the best so far, every trial, and the run."""
-    trials = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING"]
-    complete = [t for t in trials if t.state.name == "COMPLETE"]
-    best = max(complete, key=lambda t: t.values[0], default=None)
-    config = experiment.config
-    return {
-        "objective": OBJECTIVE,
-        "fold": config.data.fold,
-        "epochs": config.train.epochs,
-        "wanted": config.tune.trials,
-        "running": sum(t.state.name == "RUNNING" for t in trials),
-        "best": None if best is None else _row(best),
-        "trials": [_row(t) for t in trials],
-        "run": evaluate.run_facts(experiment, clock),
-    }
-
-
-def _row(trial: "FrozenTrial") -> dict[str, Any]:
-    values = list(trial.intermediate_values.values())
-    return {
-        "trial": trial.number,
-        "state": "interrupted"
-        if trial.state.name == "FAIL"
-        else trial.state.name.lower(),
-        "settings": {f"optim.{k}": float(f"{v:.3g}") for k, v in trial.params.items()},
-        "macro_auroc": max(values, default=None),
-        "epochs": len(values),
-        "note": trial.user_attrs.get("note", ""),
-    }
-
-
-def _folder(trial: "Trial | FrozenTrial") -> str:
-    return trial.user_attrs.get("folder", f"trial_{trial.number:03d}")
-
-
-def write_found(tree: dict[str, Any], workdir: Path) -> None:
-    """Writes `tune.json`."""
-    write_metrics(workdir / "tune.json", tree)
-
-
-def conclude(
-    tree: dict[str, Any], workdir: Path, say: Callable[[str], None]
-) -> dict[str, Any]:
-    """Writes and tells the result; refuses a search of which no trial finished."""
-    write_found(tree, workdir)
-    if tree["running"]:
-        say(f"{tree['running']} trials still run in other processes")
-    if tree["best"] is None:
-        notes = {t["note"] for t in tree["trials"] if t["note"]}
-        raise TuneError(
-            f"'{workdir}': none of {len(tree['trials'])} trials came to its end"
-            + (f"; one of them: {min(notes)}" if notes else "")
-        )
-    best = tree["best"]
-    say(f"{OBJECTIVE}: {best['macro_auroc']:.4f}, trial {best['trial']}, to train with")
-    say(" ".join(f"--config.{k}={v:.3g}" for k, v in best["settings"].items()))
-    return tree

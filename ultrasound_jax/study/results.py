@@ -77,6 +77,15 @@ def network(study: Study, name: str) -> dict[str, Any]:
     """Returns a network's metrics, its own settings, and what its search tried."""
     metrics = read_json(study.run_folder(name) / "metrics.json")
     tree = {key: metrics[key] for key in KEPT}
+    alone = [
+        read_json(study.run_folder(name) / f"fold_{fold}" / "metrics.json")
+        for fold in study.folds
+    ]
+    # The networks may have been trained by another version than pooled their scores.
+    tree["trained"] = {
+        key: sorted({str(one["run"][key]) for one in alone})
+        for key in ("commit", "date", "cpu", "devices")
+    }
     config = study.of_fold(name, 0)
     tree["settings"] = {"model": config.model.to_dict(), "optim.lr": config.optim.lr}
     if study.tuned(name):
