@@ -293,6 +293,12 @@ def test_the_figure_is_wide_enough_and_shows_both_verdicts(tmp_path, comparison)
         assert (np.abs(image.astype(int) - wanted).max(axis=2) < 8).sum() > 300
 
 
+def test_a_difference_that_rounds_to_zero_has_no_minus(comparison):
+    near = [row | {"difference": -1e-9} for row in comparison["differences"]]
+    text = to_markdown(page(comparison | {"differences": near}, {}))
+    assert "+0.000 [" in text and "-0.000 [" not in text
+
+
 def test_p_values_are_written_as_tables_do():
     written = [p_text(p) for p in (None, 0.0004, 0.0314, 0.314, 1.0)]
     assert written == ["not defined", "< 0.001", "0.031", "0.314", "1.000"]

@@ -78,6 +78,7 @@ def test_a_comparison_says_the_same_and_promises_nothing_of_equal_models(
         assert entry["ci"] == pytest.approx(judged["classes"][name]["auroc_ci"])
         assert entry["delong_ci"] is None and entry["clustered_ci"] is None
     assert found["aurocs"]["b"][MACRO]["ci"] == pytest.approx(judged["macro_auroc_ci"])
+    assert found["aurocs"]["b"][MACRO]["clustered_ci"] is None
     row = found["differences"][0]
     reach = 1 - judged["classes"][CLASSES[0]]["auroc_ci"][0]
     assert row["difference"] == 0 and row["ci"] == pytest.approx([-reach, reach])

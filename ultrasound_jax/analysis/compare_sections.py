@@ -274,10 +274,15 @@ def _delta_text(row: Mapping[str, Any]) -> str:
     """Writes a difference with its sign, and its interval."""
     if row["difference"] is None:
         return NOT_DEFINED
-    text = f"{row['difference']:+.3f}"
+    text = _signed(row["difference"])
     if row["ci"] is None:
         return f"{text} [{NOT_DEFINED}]"
-    return f"{text} [{row['ci'][0]:+.3f}, {row['ci'][1]:+.3f}]"
+    return f"{text} [{_signed(row['ci'][0])}, {_signed(row['ci'][1])}]"
+
+
+def _signed(value: float) -> str:
+    # The sum makes of -0.0 a plain zero.
+    return f"{round(value, 3) + 0.0:+.3f}"
 
 
 def _auroc_text(entry: Mapping[str, Any]) -> str:

@@ -64,15 +64,15 @@ class Estimates:
     def describe(self, s: int) -> dict[str, Any]:
         """Returns one model's AUROC with its intervals.
 
-        With perfect separation nothing varies, and DeLong's variances say nothing: only
-        the interval of `edges` is left.
+        With perfect separation, in any class, nothing varies, and DeLong's variances
+        say nothing: only the interval of `edges` is left.
         """
         value = number(self.aurocs[s])
         entry: dict[str, Any] = {"auroc": value, "ci": None}
         entry |= {"delong_ci": None, "clustered_ci": None}
         if value is None:
             return entry
-        perfect = bool(edges.at_edge(self.aurocs)[s])
+        perfect = bool(edges.at_edge(self.by_class[s]).any())
         if self.independent is not None and not perfect:
             variance = self.independent[s, s]
             entry["delong_ci"] = _ends(delong.normal_interval(value, variance))
