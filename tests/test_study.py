@@ -23,6 +23,7 @@ from ultrasound_jax.study import estimate, plan, results, worker
 from ultrasound_jax.types import UltrasoundError
 
 NAMES = ("frame_vote", "luvnet")
+NOTEBOOK = ROOT / "experiments/luvnet_study.ipynb"
 
 
 @pytest.fixture
@@ -365,14 +366,51 @@ def test_the_command_ends_with_the_report_and_repeats_nothing(data_dir, tmp_path
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
+def cell_with(words):
+    """The notebook's one cell of code that has these words."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    cells = [c.source for c in notebook.cells if c.cell_type == "code"]
+    (found,) = [source for source in cells if words in source]
+    return found
+
+
+def test_in_colab_the_notebook_asks_for_an_address_and_clones_it(tmp_path, monkeypatch):
+    asked = []
+
+    def run(command, check):
+        asked.append(command)
+        (tmp_path / "ultrasound_jax/experiments").mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setitem(sys.modules, "google.colab", sys)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "run", run)
+    source, _ = cell_with("REPOSITORY").split("from absl import flags")
+    field = 'REPOSITORY = ""  # @param'
+    assert source.count(field) == 1
+    with pytest.raises(ValueError, match="Fill in REPOSITORY"):
+        exec(source, {})  # noqa: S102 (our own notebook)
+    assert asked == []
+    filled = source.replace(field, 'REPOSITORY = "git@host:copy"  # @param')
+    exec(filled, {})  # noqa: S102
+    assert asked[0][-2:] == ["git@host:copy", "ultrasound_jax"]
+    assert Path.cwd() == tmp_path / "ultrasound_jax"
+
+
+def test_the_notebook_waits_for_the_runs_of_other_machines(monkeypatch):
+    answers, slept = [{"networks": {}}, {}, {}], []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    names = {"study": lambda: answers.pop()}
+    exec(cell_with("results :="), names)  # noqa: S102
+    assert names["results"] == {"networks": {}} and len(slept) == 2
+
+
 @pytest.mark.slow
 def test_the_notebook_runs(tmp_path, monkeypatch):
     known = os.environ.get("PYTHONPATH", "")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), known]))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.setenv("STUDY_FOLDER", str(tmp_path / "study"))
-    path = Path(ROOT / "experiments/luvnet_study.ipynb")
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = NotebookClient(
         notebook, timeout=1800, resources={"metadata": {"path": str(ROOT)}}
     )

@@ -112,6 +112,7 @@ def test_decisions_at_the_operating_point_are_compared(tables, comparison):
         )
         expected = tree["good"]["classes"]["a_line"][measure]
         assert entry["share_reference"] == pytest.approx(expected)
+        assert entry["share_ci"][0] < entry["share"] < entry["share_ci"][1]
         assert 0 < entry["p_mid"] < entry["p_exact"] <= 1
     assert found["decisions"]["p_exact"] <= found["decisions"]["p_patients"]
 
@@ -266,6 +267,8 @@ def test_files_tell_the_same_numbers(tmp_path, comparison):
     found = next(r for r in rows if (r["model"], r["class"]) == ("bad", "b_line"))
     assert float(found["holm_p"]) == row["holm_p"]
     assert float(found["ci_low"]) == row["ci"][0]
+    share = row["mcnemar"]["decisions"]["share_ci"]
+    assert float(found["mcnemar_decisions_share_ci_high"]) == share[1]
     text = paths[2].read_text()
     expected = f"{row['difference']:+.3f} [{row['ci'][0]:+.3f}, {row['ci'][1]:+.3f}]"
     assert expected in text and "(figures/differences.png)" in text
@@ -290,9 +293,15 @@ def test_the_figure_is_wide_enough_and_shows_both_verdicts(tmp_path, comparison)
         assert (np.abs(image.astype(int) - wanted).max(axis=2) < 8).sum() > 300
 
 
+def test_a_difference_that_rounds_to_zero_has_no_minus(comparison):
+    near = [row | {"difference": -1e-9} for row in comparison["differences"]]
+    text = to_markdown(page(comparison | {"differences": near}, {}))
+    assert "+0.000 [" in text and "-0.000 [" not in text
+
+
 def test_p_values_are_written_as_tables_do():
     written = [p_text(p) for p in (None, 0.0004, 0.0314, 0.314, 1.0)]
-    assert written == ["not defined", "< 0.001", "0.031", "0.31", "1.00"]
+    assert written == ["not defined", "< 0.001", "0.031", "0.314", "1.000"]
 
 
 def test_the_command_writes_all_and_says_what_survives(tmp_path, tables, capsys):

@@ -30,7 +30,7 @@ BLOCKS = [
     Picture("roc", b"\x89PNG", alt=NASTY, caption=NASTY),
 ]
 LINK = "[x](javascript:alert(1)) ![i](http://example.org/a.png) [0.1, 0.2]"
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "wbr"}
 
 
 class Checker(HTMLParser):
@@ -76,6 +76,17 @@ def test_the_contents_link_to_the_headings_of_the_second_level(page):
     text = to_html(BLOCKS)
     assert text.index("<nav") < text.index(">First</h2>")
     assert "Below</a>" not in text
+
+
+def test_a_table_too_wide_for_a_page_has_its_intervals_below_the_values():
+    def page(columns):
+        row = ["a_long_name", *["0.500 [0.400, 0.625] (3 of 4)"] * columns]
+        return to_html([Table([""] * len(row), [row])])
+
+    assert '<div class="table wide">' in page(9)
+    assert '<div class="table">' in page(3)
+    assert "<td>0.500 <span>[0.400, 0.625]</span> (3 of 4)</td>" in page(3)
+    assert "a_<wbr>long_<wbr>name" in page(3)
 
 
 def test_markdown_has_tables_whose_cells_cannot_break_out():

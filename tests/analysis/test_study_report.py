@@ -11,8 +11,10 @@ from tests.analysis.simulated import CLASSES, join, simulate
 from ultrasound_jax.analysis.__main__ import main
 from ultrasound_jax.analysis.assess import Wanted
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.metrics import METRICS
 from ultrasound_jax.analysis.plots import MOST_MODELS, style
 from ultrasound_jax.analysis.runs import Run
+from ultrasound_jax.analysis.sections import discrimination
 from ultrasound_jax.analysis.study_report import write_study
 
 FEW = Wanted(replicates=40)
@@ -89,7 +91,61 @@ def test_the_markdown_says_the_same_and_its_figures_exist(written):
     level = tree["models"]["good"]["levels"]["clip"]
     low, high = level["macro_auroc_ci"]
     number = f"{level['macro_auroc']:.3f} [{low:.3f}, {high:.3f}]"
-    assert number in text and number in (written / "report.html").read_text()
+    page = (written / "report.html").read_text()
+    assert number in text and number in re.sub(r"</?span>", "", page)
+
+
+# Columns without intervals, as the report's second paragraph lists them.
+BARE = re.compile(
+    "threshold|.* p|.* p .*|mid-p .*|patients.*|.* / patients|p over patients|point|"
+    "clip|precision|batch|parameters|GMACs|GFLOPs|ratio to XLA|peak MiB|latency.*|"
+    "clips/s|device|run|"
+)
+
+
+def tables_of(text):
+    for block in text.split("\n\n"):
+        if block.startswith("|"):
+            rows = [line.strip("| ").split(" | ") for line in block.splitlines()]
+            yield rows[0], rows[2:]
+
+
+def test_every_number_but_those_named_is_followed_by_its_interval(written):
+    text, checked = (written / "report.md").read_text(), 0
+    for header, rows in tables_of(text):
+        for row in rows:
+            for name, cell in zip(header, row, strict=False):
+                if re.match(r"\**[+-]?\d+\.\d", cell) and not BARE.fullmatch(name):
+                    assert re.match(r"\**[+-]?\d\.\d{3} \[", cell), (name, cell)
+                    checked += 1
+    assert checked > 300
+    assert "Without an interval are p values, counts, thresholds" in text
+
+
+def test_the_macro_value_comes_first_in_tables(written):
+    text, found = (written / "report.md").read_text(), 0
+    for header, rows in tables_of(text):
+        if "pattern" in header:
+            cells = [row[header.index("pattern")].strip("*") for row in rows]
+            found += "macro" in cells
+            assert "macro" not in cells or cells[0] == "macro"
+        if "macro" in header:
+            assert header[1] == "macro"
+    assert found >= 9
+
+
+def test_thresholds_of_folds_are_a_range():
+    entry = {"threshold": None, "threshold_by_fold": {"0": 0.5, "1": 0.25, "2": 0.3}}
+    tree = dict.fromkeys(METRICS, 0.5) | dict.fromkeys([f"{m}_ci" for m in METRICS])
+    level = {f"macro_{name}": value for name, value in tree.items()}
+    level |= {"macro_classes": dict.fromkeys(METRICS, 1)}
+    level |= {"n": dict.fromkeys(("examples", "videos", "patients"), 9)}
+    table = discrimination(level | {"classes": {"a": tree | entry}}, "clip")
+    assert table.rows[1][-1] == "0.250–0.500"
+    assert "Each fold has a threshold of its own" in table.caption
+    entry["threshold_by_fold"]["1"] = None
+    table = discrimination(level | {"classes": {"a": tree | entry}}, "clip")
+    assert table.rows[1][-1] == "0.300–0.500, not defined in 1 of 3"
 
 
 def test_the_comparison_is_that_of_the_other_verb_and_survivors_are_named(written):

@@ -11,7 +11,8 @@ the reference in one class, or in the mean over classes (`macro`):
      "ci" (patient bootstrap), "clustered_ci", "delong_p", "clustered_p",
      "clustered_df", "bootstrap_p", "holm_p", "survives", "reason", "positives",
      "negatives", "positive_patients", "negative_patients", "replicates_left_out",
-     "mcnemar": {"decisions" | "sensitivity" | "specificity": counts and p} or null}
+     "mcnemar": {"decisions" | "sensitivity" | "specificity": shares of right decisions
+                 with _ci, counts and p} or null}
 
 What is not defined is null, and `reason` says why. A difference survives if its
 clustered p, adjusted by Holm over its family, is at most `alpha`: of the tests here it
@@ -19,7 +20,7 @@ is the one that keeps its size with few patients. There are two families: all cl
 of all models, and the macro AUROCs of all models.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from ultrasound_jax.analysis.metrics import number
 from ultrasound_jax.analysis.multiplicity import holm
 from ultrasound_jax.analysis.pairing import Paired, common_split, pair
 from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.resampling import Resampling, estimate, ratio
 
 ALPHA = 0.05
 MACRO = "macro"
@@ -77,15 +79,14 @@ def compare(
         paired.table.labels, paired.scores, paired.patient, drawn
     )
     estimates = {
-        name: Estimates.of_class(paired, k, parts.get(name), samples[:, :, k])
+        name: Estimates.of_class(paired, k, parts.get(name), samples[:, :, [k]])
         for k, name in enumerate(classes)
     }
     used = [k for k, name in enumerate(classes) if name in parts]
-    estimates[MACRO] = Estimates.of_macro(
-        list(parts.values()), samples[:, :, used].mean(axis=2)
-    )
+    estimates[MACRO] = Estimates.of_macro(list(parts.values()), samples[:, :, used])
+    resampling = Resampling(paired.patient, replicates=replicates, seed=seed)
     rows = [
-        _row(paired, s, name, estimates[name], reasons.get(name))
+        _row(paired, s, name, estimates[name], reasons.get(name), resampling)
         for s in range(1, len(paired.models))
         for name in (*classes, MACRO)
     ]
@@ -120,6 +121,14 @@ def compare(
     }
 
 
+def macro_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Returns `differences` as they are shown: of each model the macro first."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    return sorted(
+        rows, key=lambda row: (models.index(row["model"]), row["class"] != MACRO)
+    )
+
+
 def _influences(paired: Paired) -> tuple[dict[str, Influence], dict[str, str]]:
     """Returns the patients' parts in each class, and why a class has none."""
     parts, reasons = {}, {}
@@ -134,7 +143,12 @@ def _influences(paired: Paired) -> tuple[dict[str, Influence], dict[str, str]]:
 
 
 def _row(
-    paired: Paired, s: int, name: str, found: Estimates, reason: str | None
+    paired: Paired,
+    s: int,
+    name: str,
+    found: Estimates,
+    reason: str | None,
+    resampling: Resampling,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"model": paired.models[s], "class": name}
     row |= found.difference(s)
@@ -150,11 +164,13 @@ def _row(
     for word, side in (("positive", 1), ("negative", 0)):
         row[f"{word}s"] = int((labels == side).sum())
         row[f"{word}_patients"] = len(set(paired.patient[labels == side].tolist()))
-    row["mcnemar"] = _decisions(paired, s, k)
+    row["mcnemar"] = _decisions(paired, s, k, resampling)
     return row
 
 
-def _decisions(paired: Paired, s: int, k: int) -> dict[str, Any] | None:
+def _decisions(
+    paired: Paired, s: int, k: int, resampling: Resampling
+) -> dict[str, Any] | None:
     """Compares what two models decide; None where one has no operating point."""
     labels = paired.table.labels[:, k]
     known = ~np.isnan(labels)
@@ -164,13 +180,18 @@ def _decisions(paired: Paired, s: int, k: int) -> dict[str, Any] | None:
     sides = (known, labels == 1, labels == 0)
     result = {}
     for measure, rows in zip(MEASURES, sides, strict=True):
-        right = decided[:, rows] == labels[rows]
-        if not right.shape[1]:
+        right = rows & (decided == labels)
+        if not rows.any():
             continue
-        found = mcnemar(right[s], right[0], paired.patient[rows])
+        found = mcnemar(right[s, rows], right[0, rows], paired.patient[rows])
+        sums = resampling.sums(np.stack([rows, right[0], right[s]], axis=1))
+        patients = resampling.contributors(rows)
+        shares: dict[str, Any] = {}
+        for place, share in ((1, "share_reference"), (2, "share")):
+            values = ratio(sums[:, place], sums[:, 0])
+            shares |= estimate(share, values, patients=patients, kind="share")
         result[measure] = {
-            "share_reference": float(right[0].mean()),
-            "share": float(right[s].mean()),
+            **shares,
             "only_model_right": found.only_first,
             "only_reference_right": found.only_second,
             "p_exact": found.p_exact,

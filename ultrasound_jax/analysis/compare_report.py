@@ -37,6 +37,9 @@ COLUMNS = (
 )
 
 
+_PARTS = ("", "_ci_low", "_ci_high")
+
+
 def write_comparison(
     folder: Path, comparison: Mapping[str, Any], *, facts: Mapping[str, str]
 ) -> list[Path]:
@@ -54,7 +57,8 @@ def write_comparison(
 
 def compare_csv(comparison: Mapping[str, Any]) -> str:
     """Returns the rows as CSV: COLUMNS, then McNemar's; empty is not defined."""
-    kinds = ("share_reference", "share", "p_exact", "p_mid", "p_patients", "holm_p")
+    shares = [f"share{of}{part}" for of in ("_reference", "") for part in _PARTS]
+    kinds = (*shares, "p_exact", "p_mid", "p_patients", "holm_p")
     more = [(measure, kind) for measure in MEASURES for kind in kinds]
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
@@ -63,8 +67,15 @@ def compare_csv(comparison: Mapping[str, Any]) -> str:
         flat = dict(row)
         for name in ("ci", "clustered_ci"):
             flat[f"{name}_low"], flat[f"{name}_high"] = row[name] or (None, None)
-        found = row["mcnemar"] or {}
         cells = [flat[name] for name in COLUMNS]
+        found = {m: _flat(entry) for m, entry in (row["mcnemar"] or {}).items()}
         cells += [found.get(m, {}).get(k) for m, k in more]
         table.writerow(["" if cell is None else cell for cell in cells])
     return out.getvalue()
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+    flat = dict(entry)
+    for name in ("share_reference_ci", "share_ci"):
+        flat[f"{name}_low"], flat[f"{name}_high"] = entry[name] or (None, None)
+    return flat

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ultrasound_jax.analysis.compare import MACRO, MEASURES
+from ultrasound_jax.analysis.compare import MACRO, MEASURES, macro_first
 from ultrasound_jax.analysis.document import (
     NOT_DEFINED,
     Block,
@@ -13,6 +13,7 @@ from ultrasound_jax.analysis.document import (
     Table,
     Text,
     label,
+    value_text,
 )
 from ultrasound_jax.analysis.forest import forest_figure
 
@@ -26,6 +27,11 @@ INTERVALS = {
     "clustered_ci": "clustered",
     "delong_ci": "DeLong (ignores patients)",
 }
+_UNDEFINED = (
+    "Not defined: an AUROC without positives or without negatives; a p value or an "
+    "interval where these are of one patient only, or where nothing varies, as with "
+    "perfect separation; DeLong's, that ignore patients, for the macro value."
+)
 
 
 def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
@@ -89,9 +95,9 @@ def notes(tree: Mapping[str, Any]) -> list[Block]:
 
 def survivors(tree: Mapping[str, Any]) -> Table:
     """One row a model, one column a pattern: difference, interval and verdict."""
-    rows = {(row["model"], row["class"]): row for row in tree["differences"]}
-    models = list(dict.fromkeys(model for model, _ in rows))
-    names = [MACRO, *(n for n in dict.fromkeys(n for _, n in rows) if n != MACRO)]
+    found = macro_first(tree["differences"])
+    rows = {(row["model"], row["class"]): row for row in found}
+    models, names = (list(dict.fromkeys(part)) for part in zip(*rows, strict=True))
     return Table(
         ["model", *map(label, names)],
         [[model, *(_verdict(rows[model, name]) for name in names)] for model in models],
@@ -128,15 +134,18 @@ def appendix(tree: Mapping[str, Any]) -> list[Block]:
 
 def differences(tree: Mapping[str, Any]) -> Table:
     """One row a model and pattern: difference, interval and all tests."""
-    rows = []
-    for row in tree["differences"]:
+    rows, found = [], macro_first(tree["differences"])
+    for row in found:
         of = (row["positive_patients"], row["negative_patients"])
         names = ("delong_p", "clustered_p", "bootstrap_p", "holm_p")
         rows.append(
             [
                 row["model"],
                 label(row["class"]),
-                *(_number(row[name]) for name in ("auroc_reference", "auroc")),
+                *(
+                    _auroc_text(tree["aurocs"][model][row["class"]])
+                    for model in (tree["reference"], row["model"])
+                ),
                 _delta_text(row),
                 *(p_text(row[name]) for name in names),
                 verdict(row).replace("*", ""),
@@ -159,10 +168,8 @@ def differences(tree: Mapping[str, Any]) -> Table:
         ],
         rows,
         caption=f"Model minus {tree['reference']}, with 95 % intervals of the paired "
-        f"bootstrap over {tree['n']['patients']} patients.",
-        strong=frozenset(
-            i for i, row in enumerate(tree["differences"]) if row["survives"]
-        ),
+        f"bootstrap over {tree['n']['patients']} patients. {_UNDEFINED}",
+        strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
     )
 
 
@@ -179,8 +186,8 @@ def decisions(tree: Mapping[str, Any]) -> Table:
                     row["model"],
                     label(row["class"]),
                     "right decisions" if measure == "decisions" else measure,
-                    f"{found['share_reference']:.3f}",
-                    f"{found['share']:.3f}",
+                    value_text(found, "share_reference"),
+                    value_text(found, "share"),
                     f"{found['only_reference_right']} / {found['only_model_right']}",
                     p_text(found["p_exact"]),
                     p_text(found["p_mid"]),
@@ -204,7 +211,8 @@ def decisions(tree: Mapping[str, Any]) -> Table:
         rows,
         caption="Decisions at Youden's thresholds, chosen on other patients: McNemar's "
         "test and a randomisation test that flips whole patients "
-        f"({tree['n']['patients']} patients).",
+        f"({tree['n']['patients']} patients). Shares have 95 % intervals of the "
+        "bootstrap over patients.",
     )
 
 
@@ -218,13 +226,13 @@ def aurocs(tree: Mapping[str, Any]) -> Table:
             *(_interval(entry[kind]) for kind in INTERVALS),
         ]
         for model, entries in tree["aurocs"].items()
-        for name, entry in entries.items()
+        for name, entry in sorted(entries.items(), key=lambda item: item[0] != MACRO)
     ]
     return Table(
         ["model", "pattern", "AUROC", *INTERVALS.values()],
         rows,
         caption=f"AUROC of each model with 95 % intervals ({tree['n']['patients']} "
-        "patients).",
+        f"patients). {_UNDEFINED}",
     )
 
 
@@ -258,20 +266,27 @@ def verdict(row: Mapping[str, Any]) -> str:
 def p_text(p: float | None) -> str:
     """Writes a p value as tables do."""
     if p is None:
-        return "not defined"
-    if p < 0.001:
-        return "< 0.001"
-    return f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+        return NOT_DEFINED
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _delta_text(row: Mapping[str, Any]) -> str:
     """Writes a difference with its sign, and its interval."""
     if row["difference"] is None:
         return NOT_DEFINED
-    text = f"{row['difference']:+.3f}"
+    text = _signed(row["difference"])
     if row["ci"] is None:
         return f"{text} [{NOT_DEFINED}]"
-    return f"{text} [{row['ci'][0]:+.3f}, {row['ci'][1]:+.3f}]"
+    return f"{text} [{_signed(row['ci'][0])}, {_signed(row['ci'][1])}]"
+
+
+def _signed(value: float) -> str:
+    # The sum makes of -0.0 a plain zero.
+    return f"{round(value, 3) + 0.0:+.3f}"
+
+
+def _auroc_text(entry: Mapping[str, Any]) -> str:
+    return value_text({"auroc": entry["auroc"], "auroc_ci": entry["ci"]}, "auroc")
 
 
 def _number(value: float | None) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ultrasound_jax.analysis import bootstrap
+from ultrasound_jax.analysis import bootstrap, edges
 from ultrasound_jax.analysis.aggregate import LEVELS, at_level
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.files import write_whole
@@ -173,7 +173,8 @@ def evaluate_level(
     """Returns one LEVEL of the tree, without thresholds.
 
     An interval is null where `bootstrap.estimable` is false; that of a macro value,
-    where it is for any class that the macro value is over.
+    where it is for any class that the macro value is over. `edges` says what it is
+    where no replicate differs, as with perfect separation.
     """
     patient = table.patient_index()
     drawn = bootstrap.draw_patients(
@@ -182,6 +183,18 @@ def evaluate_level(
     points = measure(table.labels, table.scores, decisions)
     samples = bootstrap.replicate(table.labels, table.scores, decisions, patient, drawn)
     estimable = bootstrap.estimable(table.labels, patient)
+    trials = edges.trials(table.labels, patient)
+
+    def ends(metric: str, chosen: np.ndarray) -> list[float] | None:
+        if not estimable[metric][chosen].all():
+            return None
+        return edges.interval(
+            points[metric][0, chosen],
+            samples[metric][:, chosen],
+            trials[metric][chosen],
+            edges.KIND_OF[metric],
+        )
+
     tree: dict[str, Any] = {}
     counted = {}
     for metric in METRICS:
@@ -189,10 +202,7 @@ def evaluate_level(
         used = ~np.isnan(values)
         counted[metric] = int(used.sum())
         tree[f"macro_{metric}"] = float(values[used].mean()) if used.any() else None
-        tree[f"macro_{metric}_ci"] = None
-        if used.any() and estimable[metric][used].all():
-            means = samples[metric][:, used].mean(axis=1)
-            tree[f"macro_{metric}_ci"] = _ends(bootstrap.interval(means))
+        tree[f"macro_{metric}_ci"] = ends(metric, used) if used.any() else None
     tree["macro_classes"] = counted
     tree["n"] = {
         "examples": len(table),
@@ -204,9 +214,7 @@ def evaluate_level(
         entry: dict[str, Any] = {}
         for metric in METRICS:
             entry[metric] = number(points[metric][0, k])
-            entry[f"{metric}_ci"] = None
-            if entry[metric] is not None and estimable[metric][k]:
-                entry[f"{metric}_ci"] = _ends(bootstrap.interval(samples[metric][:, k]))
+            entry[f"{metric}_ci"] = ends(metric, np.array([k]))
         entry["replicates_left_out"] = int(np.isnan(samples["auroc"][:, k]).sum())
         entry.update(_counts(table.labels[:, k], patient))
         tree["classes"][name] = entry
@@ -226,10 +234,6 @@ def _counts(labels: Float[np.ndarray, " n"], patient: np.ndarray) -> dict[str, i
         "unknown": int(np.isnan(labels).sum()),
         "positive_patients": len(set(patient[labels == 1])),
     }
-
-
-def _ends(found: bootstrap.Interval | None) -> list[float] | None:
-    return None if found is None else [found.low, found.high]
 
 
 def _heading(source: str, replicates: int, seed: int) -> dict[str, Any]:

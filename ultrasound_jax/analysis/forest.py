@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ultrasound_jax.analysis.compare import macro_first
+
 # Okabe and Ito's colours; filled and hollow tell the same without colour.
 SURVIVES, NOT, UNTESTED = "#D55E00", "#0072B2", "0.6"
 _DPI = 150
@@ -16,7 +18,7 @@ _DPI = 150
 
 def forest_figure(comparison: Mapping[str, Any]) -> bytes:
     """Draws a panel for each class and the macro, a line for each model, as a PNG."""
-    rows = comparison["differences"]
+    rows = macro_first(comparison["differences"])
     classes = list(dict.fromkeys(row["class"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows))
     widest = max(len(name) for name in models)

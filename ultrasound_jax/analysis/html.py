@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -30,15 +31,20 @@ nav ul { padding-left: 1.2rem; margin: .3rem 0; columns: 2; }
 nav li { break-inside: avoid; }
 a { color: #005a8c; }
 .table { overflow-x: auto; margin: 1rem 0 1.6rem; }
-table { border-collapse: collapse; font-size: .84rem;
+table { border-collapse: collapse; font-size: .84rem; line-height: 1.35;
   font-variant-numeric: tabular-nums; }
+.wide table { font-size: .72rem; }
+.wide th, .wide td { padding: .3rem; }
 caption { caption-side: top; text-align: left; padding-bottom: .4rem; color: #444;
   max-width: 52rem; }
 th, td { padding: .32rem .6rem; text-align: left; vertical-align: top;
   border-bottom: 1px solid #dde2e6; }
-thead th { border-bottom: 2px solid #8a97a3; background: #f5f7f9; }
+thead th { border-bottom: 2px solid #8a97a3; background: #f5f7f9;
+  vertical-align: bottom; }
 tbody th { font-weight: 500; }
-td.short, tbody th { white-space: nowrap; }
+td.short { white-space: nowrap; }
+td span { display: inline-block; white-space: nowrap; }
+.wide td span { display: block; }
 tbody tr:nth-child(even) { background: #fafbfc; }
 tr.strong > * { font-weight: 700; }
 figure { margin: 1.2rem 0 2rem; }
@@ -49,14 +55,19 @@ figcaption { font-size: .9rem; color: #444; max-width: 52rem; margin-top: .4rem;
   body { margin: 0; max-width: none; font-size: 10pt; }
   nav ul { columns: 1; }
   .table { overflow: visible; }
-  table { font-size: 7pt; }
-  th, td { padding: .15rem .3rem; }
+  table, .wide table { font-size: 7pt; }
+  th, td, .wide th, .wide td { padding: .12rem .28rem; }
   h2, h3, h4 { break-after: avoid; }
   figure, tr { break-inside: avoid; }
   thead { display: table-header-group; }
 }
 """
-_SHORT, _KEPT = 26, ' class="short"'  # cells that stay on one line
+# Cells that stay on one line; an interval may go below its value, but not apart.
+_SHORT, _KEPT = 14, ' class="short"'
+_INTERVAL = re.compile(r"\[[^\]]*\]")
+# About how many pixels a column takes beside its letters, a letter, and a page.
+_PADDING, _LETTER, _PAGE = 19, 7.1, 1150
+_JOINT = re.compile(r"[_/.-](?=\w)")  # where a long name may go on in the next line
 
 
 def write_html(path: str | os.PathLike[str], blocks: Sequence[Block]) -> None:
@@ -123,15 +134,31 @@ def _table(table: Table) -> str:
         name, *cells = map(str, row)
         kind = ' class="strong"' if place in table.strong else ""
         cells_text = "".join(
-            f"<td{_KEPT if len(cell) < _SHORT else ''}>{escape(cell)}</td>"
+            f"<td{_KEPT if len(cell) < _SHORT else ''}>{_cell(cell)}</td>"
             for cell in cells
         )
-        rows.append(f'<tr{kind}><th scope="row">{escape(name)}</th>{cells_text}</tr>')
+        rows.append(f'<tr{kind}><th scope="row">{_name(name)}</th>{cells_text}</tr>')
+    wide = " wide" if _width(table) > _PAGE else ""
     return (
-        f'<div class="table"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>'
+        f'<div class="table{wide}"><table>{caption}<thead><tr>{head}</tr></thead>\n'
+        + "<tbody>"
         + "\n".join(rows)
         + "</tbody></table></div>"
     )
+
+
+def _width(table: Table) -> float:
+    """Returns about how wide a table's cells are if each takes one line."""
+    columns = zip(*table.rows, strict=True)
+    return sum(_PADDING + _LETTER * max(map(len, map(str, c))) for c in columns)
+
+
+def _name(text: str) -> str:
+    return _JOINT.sub(r"\g<0><wbr>", escape(text))
+
+
+def _cell(text: str) -> str:
+    return _INTERVAL.sub(r"<span>\g<0></span>", escape(text))
 
 
 def _figure(picture: Picture) -> str:

@@ -26,6 +26,8 @@ CITATIONS = (
     "Bayesian binning. AAAI, 2015.",
     "Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics 53, "
     "1997.",
+    "Obuchowski NA, Lieber ML. Confidence bounds when the estimated ROC area is 1.0. "
+    "Academic Radiology 9, 2002.",
     "Stephenson DB, Coelho CAS, Jolliffe IT. Two extra components in the Brier score "
     "decomposition. Weather and Forecasting 23, 2008.",
     "Sun X, Xu W. Fast implementation of DeLong's algorithm for comparing the areas "
@@ -63,11 +65,17 @@ def methods(tree: Mapping[str, Any], *, compared: bool = False) -> list[Block]:
             f"In brackets are 95 % intervals by the percentile bootstrap over patients "
             f"({interval['replicates']} replicates, seed {interval['seed']}; Field and "
             "Welsh 2007): a drawn patient brings all clips, thresholds stay fixed. An "
-            "interval is not defined where fewer than two patients carry the number. A "
-            "share that is 0 or 1 in every replicate has the exact binomial interval "
-            "of its patients (Clopper and Pearson 1934). With few patients intervals "
-            "are too narrow: in a simulation, those of 7 patients held the true value "
-            "in 85 to 88 % of cases, those of 40 in 93 to 94 %."
+            "interval is not defined where fewer than two patients carry the number. "
+            "Where a value is 0 or 1 in every replicate, resampling says nothing "
+            "(Obuchowski and Lieber 2002), and the interval is the exact binomial one "
+            "(Clopper and Pearson 1934): of the patients for a share (for F1, carried "
+            "over from the share of right ones among examples positive or called so), "
+            "and for AUROC, where separation is perfect, of as many pairs of a "
+            "positive and a negative patient as share no patient, which is cautious. "
+            "For average precision, and any other number that does not vary, it is "
+            "not defined. With few patients the bootstrap's intervals are too narrow: "
+            "in a simulation, those of 7 patients held the true value in 85 to 88 % of "
+            "cases, those of 40 in 93 to 94 %."
         ),
         Text(
             "Calibration: Brier score (1950) with Murphy's decomposition (1973) in the "

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ultrasound_jax.analysis.document import label
+from ultrasound_jax.analysis.document import label, value_text
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.metrics import roc_points
 from ultrasound_jax.analysis.predictions import Predictions
@@ -21,6 +21,13 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES: tuple[Literal["-", "--", ":"], ...] = ("-", "--", ":")
 MOST_MODELS = len(COLOURS) * len(DASHES)
 _DPI = 150
+# Colour, mark and words of each prediction set.
+_SETS = {
+    "absent": (COLOURS[0], "o", "{absent}"),
+    "present": (COLOURS[1], "s", "{present}"),
+    "both": ("0.55", "D", "{both}: cannot tell"),
+    "none": ("0.1", "^", "{}: neither fits"),
+}
 
 
 def style(place: int) -> tuple[str, Literal["-", "--", ":"]]:
@@ -105,12 +112,16 @@ def auroc_by_model(trees: Mapping[str, Mapping[str, Any]], level: str) -> bytes:
         for end in (entry["auroc_ci"] or [entry["auroc"]])
         if end is not None
     ]
-    low = max(0.0, np.floor(min(ends, default=0.5) * 10) / 10)
+    low = min([*ends, 0.5])
+    ticks = np.arange(0 if low < 0.25 else 0.25 if low < 0.45 else 0.5, 1.01, 0.25)
     for column, panel in enumerate(panels):
         for place, row in enumerate(entries):
             _draw_estimate(panel, row[column], place)
         panel.axvline(0.5, color="0.75", linewidth=0.8, zorder=1)
-        panel.set(xlim=(min(low, 0.45), 1.02), xlabel="AUROC")
+        # A margin, so that no interval ends on the frame.
+        margin = 0.05 * (1 - low)
+        panel.set(xlim=(low - margin, 1 + margin), xlabel="AUROC")
+        panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
         panel.set_title(["macro", *map(label, patterns)][column], fontsize=10)
         panel.grid(axis="x", color="0.92")
         panel.set_axisbelow(True)
@@ -163,9 +174,9 @@ def reliability(tree: Mapping[str, Any]) -> bytes:
         )
         if not curve:
             panel.text(0.5, 0.6, "not defined", ha="center")
-        error = entry["ece_equal_mass"]
-        heading = label(name) + ("" if error is None else f"\nECE {error:.3f}")
-        panel.set_title(heading, fontsize=10, parse_math=False)
+        error = value_text(entry, "ece_equal_mass")
+        heading = f"{label(name)}\nECE, equal mass: {error}"
+        panel.set_title(heading, fontsize=9, parse_math=False)
         panel.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         panel.set(xlabel="mean score of the bin", ylabel="observed rate")
     for panel in list(panels)[len(classes) :]:
@@ -174,32 +185,44 @@ def reliability(tree: Mapping[str, Any]) -> bytes:
 
 
 def set_sizes(trees: Mapping[str, Mapping[str, Any]], way: str, kind: str) -> bytes:
-    """Draws the shares of {absent}, {present}, {both} and {} as stacked bars."""
+    """Draws the shares of {absent}, {present}, {both} and {} with their intervals."""
     patterns = list(next(iter(trees.values()))["conformal"]["classes"])
     columns = max(len(patterns), 1)
-    figure = _figure(1.6 + 2.3 * columns, 1.5 + 0.32 * len(trees))
+    figure = _figure(1.6 + 2.3 * columns, 1.3 + 0.5 * len(trees))
     panels = figure.subplots(1, columns, sharey=True, squeeze=False)[0]
-    parts = {
-        "absent": COLOURS[5],
-        "present": COLOURS[1],
-        "both": "0.8",
-        "none": "0.2",
-    }
     for panel, pattern in zip(panels, patterns, strict=False):
         for place, tree in enumerate(trees.values()):
+            if place % 2:
+                panel.axhspan(place - 0.5, place + 0.5, color="0.95", zorder=0)
             entry = tree["conformal"]["classes"][pattern][kind][way]
-            left = 0.0
-            for name, colour in parts.items():
-                share = entry[name] or 0.0
-                panel.barh(place, share, left=left, color=colour, height=0.7)
-                left += share
-        panel.set(xlim=(0, 1), xlabel="share of examples", xticks=[0, 0.5, 1])
+            for step, (name, (colour, mark, _)) in enumerate(_SETS.items()):
+                if entry[name] is None:
+                    continue
+                y, ends = place + 0.2 * (step - 1.5), entry[f"{name}_ci"]
+                if ends is not None:
+                    panel.plot(ends, [y, y], color=colour, linewidth=1.4)
+                filled = colour if ends is not None else "white"
+                panel.plot(
+                    [entry[name]], [y], mark, color=colour, mfc=filled, markersize=4
+                )
+        panel.set(xlim=(-0.05, 1.05), xlabel="share of examples")
+        panel.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+        panel.grid(axis="x", color="0.88")
+        panel.set_axisbelow(True)
         panel.set_title(label(pattern), fontsize=10, parse_math=False)
     panels[0].set_yticks(range(len(trees)), [_short(name) for name in trees])
     panels[0].set_ylim(len(trees) - 0.5, -0.5)
-    handles = [Line2D([], [], color=c, linewidth=7) for c in parts.values()]
-    names = ["{absent}", "{present}", "{both}: cannot tell", "{}: neither fits"]
-    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+    handles = [
+        Line2D([], [], color=colour, marker=mark, markersize=5)
+        for colour, mark, _ in _SETS.values()
+    ]
+    figure.legend(
+        handles,
+        [words for *_, words in _SETS.values()],
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+    )
     return _png(figure)
 
 

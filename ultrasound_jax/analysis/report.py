@@ -97,10 +97,6 @@ def _counts_table(tree: Mapping[str, Any]) -> str:
 
 
 def _level_table(level: Mapping[str, Any]) -> str:
-    rows = [
-        [name, *(value_text(entry, m) for m in METRICS), _threshold_text(entry)]
-        for name, entry in level["classes"].items()
-    ]
     total, macro = len(level["classes"]), []
     for metric in METRICS:
         text = value_text(
@@ -114,7 +110,11 @@ def _level_table(level: Mapping[str, Any]) -> str:
         macro.append(
             text if count in (0, total) else f"{text}, {count} of {total} classes"
         )
-    rows.append(["**macro**", *macro, ""])
+    rows = [["**macro**", *macro, ""]]
+    rows += [
+        [name, *(value_text(entry, m) for m in METRICS), _threshold_text(entry)]
+        for name, entry in level["classes"].items()
+    ]
     return _table(["", *(METRIC_NAMES[m] for m in METRICS), "threshold"], rows)
 
 
@@ -142,7 +142,10 @@ def _methods(tree: Mapping[str, Any]) -> list[str]:
         f"({interval['replicates']} replicates, seed {interval['seed']}). A drawn "
         "patient brings all clips; thresholds stay fixed. Replicates without the "
         "positives or negatives that a metric needs are left out of its interval. An "
-        "interval is defined if these are of at least two patients. With few patients "
+        "interval is defined if these are of at least two patients. Where no replicate "
+        "differs from a value of 0 or 1, as with perfect separation, it is the exact "
+        "binomial interval of patients, or of pairs of patients for AUROC; average "
+        "precision then has none. With few patients "
         "intervals are too narrow: in a simulation, those of 7 patients held the true "
         "value in 85 to 88 % of cases, those of 40 in 93 to 94 %.",
         "Macro values are means over the classes in which a value is defined. A class "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from ultrasound_jax.analysis import bootstrap
+from ultrasound_jax.analysis import bootstrap, edges
 from ultrasound_jax.analysis.metrics import number
 
 
@@ -69,27 +69,30 @@ def estimate(
     """Returns a value and its 95 % interval under `name` and `<name>_ci`.
 
     The interval is null where fewer than two patients carry the number: resampling
-    then says nothing about how patients differ.
+    then says nothing about how patients differ. It is null, too, where all replicates
+    are alike, but for shares of 0 and 1.
 
     Args:
       name: of the number.
       values: the table's own value and those of the replicates.
       patients: who carry the number, that is contribute to what it is divided by.
       kind: `mean`: percentiles. `share`: percentiles, but where every replicate is 0
-        or 1 as the table is, the exact binomial interval (Clopper and Pearson) of that
-        many patients, each one trial: five patients without a miss do not prove that
-        nothing is ever missed. `noise`, of a number that cannot be negative and that
-        noise only makes larger: the basic bootstrap, cut at 0, for a replicate lies as
-        far above the value as the value above the truth.
+        or 1 as the table is, the exact binomial interval of that many patients (see
+        `edges`): five patients without a miss do not prove that nothing is ever
+        missed. `noise`, of a number that cannot be negative and that noise only makes
+        larger: the basic bootstrap, cut at 0, for a replicate lies as far above the
+        value as the value above the truth.
     """
     value = number(values[0])
     ends = bootstrap.interval(values[1:]) if patients >= 2 else None
     if value is None or ends is None:
         return {name: value, f"{name}_ci": None}
     low, high = ends.low, ends.high
+    if kind == "share":
+        found = edges.interval(values[:1], values[1:, None], np.array([patients]))
+        return {name: value, f"{name}_ci": found}
+    if low == high:
+        return {name: value, f"{name}_ci": None}
     if kind == "noise":
         low, high = max(2 * value - high, 0.0), max(2 * value - low, 0.0)
-    if kind == "share" and low == high and value in (0.0, 1.0):
-        edge = 0.025 ** (1 / patients)
-        low, high = (edge, 1.0) if value else (0.0, 1 - edge)
     return {name: value, f"{name}_ci": [low, high]}

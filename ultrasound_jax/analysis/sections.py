@@ -121,24 +121,40 @@ def macro_text(level: Mapping[str, Any], metric: str) -> str:
 
 def discrimination(level: Mapping[str, Any], name: str) -> Table:
     """Every metric of every pattern at one level, thresholds being Youden's."""
-    rows = [
+    classes = level["classes"]
+    rows = [["macro", *(macro_text(level, m) for m in METRICS), ""]]
+    rows += [
         [label(pattern), *(value_text(entry, m) for m in METRICS), _threshold(entry)]
-        for pattern, entry in level["classes"].items()
+        for pattern, entry in classes.items()
     ]
-    rows.append(["macro", *(macro_text(level, m) for m in METRICS), ""])
     return Table(
         ["pattern", *(METRIC_NAMES[m] for m in METRICS), "threshold"],
         rows,
-        caption=f"By {LEVEL_NAMES[name]}: value [95 % interval] of {n_text(level)}.",
-        strong=frozenset([len(rows) - 1]),
+        caption=f"By {LEVEL_NAMES[name]}: value [95 % interval] of {n_text(level)}."
+        + _folds_text(classes),
+        strong=frozenset([0]),
     )
 
 
 def _threshold(entry: Mapping[str, Any]) -> str:
-    values = [entry["threshold"]]
-    if "threshold_by_fold" in entry:
-        values = list(entry["threshold_by_fold"].values())
-    return ", ".join(NOT_DEFINED if v is None else f"{v:.3f}" for v in values)
+    """Writes a threshold, or the lowest and the highest of all folds."""
+    values = list(entry.get("threshold_by_fold", {0: entry["threshold"]}).values())
+    known = [f"{value:.3f}" for value in sorted(v for v in values if v is not None)]
+    if not known:
+        return NOT_DEFINED
+    text = known[0] if known[0] == known[-1] else f"{known[0]}–{known[-1]}"
+    lacking = len(values) - len(known)
+    return f"{text}, {NOT_DEFINED} in {lacking} of {len(values)}" if lacking else text
+
+
+def _folds_text(classes: Mapping[str, Any]) -> str:
+    """Says what a range of thresholds is, where there is one for each fold."""
+    if not any("threshold_by_fold" in entry for entry in classes.values()):
+        return ""
+    return (
+        " Each fold has a threshold of its own: from the lowest to the highest; the "
+        "JSON file beside this one has them all."
+    )
 
 
 def calibration(tree: Mapping[str, Any]) -> Table:
@@ -153,21 +169,22 @@ def calibration(tree: Mapping[str, Any]) -> Table:
         f"ece_{EQUAL_WIDTH}": "ECE, equal width",
         "score_minus_rate": "mean score − rate",
     }
-    rows = [
-        [label(pattern), *(value_text(entry, n) for n in names), _of(entry)]
-        for pattern, entry in found["classes"].items()
-    ]
     macro = [
         value_text(found, f"macro_{name}") if f"macro_{name}" in found else ""
         for name in names
     ]
-    rows.append(["macro", *macro, ""])
+    rows = [["macro", *macro, ""]]
+    rows += [
+        [label(pattern), *(value_text(entry, n) for n in names), _of(entry)]
+        for pattern, entry in found["classes"].items()
+    ]
     return Table(
         ["pattern", *names.values(), "examples / patients"],
         rows,
         caption=f"Calibration over at most {found['bins']} bins. Brier = reliability − "
-        "resolution + uncertainty; lower is better but for resolution.",
-        strong=frozenset([len(rows) - 1]),
+        "resolution + uncertainty; lower is better but for resolution. ECE: expected "
+        "calibration error.",
+        strong=frozenset([0]),
     )
 
 
@@ -194,7 +211,8 @@ def operating(tree: Mapping[str, Any]) -> Table:
         ["point", "pattern", "threshold", *RATE_NAMES.values(), "patients"],
         rows,
         caption="A fixed sensitivity is what is aimed at where thresholds are chosen; "
-        f"what new patients get is in the table. {source_text(tree)}",
+        f"what new patients get is in the table. {source_text(tree)}"
+        + _folds_text(found["points"]["youden"]),
     )
 
 
@@ -259,7 +277,9 @@ def prediction_sets(tree: Mapping[str, Any]) -> list[Block]:
                 ],
                 rows,
                 caption=f"Limits calibrated on {_KIND_NAMES[kind]}"
-                + (" (Mondrian)." if kind == "by_class" else " together."),
+                + (" (Mondrian)." if kind == "by_class" else " together.")
+                + " First what the sets cover, then the share of each set: {} neither "
+                "answer fits, {both} the network cannot tell.",
             )
         )
     return blocks
@@ -277,11 +297,6 @@ def _sets_row(pattern: str, way: str, entry: Mapping[str, Any]) -> list[str]:
     return [
         label(pattern),
         _WAY_NAMES[way] + useless,
-        *(value_text(entry, name, 2) for name in names),
-        *(_share(entry[name]) for name in SETS),
+        *(value_text(entry, name) for name in (*names, *SETS)),
         f"{entry['patients']} ({entry['calibration_patients']})",
     ]
-
-
-def _share(value: float | None) -> str:
-    return NOT_DEFINED if value is None else f"{value:.2f}"

@@ -69,9 +69,12 @@ def document(
         Heading(title, 1),
         Text("Research software: not for diagnosis."),
         Text(
-            f"{len(trees)} models; split {label(first['split'])}. Every number is "
-            "followed by its 95 % interval over patients, and each table says of how "
-            "many patients it is."
+            f"{len(trees)} models; split {label(first['split'])}. Every number that "
+            "tells how good a model is, or how it differs from another, is followed by "
+            "its 95 % interval over patients, and its table says of how many patients "
+            "it is. Without an interval are p values, counts, thresholds, scores and "
+            "curves that are drawn, what is promised or aimed at, what a network "
+            "costs, and facts about a run."
         ),
     ]
     if more.facts:
@@ -183,7 +186,7 @@ def patterns(trees: Trees, rows: Mapping[str, Predictions]) -> list[Block]:
 
 
 def calibration_overview(trees: Trees) -> list[Block]:
-    """Brier score and calibration errors of every model."""
+    """Brier score and calibration errors (ECE) of every model."""
     names = ("brier", "ece_equal_mass", "ece_equal_width")
     rows = []
     for name, tree in trees.items():
@@ -207,8 +210,9 @@ def calibration_overview(trees: Trees) -> list[Block]:
                 "patients",
             ],
             rows,
-            caption="Lower is better. Each model's patterns and reliability diagrams "
-            "are in its section.",
+            caption="Lower is better. ECE is the expected calibration error, in bins "
+            "of equal mass or equal width. Each model's patterns and reliability "
+            "diagrams are in its section.",
         ),
     ]
 
@@ -244,7 +248,7 @@ def sets_overview(trees: Trees) -> list[Block]:
             "prediction_sets",
             plots.set_sizes(trees, "patient", "marginal"),
             alt="Shares of prediction sets by model and pattern",
-            caption=f"Share of examples with each prediction set: "
-            f"{n_text(next(iter(trees.values()))['levels'][level])}.",
+            caption="Share of examples with each prediction set, with 95 % intervals "
+            f"over patients: {n_text(next(iter(trees.values()))['levels'][level])}.",
         ),
     ]
