@@ -233,3 +233,11 @@ def test_models_look_different_up_to_a_limit():
     assert len({style(i) for i in range(MOST_MODELS)}) == MOST_MODELS
     with pytest.raises(AnalysisError, match="at most 18 can be told apart"):
         style(MOST_MODELS)
+
+
+def test_names_that_look_like_formulas_are_written_as_they_are(tmp_path):
+    names = (r"A|B $\frac{1$ $x_$", "b$_{", "c", "d$")
+    table = replace(study(0), classes=names[: len(study(0).classes)])
+    runs = [Run(name, table, None) for name in (r"$\frac{1$", "b$")]
+    write_study(runs, tmp_path, asked=FEW)
+    assert r"$\frac{1$" in (tmp_path / "report.md").read_text()

@@ -122,7 +122,8 @@ def auroc_by_model(trees: Mapping[str, Mapping[str, Any]], level: str) -> bytes:
         margin = 0.05 * (1 - low)
         panel.set(xlim=(low - margin, 1 + margin), xlabel="AUROC")
         panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
-        panel.set_title(["macro", *map(label, patterns)][column], fontsize=10)
+        name = ["macro", *map(label, patterns)][column]
+        panel.set_title(name, fontsize=10, parse_math=False)
         panel.grid(axis="x", color="0.92")
         panel.set_axisbelow(True)
     panels[0].set_yticks(range(len(trees)), [_short(name) for name in trees])
