@@ -56,6 +56,7 @@ def test_attention_of_a_run_is_written_for_the_chosen_pattern(run, tmp_path, cap
     assert f"written to {folder}" in capsys.readouterr().out
     about = json.loads((folder / "about.json").read_text())
     assert (about["curves"], about["maps"]) == ("attention", "Grad-CAM")
+    assert about["maps_show_where"] is True
     assert (folder / "attention.svg").exists()
 
 
