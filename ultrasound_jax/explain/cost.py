@@ -207,10 +207,10 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
         "parameters": f"{row['parameters']:,}",
         "GMACs": _giga(row["macs"]),
         "GFLOPs": _giga(row["flops"]),
-        "A: without padding": _giga(row["flops_without_padding"]),
-        "B: XLA, the same": _giga(row["flops_xla_products"]),
+        "A: GFLOPs without padding": _giga(row["flops_without_padding"]),
+        "B: XLA of the same": _giga(row["flops_xla_products"]),
         "A/B": _ratio(row["ratio_to_xla"]),
-        "C: XLA, all": _giga(row["flops_xla_program"]),
+        "C: XLA of the whole": _giga(row["flops_xla_program"]),
         "A/C": _ratio(row["ratio_to_xla_program"]),
         "peak MiB": "unknown" if memory is None else f"{memory / 2**20:.0f}",
         "p50 ms": f"{row['latency_p50_ms']:.2f}",
@@ -220,7 +220,9 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _giga(value: int | float | None) -> str:
-    return "unknown" if value is None else f"{value / 1e9:.3f}"
+    if value is None:
+        return "unknown"
+    return f"{value / 1e9:.3f}" if value >= 1e9 else f"{value / 1e9:.3g}"
 
 
 def _ratio(value: float | None) -> str:
