@@ -34,6 +34,17 @@ def footage(lengths=(4, 4, 3), step=3, marks=True):
     return Footage("V0", "test", CLASSES, 10.0, tuple(clips))
 
 
+def still(lengths, seed=0):
+    """Clips one behind the other of a film whose frames are all the same."""
+    frame = np.random.default_rng(seed).integers(0, 255, (SIZE, SIZE), np.uint8)
+    clips, start = [], 0
+    for length in lengths:
+        film = np.broadcast_to(frame, (length, SIZE, SIZE)).copy()
+        clips.append(Clip(f"V0_{start}", start, film, np.zeros(4, np.int8), None))
+        start += length
+    return Footage("V0", "test", CLASSES, 10.0, tuple(clips))
+
+
 def evaluated(model):
     """The network as evaluation sees it."""
     network, params, stats = steps.split(model)
@@ -46,8 +57,6 @@ def framewise(name="luvnet", encoder="tiny_basic", **options):
 
 def vivit(**options):
     small = {"dim": 8, "depth": 2, "heads": 2, "dim_head": 4, "patch": 8}
-    shape = (FRAMES, SIZE, SIZE)
-    model = models.build(
-        "vivit", clip_shape=shape, rngs=nnx.Rngs(0), **(small | options)
-    )
+    options = {"clip_shape": (FRAMES, SIZE, SIZE), **small, **options}
+    model = models.build("vivit", rngs=nnx.Rngs(0), **options)
     return evaluated(model)

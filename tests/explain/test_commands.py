@@ -53,9 +53,12 @@ def test_attention_of_a_run_is_written_for_the_chosen_pattern(run, tmp_path, cap
     words = ["attention", str(run), "--video", video, "--pattern", "a_line"]
     assert main([*words, "--no-videos", "--top", "2", "--out", str(tmp_path)]) == 0
     folder = tmp_path / "tiny" / video
-    assert f"written to {folder}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"written to {folder}" in said
+    assert "too coarse to show where in the picture" in said
     about = json.loads((folder / "about.json").read_text())
     assert (about["curves"], about["maps"]) == ("attention", "Grad-CAM")
+    assert about["maps_show_where"] is False
     assert (folder / "attention.svg").exists()
 
 

@@ -91,6 +91,7 @@ def test_what_was_looked_at_is_told(written):
     about = json.loads((written[0] / "about.json").read_text())
     assert about["split"] == "test"
     assert about["maps"] == "Grad-CAM"
+    assert about["map_cells"] == [2, 2] and about["maps_show_where"] is False
     assert about["frame_labels"] is True
     assert about["facts"]["commit"]
 

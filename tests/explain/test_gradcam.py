@@ -13,7 +13,7 @@ from ultrasound_jax.explain import gradcam
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.splice import pushed
 from ultrasound_jax.models.encoders import encode_frames
-from ultrasound_jax.models.frames import real_frames
+from ultrasound_jax.models.frames import blank_padding, frame_mean, real_frames
 
 grad_cam = jax.jit(gradcam.grad_cam, compiler_options=QUICK)
 
@@ -74,7 +74,7 @@ class Volume(nnx.Module):
     """A network over whole clips whose logits are linear in its feature map."""
 
     def __init__(self):
-        rng = np.random.default_rng(3)
+        rng = np.random.default_rng(4)
         self.mix = nnx.Param(jnp.asarray(rng.standard_normal((1, 5)), "float32"))
         self.out = nnx.Param(jnp.asarray(rng.standard_normal((5, 3)), "float32"))
 
@@ -96,9 +96,42 @@ def test_a_clip_networks_maps_are_its_volume_weighted_by_its_last_layer():
     # Two steps stand for two frames each: at a quarter and three quarters between.
     between = 0.75 * wanted[:, 0] + 0.25 * wanted[:, 1]
     assert maps.shape == (1, 3, 4, small.SIZE, small.SIZE)
+    assert wanted.max() > 0
     np.testing.assert_allclose(maps[0, :, 0], wanted[:, 0], atol=1e-7)
     np.testing.assert_allclose(maps[0, :, 1], between, atol=1e-7)
     np.testing.assert_allclose(outputs["logits"], model(clip)["logits"], rtol=1e-6)
+
+
+class Pooled(Volume):
+    """As X3D and R(2+1)D: steps of four frames, the mean over the real ones."""
+
+    def __call__(self, clip, lengths):
+        grouped = clip.reshape(len(clip), -1, 4, *clip.shape[2:])
+        real = real_frames(-(-lengths // 4), grouped.shape[1])
+        x = blank_padding(nnx.relu(grouped[:, :, 0] @ self.mix[...]), real)
+        features = frame_mean(x.mean((2, 3)), real)
+        return {"logits": features @ self.out[...], "feature_map": x}
+
+
+def test_equal_frames_of_a_clip_network_have_equal_maps_however_long_their_clip_is():
+    clip = jnp.repeat(clip_of(frames=1, rows=1), 16, 1)
+    mapped = jax.jit(gradcam.volume_cam)
+    whole = None
+    for length in (16, 1, 5, 4, 8):
+        # Whatever is in padding is blanked by the network.
+        _, maps = mapped(*nnx.split(Pooled()), clip, jnp.asarray([length]))
+        whole = maps[:, :, :1] if whole is None else whole
+        real = maps[:, :, :length]
+        wanted = np.broadcast_to(whole, real.shape)
+        np.testing.assert_allclose(real, wanted, rtol=1e-5, atol=1e-9)
+    assert whole.max() > 0
+
+
+def test_a_real_step_without_anything_is_not_filled_from_the_one_before():
+    clip = clip_of(frames=16, rows=1).at[:, 8:12].set(0.0)
+    _, maps = jax.jit(gradcam.volume_cam)(*nnx.split(Pooled()), clip, jnp.asarray([12]))
+    assert float(maps[:, :, 5].max()) > 0
+    assert not maps[:, :, 10:12].any()
 
 
 def test_a_push_moves_the_value_and_what_is_computed_from_it():

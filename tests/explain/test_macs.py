@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ultrasound_jax.explain.cost import xla_flops
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.macs import count_macs
+from ultrasound_jax.models.depthwise import as_one_convolution, depthwise_conv
 
 
 def shape(*sizes):
@@ -63,6 +65,43 @@ def test_taps_on_padding_are_told_apart():
     counted = count_macs(partial(conv, **options), shape(1, 9, 1, 1), shape(4, 1, 1, 1))
     assert counted.inside == ones.sum()
     assert counted.macs == 4 * ones.size > counted.inside
+
+
+@pytest.mark.parametrize(
+    ("window", "stride"), [((3, 3, 3), 1), ((3, 3, 3), 2), ((5, 1, 1), 1)]
+)
+def test_a_depthwise_convolution_as_a_sum_counts_as_the_convolution_that_it_is(
+    window, stride
+):
+    grid, kernel = shape(2, 4, 9, 6, 3, 5), shape(*window, 5)  # three heads of 5
+    ours = partial(depthwise_conv, stride=stride)
+    counted = count_macs(lambda g, k: jax.nn.relu(ours(g, k)), grid, kernel)
+    outputs = np.prod(jax.eval_shape(ours, grid, kernel).shape)
+    assert counted.macs == counted.convolutions == outputs * np.prod(window)
+    theirs = count_macs(
+        partial(as_one_convolution, stride=stride), shape(2 * 3, 4, 9, 6, 5), kernel
+    )
+    assert counted.inside == theirs.inside < counted.macs
+    assert 2 * counted.inside == xla_flops(counted)
+
+
+def test_a_depthwise_convolution_in_a_loop_counts_as_often_as_it_runs():
+    def loop(grid, kernel):
+        again = jax.checkpoint(lambda g, _: (depthwise_conv(g, kernel), None))
+        return jax.lax.scan(again, grid, None, length=3)[0]
+
+    grid, kernel = shape(1, 4, 4, 4, 2), shape(3, 3, 3, 2)
+    once = count_macs(depthwise_conv, grid, kernel)
+    assert count_macs(loop, grid, kernel).macs == 3 * once.macs
+
+
+def test_a_sums_gradient_is_refused_rather_than_left_out():
+    def loss(grid, kernel):
+        return depthwise_conv(grid, kernel).sum()
+
+    grid, kernel = shape(1, 4, 4, 4, 2), shape(3, 3, 3, 2)
+    with pytest.raises(ExplainError, match="depth-wise convolution's gradient"):
+        count_macs(jax.grad(loss, (0, 1)), grid, kernel)
 
 
 def test_a_loop_counts_as_often_as_it_runs_and_a_branch_by_the_costliest():

@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from tests.explain import small
 from tests.models.tiny_networks import QUICK
@@ -76,6 +80,49 @@ def test_a_transformer_shows_its_rollout_the_same_for_all_patterns():
     found = look_with(small.vivit(), lengths=(3,))
     assert found.map_kind == found.weights().kind == ROLLOUT
     assert found.maps().shape == (1, 3, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("luvnet_no_temporal", {"heads": 4}),
+        ("frame_vote", {}),
+        ("usvn", {"heads": 4}),
+        ("usvn", {"pooling": "tanh_attention", "heads": 4}),
+    ],
+)
+def test_equal_frames_have_equal_maps_however_long_their_clip_is(name, options):
+    look = make_look(small.framewise(name, **options), 16, (small.SIZE, small.SIZE))
+    maps = look(small.still((16, 1, 5)), "run").maps()
+    assert maps.shape[1] == 22 and maps.max() > 0
+    close = {"rtol": 1e-3, "atol": 1e-4 * maps.max()}  # float32 gradients
+    np.testing.assert_allclose(maps, np.broadcast_to(maps[:, :1], maps.shape), **close)
+
+
+def test_equal_shares_have_equal_maps_however_long_their_clip_is():
+    model = small.vivit(clip_shape=(16, small.SIZE, small.SIZE))
+    # Without queries all tokens get the same attention.
+    for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param)):
+        if "qkv" in path:
+            variable[...] = jnp.zeros_like(variable[...])
+    look = make_look(model, 16, (small.SIZE, small.SIZE))
+    maps = look(small.still((16, 1, 5)), "run").maps()
+    np.testing.assert_allclose(maps, 1 / 16, rtol=1e-5)  # 4 x 4 patches a frame
+
+
+def test_where_the_highest_frame_speaks_it_shows_as_it_does_alone():
+    model = small.framewise("frame_vote", pooling="max")
+    look = make_look(model, small.FRAMES, (small.SIZE, small.SIZE))
+    view = look(small.footage(lengths=(4,)), "run")
+    scores, maps = view.clips[0].weights.heads[:, 0], view.maps()
+    for k, best in enumerate(scores.argmax(1)):
+        clip = view.footage.clips[0]
+        frames = clip.frames[best : best + 1]
+        alone = replace(clip, start=0, frames=frames, marks=None)
+        single = look(replace(view.footage, clips=(alone,)), "run").maps()
+        close = {"rtol": 1e-3, "atol": 1e-4 * maps.max()}
+        np.testing.assert_allclose(maps[k, best], single[k, 0], **close)
+        assert not np.delete(maps[k], best, 0).any()
 
 
 def test_maps_are_enlarged_around_their_centres():

@@ -10,7 +10,7 @@ from flax import nnx
 
 from tests.models.tiny_networks import QUICK, lengths_of
 from tests.models.tiny_transformers import clip_of, tiny
-from ultrasound_jax.models.depthwise import depthwise_conv
+from ultrasound_jax.models.depthwise import as_one_convolution, depthwise_conv
 from ultrasound_jax.models.mvit import MViTv1B, MViTv2S
 from ultrasound_jax.models.patches import PatchConv
 from ultrasound_jax.models.relative import key_features, query_features, resized
@@ -88,6 +88,17 @@ def test_the_depthwise_convolution_is_xlas(stride, sides):
     )
     ours = depthwise_conv(grid, kernel, stride=stride)
     np.testing.assert_allclose(ours, theirs, atol=CLOSE)
+
+
+@pytest.mark.parametrize(("window", "stride"), [((3, 3, 3), 2), ((5, 1, 1), 1)])
+def test_heads_are_convolved_alike_with_kernels_of_any_odd_size(window, stride):
+    rng = np.random.default_rng(0)
+    grid = jnp.asarray(rng.standard_normal((2, 6, 5, 4, 3, 7)), "float32")
+    kernel = jnp.asarray(rng.standard_normal((*window, 7)), "float32")
+    ours = depthwise_conv(grid, kernel, stride=stride)
+    theirs = as_one_convolution(grid, kernel, stride=stride)
+    theirs = theirs.reshape(2, 3, *theirs.shape[1:])
+    np.testing.assert_allclose(jnp.moveaxis(ours, -2, 1), theirs, atol=CLOSE)
 
 
 @pytest.mark.parametrize("frames", [5, 6])

@@ -26,7 +26,9 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "parameters": ("parameters", "{:,}".format),
     "GMACs": ("macs", _giga),
     "GFLOPs": ("flops", _giga),
+    "without padding": ("flops_without_padding", _giga),
     "ratio to XLA": ("ratio_to_xla", "{:.3f}".format),
+    "ratio to XLA's program": ("ratio_to_xla_program", "{:.3f}".format),
     "peak MiB": ("memory_bytes", _mebi),
     "latency p50, ms": ("latency_p50_ms", "{:.1f}".format),
     "latency p95, ms": ("latency_p95_ms", "{:.1f}".format),
@@ -59,9 +61,12 @@ def cost(runs: Sequence[Run], more: Sequence[Any] = ()) -> list[Block]:
             ["model", *_COLUMNS],
             [[name, *_cells(name, row)] for name, row in found],
             caption="For a whole batch. GMACs are multiply-accumulates of convolutions "
-            "and matrix products, as publications count them, each two FLOPs; "
-            "the ratio is of XLA's own count of the same operations. Peak memory is "
-            "XLA's analysis of the compiled program.",
+            "and matrix products, as publications count them, each two FLOPs. Both "
+            "ratios are of the GFLOPs without padding: to XLA's own count of the same "
+            "products, which must agree, and to its count of the whole program, where "
+            "element-wise operations come in (below 1, most so in small networks) but "
+            "the body of a loop counts once (above 1). Peak memory is XLA's analysis "
+            "of the compiled program.",
         ),
     ]
 

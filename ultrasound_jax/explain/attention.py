@@ -14,6 +14,9 @@ AXES = {
     SCORES: ("score of the frame alone", None),
     ROLLOUT: ("attention rollout (1 = uniform)", 1.0),
 }
+# An axis reaches this far at least to either side of where curves stand without signal,
+# so that noise in the fifth digit does not look like a finding.
+REACH = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +61,19 @@ def frame_weights(
         logits = np.asarray(outputs["frame_logits"][row], np.float64)[:length]
         return FrameWeights(SCORES, 1 / (1 + np.exp(-logits.T[:, None])))
     return None
+
+
+def axis_range(kind: str, values: Float[np.ndarray, "*any"]) -> tuple[float, float]:
+    """The lowest and highest value that an axis of that kind shall show.
+
+    They are `REACH` at least to either side of where curves stand without signal, or
+    for scores, which have no such place, of the middle between them. NaN is no value.
+    """
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    middle = AXES[kind][1]
+    if middle is None:
+        middle = min(max((low + high) / 2, REACH), 1 - REACH)
+    return min(low, middle - REACH), max(high, middle + REACH)
 
 
 def top_frames(values: Float[np.ndarray, " t"], count: int) -> Int[np.ndarray, " n"]:

@@ -21,7 +21,7 @@ from ultrasound_jax.analysis.runs import add_run_arguments, make_folder, open_ru
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.footage import read_footage
 from ultrasound_jax.explain.page import Page
-from ultrasound_jax.explain.views import open_trained
+from ultrasound_jax.explain.views import open_trained, shows_where
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,6 +74,13 @@ def run(options: argparse.Namespace) -> int:
             if view.weights() is None:
                 network = experiment.config.model.name
                 print(f"{network} weighs no frames by attention: there are no curves")
+            maps = view.maps()
+            if maps is not None and not shows_where(maps):
+                rows, columns = maps.shape[2:]
+                print(
+                    f"maps are {rows} x {columns} cells: too coarse to show where in "
+                    "the picture; larger clips have finer ones"
+                )
             if view.marks() is None:
                 print(f"{experiment.source.name} has no labels of frames to compare to")
     return 0

@@ -10,14 +10,21 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from ultrasound_jax.explain.attention import AXES, FrameWeights, top_frames
+from ultrasound_jax.explain.attention import (
+    AXES,
+    FrameWeights,
+    axis_range,
+    top_frames,
+)
 from ultrasound_jax.explain.drawing import (
     COLOURS,
     MARKED,
     TRUTH,
+    draw_line,
     label_words,
     new_figure,
     save,
+    show_range,
     words,
 )
 
@@ -41,7 +48,8 @@ def write_curves(
     """Draws one panel for each chosen pattern into `path`.png and .svg.
 
     Each has the mean over the heads, thick, each head, thin, the `top` frames, and as a
-    step line in a band below where annotators marked the pattern.
+    step line in a band below where annotators marked the pattern. The vertical axis
+    shows `axis_range` at least.
 
     Args:
         path: without suffix.
@@ -92,19 +100,18 @@ def _draw(
     best: Int[np.ndarray, " n"],
 ) -> None:
     if weights.heads.shape[1] > 1:
-        panel.plot(frames, weights.heads[k].T, color=_HEAD, linewidth=0.6, zorder=1)
+        for head in weights.heads[k]:
+            draw_line(panel, frames, head, colour=_HEAD, width=0.6, zorder=1)
     mean = weights.mean[k]
-    panel.plot(frames, mean, color=COLOURS[0], linewidth=2.0, zorder=3)
+    draw_line(panel, frames, mean, colour=COLOURS[0], width=2.0, zorder=3)
     panel.plot(frames[best], mean[best], "o", color=MARKED, markersize=6, zorder=4)
     neutral = AXES[weights.kind][1]
     if neutral is not None:
         panel.axhline(neutral, color="0.3", linewidth=0.8, linestyle=":", zorder=2)
     panel.set_xlim(frames[0] - 0.5, frames[-1] + 0.5)
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-    low, high = np.nanmin(weights.heads[k]), np.nanmax(weights.heads[k])
-    span = max(high - low, 1e-3)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     # Room below the curves for the truth's band.
-    panel.set_ylim(low - 0.35 * span, high + 0.08 * span)
+    show_range(panel, *axis_range(weights.kind, weights.heads[k]), below=0.35)
 
 
 def _draw_truth(

@@ -1,14 +1,17 @@
 """What all figures of this room share: files, colours, words."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ultrasound_jax.analysis.files import write_whole
 
@@ -51,6 +54,54 @@ def pixels(figure: Figure) -> UInt8[np.ndarray, "h w 3"]:
     shown = np.asarray(canvas.buffer_rgba())[..., :3]
     height, width = shown.shape[0] // 2 * 2, shown.shape[1] // 2 * 2
     return np.ascontiguousarray(shown[:height, :width])
+
+
+def show_range(panel: Axes, low: float, high: float, below: float) -> None:
+    """Sets a vertical axis to a range, with room of `below` of it under the lowest.
+
+    Ticks are within the range and have no offset ("+1") to be added in one's head.
+    """
+    span = high - low
+    panel.set_ylim(low - below * span, high + 0.08 * span)
+    ticks = MaxNLocator(5).tick_values(low, high)
+    slack = 1e-6 * span
+    panel.set_yticks([t for t in ticks if low - slack <= t <= high + slack])
+    panel.ticklabel_format(axis="y", useOffset=False)
+
+
+def draw_line(
+    panel: Axes,
+    frames: Int[np.ndarray, " t"],
+    values: Float[np.ndarray, " t"],
+    *,
+    colour: str,
+    width: float,
+    zorder: int,
+) -> None:
+    """Draws a curve; a frame between gaps, or all by itself, as a dash."""
+    panel.plot(frames, values, color=colour, linewidth=width, zorder=zorder)
+    known = np.pad(np.isfinite(values), 1)
+    alone = known[1:-1] & ~known[:-2] & ~known[2:]
+    panel.plot(
+        frames[alone],
+        values[alone],
+        "_",
+        color=colour,
+        markersize=16,
+        markeredgewidth=width,
+        zorder=zorder,
+    )
+
+
+def told_apart(values: Sequence[float]) -> list[str]:
+    """Numbers with as many decimals, two to six, as it takes to tell them apart."""
+    written = [f"{value:.6f}" for value in values]
+    different = len(set(written))
+    for decimals in range(2, 6):
+        shorter = [f"{value:.{decimals}f}" for value in values]
+        if len(set(shorter)) == different:
+            return shorter
+    return written
 
 
 def words(name: str) -> str:

@@ -9,6 +9,14 @@ keep nothing; only what lies behind the map is differentiated.
 Differences from the original's notebooks: the logit is the clip's, so that a frame
 shows as much as it mattered (they explain each frame by itself); no flipped copies are
 averaged in (`aug_smooth`).
+
+Clips of different lengths compare only on one scale. Where a clip's logit comes from a
+mean over its frames, weighted or not, the gradient of each frame is that of the frame's
+own vector over their number, and the map is multiplied by it (`frames_share`), as
+attention curves are. It is not where one frame speaks for the clip (a maximum, the last
+state of an LSTM), nor for networks over whole clips: their weights are the gradient's
+mean over the padded clip, in which few real steps with large gradients weigh as much as
+many with small ones.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +28,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from ultrasound_jax.explain.splice import pushed
+from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.encoders import Encoder
 from ultrasound_jax.models.layers import global_average
 
@@ -91,7 +100,8 @@ def volume_cam(
     """As `grad_cam`, for a network that returns the `feature_map` of a whole clip.
 
     Its steps in time are fewer than the clip's frames: maps are interpolated between
-    them.
+    them, and the last real step stands for the padding behind it, so that the end of a
+    short clip does not fade.
     """
 
     def run(state: Any, clip: Array, lengths: Array) -> dict[str, Any]:
@@ -107,6 +117,7 @@ def volume_cam(
     push = jnp.zeros(shape.shape, shape.dtype)
     logits, pull, outputs = jax.vjp(logits_of, push, has_aux=True)
     maps = outputs["feature_map"].astype(jnp.float32)
+    maps = _held(maps, lengths, clip.shape[1])
 
     def of_pattern(chosen: Array) -> Array:
         (gradient,) = pull(jnp.broadcast_to(chosen, logits.shape))
@@ -118,6 +129,21 @@ def volume_cam(
     return outputs, jax.image.resize(cams, frames, "linear").swapaxes(0, 1)
 
 
+def _held(
+    maps: Float[Array, "b s i j d"], lengths: Int[Array, " b"], frames: int
+) -> Float[Array, "b s i j d"]:
+    """The last real step in place of padding, which is zero.
+
+    A network rounds its real steps up or not: at least so many are real as fit into
+    the length, and those that are not zero.
+    """
+    steps = jnp.arange(maps.shape[1])
+    seen = jnp.where(jnp.any(maps != 0, (2, 3, 4)), steps, 0).max(1)
+    last = jnp.maximum(seen, lengths * len(steps) // frames - 1)
+    held = jnp.minimum(steps, last[:, None])
+    return jnp.take_along_axis(maps, held[..., None, None, None], 1)
+
+
 def method_for(model: nnx.Module, outputs: Mapping[str, Any]) -> Callable | None:
     """Returns what makes a network's outputs and maps, None where it has no map.
 
@@ -126,3 +152,9 @@ def method_for(model: nnx.Module, outputs: Mapping[str, Any]) -> Callable | None
     if isinstance(getattr(model, "encoder", None), Encoder):
         return grad_cam
     return volume_cam if "feature_map" in outputs else None
+
+
+def frames_share(model: nnx.Module) -> bool:
+    """Whether a frame-based network's clip is a mean of its frames, weighted or not."""
+    one_speaks = isinstance(model, CnnLstm) or getattr(model, "pooling", "") == "max"
+    return isinstance(getattr(model, "encoder", None), Encoder) and not one_speaks

@@ -2,14 +2,16 @@
 
 Counted are convolutions and matrix products, nothing else: that is what publications
 call a network's MACs (and often, wrongly, its FLOPs, which are twice as many). Norms,
-activations and sums over the picture are left out, and so are depth-wise convolutions
-where a network writes them as sums of products (MViT, X3D).
+activations and sums over the picture are left out. Depth-wise convolutions, which
+MViT and X3D write as sums of products (`models.depthwise`), count as the convolutions
+that they are.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,6 +19,7 @@ from jax.extend import core
 from jax.interpreters import partial_eval
 
 from ultrasound_jax.explain.errors import ExplainError
+from ultrasound_jax.models import depthwise
 
 PRODUCTS = ("conv_general_dilated", "dot_general")
 
@@ -55,7 +58,8 @@ def count_macs(function: Callable, *arguments: Any) -> Count:
     costliest counts.
 
     Raises:
-        ExplainError: a `while` loop, whose rounds nobody knows beforehand.
+        ExplainError: a `while` loop, whose rounds nobody knows beforehand; the gradient
+            of a depth-wise convolution that is written as a sum.
     """
     whole = jax.make_jaxpr(function)(*arguments).jaxpr
     # What nobody reads is dropped, as XLA does.
@@ -93,6 +97,8 @@ def _products(jaxpr: Any, repeats: int) -> Iterator[tuple[Any, int]]:
         name, params = equation.primitive.name, equation.params
         if name in PRODUCTS:
             yield equation, repeats
+        elif str(params.get("name", "")).startswith(depthwise.NAME):
+            yield from _products(_one_convolution(equation), repeats)
         elif name == "scan":
             yield from _products(params["jaxpr"].jaxpr, repeats * params["length"])
         elif name == "while":
@@ -110,6 +116,18 @@ def _products(jaxpr: Any, repeats: int) -> Iterator[tuple[Any, int]]:
         else:
             for inner in _inner(params):
                 yield from _products(inner, repeats)
+
+
+def _one_convolution(equation: Any) -> Any:
+    """The program of the convolution that a call of `depthwise_conv` stands for."""
+    if (len(equation.invars), len(equation.outvars)) != (2, 1):
+        raise ExplainError("a depth-wise convolution's gradient cannot be counted")
+    stride = int(equation.params["name"].removeprefix(depthwise.NAME))
+    grid, kernel = (
+        jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars
+    )
+    plain = partial(depthwise.as_one_convolution, stride=stride)
+    return jax.make_jaxpr(plain)(grid, kernel).jaxpr
 
 
 def _inner(params: dict[str, Any]) -> Iterator[Any]:

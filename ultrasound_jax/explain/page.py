@@ -17,7 +17,7 @@ from ultrasound_jax.explain.curves import write_curves
 from ultrasound_jax.explain.drawing import unit_scale
 from ultrasound_jax.explain.strips import write_strip
 from ultrasound_jax.explain.video import attention_pictures, map_pictures, write_mp4
-from ultrasound_jax.explain.views import ClipView, VideoView, enlarge
+from ultrasound_jax.explain.views import ClipView, VideoView, enlarge, shows_where
 
 _SEEN = {"train": "trained on it", "none": "of no split"}
 
@@ -172,7 +172,7 @@ class Page:
         write_whole(self.folder / "attention.csv", text.getvalue().encode())
 
     def _write_about(self) -> None:
-        view, weights = self.view, self.view.weights()
+        view, weights, maps = self.view, self.view.weights(), self.view.maps()
         about = {
             "run": view.run,
             "video_id": view.footage.video_id,
@@ -184,6 +184,8 @@ class Page:
             "clips": [clip.clip.example_id for clip in view.clips],
             "curves": None if weights is None else weights.kind,
             "maps": view.map_kind or None,
+            "map_cells": None if maps is None else maps.shape[2:],
+            "maps_show_where": None if maps is None else shows_where(maps),
             "frame_labels": view.marks() is not None,
             "facts": provenance.facts(),
         }
@@ -201,4 +203,5 @@ def _shown(
 
 def _grid(kind: str, maps: np.ndarray) -> str:
     """How the maps were made, and how fine they are."""
-    return f"{kind} ({maps.shape[2]} × {maps.shape[3]})"
+    note = "" if shows_where(maps) else ", too coarse to show where"
+    return f"{kind} ({maps.shape[2]} × {maps.shape[3]} cells{note})"

@@ -10,19 +10,22 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from ultrasound_jax.analysis.files import write_whole
-from ultrasound_jax.explain.attention import AXES, FrameWeights
+from ultrasound_jax.explain.attention import AXES, FrameWeights, axis_range
 from ultrasound_jax.explain.drawing import (
     COLOURS,
     TRUTH,
+    draw_line,
     label_words,
     new_figure,
     pixels,
+    show_range,
     words,
 )
 from ultrasound_jax.explain.errors import ExplainError
-from ultrasound_jax.explain.strips import CMAP, OVERLAY, SCALE
+from ultrasound_jax.explain.strips import CMAP, NOTHING, OVERLAY, SCALE
 
 _DPI = 100
 _CURVE_CMAP = "viridis"
@@ -74,12 +77,14 @@ def attention_pictures(
     picture.set(xticks=[], yticks=[])
     image = picture.imshow(frames[0], cmap="gray", vmin=0, vmax=255)
     shown = weights.mean[list(chosen)]
-    scale = Normalize(float(np.nanmin(shown)), float(np.nanmax(shown)))
+    scale = Normalize(*axis_range(weights.kind, shown))
     panels = [figure.add_subplot(grid[i, 1]) for i in range(rows)]
     numbers = first + np.arange(len(frames))
     dots = []
     for panel, k in zip(panels, chosen, strict=True):
-        panel.plot(numbers, weights.mean[k], color=COLOURS[0], linewidth=1.3)
+        mean = weights.mean[k]
+        draw_line(panel, numbers, mean, colour=COLOURS[0], width=1.3, zorder=2)
+        show_range(panel, *axis_range(weights.kind, mean), below=0.08)
         if marks is not None:
             panel.fill_between(
                 numbers,
@@ -93,6 +98,7 @@ def attention_pictures(
                 linewidth=0,
             )
         panel.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         panel.tick_params(labelsize=7)
         panel.set_title(
             f"{words(classes[k])}: score {scores[k]:.2f}, "
@@ -116,7 +122,8 @@ def attention_pictures(
     for panel in panels[:-1]:
         panel.set_xticklabels([])
     panels[-1].set_xlabel("frame", fontsize=8)
-    bar = figure.colorbar(ScalarMappable(scale, _CURVE_CMAP), ax=panels)
+    plain = ScalarFormatter(useOffset=False)
+    bar = figure.colorbar(ScalarMappable(scale, _CURVE_CMAP), ax=panels, format=plain)
     bar.set_label(AXES[weights.kind][0], fontsize=8)
     bar.ax.tick_params(labelsize=7)
     figure.suptitle(title, fontsize=9, wrap=True, parse_math=False)
@@ -161,6 +168,8 @@ def map_pictures(
         )
         panel.set(xticks=[], yticks=[])
         score = f": score {scores[k]:.2f}" if np.isfinite(scores[k]) else ""
+        if not maps[k].any():
+            score += f", {NOTHING}"
         panel.set_title(f"{words(classes[k])}{score}", fontsize=9, parse_math=False)
         layers.append((k, image, layer))
     for panel in panels.flat[len(chosen) :]:

@@ -27,8 +27,9 @@ CLASS_ROLLOUT = "rollout of the class token alone"
 class ClipView:
     """One clip, the network's score of each pattern, and where it looked.
 
-    weights: None if the network weighs no frames. maps: not scaled; `r` is `k`, or 1
-    where all patterns share them; None if the network has no map of the picture.
+    weights: None if the network weighs no frames. maps: on a scale that does not depend
+    on the clip's length, so that a video's clips compare; `r` is `k`, or 1 where all
+    patterns share them; None if the network has no map of the picture.
     """
 
     clip: Clip
@@ -136,6 +137,7 @@ def make_look(
     lengths = jax.ShapeDtypeStruct((1,), jnp.int32)
     returned = jax.eval_shape(plain, state, one, lengths)
     make_maps = gradcam.method_for(model, returned)
+    shared = gradcam.frames_share(model)
 
     @jax.jit
     def apply(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:
@@ -151,7 +153,11 @@ def make_look(
             padded[0, :length, ..., 0] = clip.frames / np.float32(255)
             out = apply(state, padded, jnp.asarray([length], jnp.int32))
             outputs, maps = jax.device_get(out)
-            view, kind = _view(clip, outputs, maps, length)
+            cams = None
+            if maps is not None:
+                scale = length if shared else 1
+                cams = scale * np.asarray(maps[0], np.float64)[:, :length]
+            view, kind = _view(clip, outputs, cams, length)
             views.append(view)
         return VideoView(run, footage, tuple(views), kind)
 
@@ -159,21 +165,31 @@ def make_look(
 
 
 def _view(
-    clip: Clip, outputs: dict[str, Any], maps: np.ndarray | None, length: int
+    clip: Clip,
+    outputs: dict[str, Any],
+    cams: Float[np.ndarray, "k t i j"] | None,
+    length: int,
 ) -> tuple[ClipView, str]:
     """One clip's view, and how its maps were made."""
     logits = np.asarray(outputs["logits"][0], np.float64)
     weights = frame_weights(outputs, 0, length, len(logits))
-    kept, kind = None, ""
+    maps, kind = cams, GRAD_CAM if cams is not None else ""
     size = (int(clip.frames.shape[1]), int(clip.frames.shape[2]))
     shares = rollout.patch_shares(outputs, 0, length, size)
-    if maps is not None:
-        kept, kind = np.asarray(maps[0], np.float64)[:, :length], GRAD_CAM
-    elif shares is not None:
+    if maps is None and shares is not None:
         whole = "space_attention" in outputs
-        kept, kind = shares[None], ROLLOUT if whole else CLASS_ROLLOUT
+        # A clip's shares add to one, however many frames it has.
+        maps, kind = shares[None] * length, ROLLOUT if whole else CLASS_ROLLOUT
         weights = rollout.frame_weights(shares, len(logits))
-    return ClipView(clip, 1 / (1 + np.exp(-logits)), weights, kept), kind
+    return ClipView(clip, 1 / (1 + np.exp(-logits)), weights, maps), kind
+
+
+def shows_where(maps: Float[np.ndarray, "r t i j"]) -> bool:
+    """Whether maps are fine enough to tell one place in the picture from another.
+
+    Of 2 x 2 cells each is a quarter of the picture.
+    """
+    return max(maps.shape[2:]) > 2
 
 
 def enlarge(

@@ -38,7 +38,7 @@ Lengths = Int[Array, " b"] | None
 
 
 class TimeConv(Conv):
-    """Each channel's frames mixed by a kernel of its own, as shifted sums."""
+    """Each channel's frames mixed by a kernel of its own."""
 
     def __init__(self, features: int, size: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         super().__init__(
@@ -53,13 +53,7 @@ class TimeConv(Conv):
 
     def __call__(self, clip: Float[Array, "b t h w c"]) -> Float[Array, "b t h w c"]:
         """Mix; padding frames must be zero."""
-        kernel, frames = self.kernel[...][:, 0, 0, 0], clip.shape[1]
-        edge = len(kernel) // 2
-        x = jnp.pad(clip, ((0, 0), (edge, edge), (0, 0), (0, 0), (0, 0)))
-        mixed = jnp.zeros((), jnp.float32)
-        for at, tap in enumerate(kernel):
-            mixed = mixed + x[:, at : at + frames] * tap
-        return mixed.astype(clip.dtype)
+        return depthwise_conv(clip, self.kernel[...][..., 0, :], dtype=clip.dtype)
 
 
 class DepthwiseConv(Conv):
