@@ -108,6 +108,15 @@ def test_the_best_rate_is_found_and_the_first_trial_has_the_rate_that_one_had(
     assert 3e-4 < tree["best"]["settings"]["optim.lr"] < 3e-3
 
 
+def test_the_first_trials_are_spread_over_the_whole_range(
+    config, tmp_path, without_training
+):
+    config.tune.trials = 4
+    config.tune.lr_low, config.tune.lr_high = 1e-5, 1e-2
+    tree = tune.tune(config, tmp_path / "search")
+    assert rates(tree)[1:] == [3.16e-5, 3.16e-4, 3.16e-3]
+
+
 def test_a_search_cut_between_two_trials_proposes_what_an_unbroken_one_proposes(
     config, tmp_path, without_training
 ):

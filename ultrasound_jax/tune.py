@@ -1,10 +1,12 @@
 """The search for a learning rate, on validation patients alone: `--mode tune`.
 
-Optuna's tree-structured Parzen estimator proposes, its median rule ends what is worse
-than half of the others at the same epoch. All that is known of the search lies in a
-journal in the workdir, so that a killed search goes on, and several processes, each
-started by the same command, share one. A trial is an ordinary run in `trial_<n>`: one
-that was killed continues from its own checkpoint.
+The first trial has the settings' own values, the next ones are spread over the range,
+as a few random ones may all lie together; then Optuna's tree-structured Parzen
+estimator proposes. Its median rule ends what is worse than half of the others at the
+same epoch. All that is known of the search lies in a journal in the workdir, so that a
+killed search goes on, and several processes, each started by the same command, share
+one. A trial is an ordinary run in `trial_<n>`: one that was killed continues from its
+own checkpoint.
 """
 
 import copy
@@ -105,10 +107,12 @@ class Trials:
         with locks.wait_for(self._workdir / ".tune.lock"):
             self._give_up_killed()
             states = [t.state.name for t in self._study.get_trials(deepcopy=False)]
-            if len(states) - states.count("FAIL") - states.count("WAITING") >= (
-                config.tune.trials
-            ):
+            waiting = states.count("WAITING")
+            begun = len(states) - states.count("FAIL") - waiting
+            if begun >= config.tune.trials:
                 return None
+            if 0 < begun < STARTUP and not waiting:
+                self._study.enqueue_trial(spread(config, begun))
             trial = self._study.ask()
             # A seed a trial: a search that was killed proposes as an unbroken one.
             self._study.sampler = TPESampler(
@@ -252,6 +256,18 @@ def open_study(config: Settings, workdir: Path) -> "Study":
         }
         study.enqueue_trial(own)
     return study
+
+
+def spread(config: Settings, place: int) -> dict[str, float]:
+    """Returns the values of startup trial `place`, from 1: log-evenly over the ranges.
+
+    Where two settings are searched, the second takes the same values in another order.
+    """
+    parts, values = STARTUP - 1, {}
+    for offset, (name, low, high) in enumerate(searched(config)):
+        share = ((place - 1 + offset) % parts + 0.5) / parts
+        values[name] = float(f"{low * (high / low) ** share:.3g}")
+    return values
 
 
 def searched(config: Settings) -> list[tuple[str, float, float]]:
