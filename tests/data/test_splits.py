@@ -184,7 +184,7 @@ def test_two_thousand_patients_take_less_than_ten_seconds():
         ({"test_fraction": 1.0}, "test_fraction=1.0"),
         ({"test_fraction": -0.1}, "test_fraction=-0.1"),
         ({"folds": 1}, "folds=1"),
-        ({"folds": 40}, "35 patients cannot fill 41 parts"),
+        ({"folds": 40}, "35 patients cannot fill 40 folds and a test part"),
     ],
 )
 def test_impossible_splits_are_refused(table, options, message):

@@ -50,8 +50,9 @@ def make_manifest(
     patients, inverse = np.unique(units, return_inverse=True)
     if len(patients) < len(names):
         raise SplitError(
-            f"{len(patients)} patients cannot fill {len(names)} parts "
-            f"({', '.join(names)}): every part needs at least one"
+            f"{len(patients)} patients cannot fill {folds} folds"
+            f"{' and a test part' if test_fraction > 0 else ''}: every part needs at "
+            "least one"
         )
     parts = stratify(_problem(table, inverse, np.array(shares)), seed=seed)
     return _manifest(table, names, parts[inverse], seed)
