@@ -111,8 +111,22 @@ def study() -> str:
     note = source(found["run"], "pocus_study.json")
     without = found["unfinished"]
     left = f" Not finished: {', '.join(without)}." if without else ""
-    return "\n".join(
-        [*rows, "", f"Learning rates: {found['rates_from']}.{left} {note}"]
+    return "\n".join([*rows, "", f"{training(networks)}{left} {note}"])
+
+
+def training(networks: dict) -> str:
+    """Says by which commit the networks trained, for how long, and which rates."""
+    commits = sorted(
+        {c for tree in networks.values() for c in tree["trained"]["commit"]}
+    )
+    minutes = [float(t["run"]["minutes of all folds"]) for t in networks.values()]
+    searches = [tree["search"]["trials"] for tree in networks.values()]
+    rates = [t["settings"]["optim.lr"] for trials in searches for t in trials]
+    return (
+        f"Trained at commit {', '.join(commits)}, {min(minutes):.0f} to "
+        f"{max(minutes):.0f} minutes a network and core. Learning rates: the best of "
+        f"{len(searches[0])} between {min(rates):.1e} and {max(rates):.1e}, on "
+        "validation patients of fold 0. Pooled and compared by"
     )
 
 

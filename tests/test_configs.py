@@ -119,6 +119,13 @@ def test_the_full_and_paper_networks_have_the_published_parameters(name):
         assert count == PUBLISHED[name]
 
 
+def test_rates_of_the_pocus_networks_are_those_that_the_committed_study_found():
+    path = ROOT / "experiments/results/pocus_study.json"
+    found = json.loads(path.read_text())
+    rates = {n: t["settings"]["optim.lr"] for n, t in found["networks"].items()}
+    assert found["trials"] > 0 and BASELINES.LEARNING_RATES["_pocus"] == rates
+
+
 @pytest.mark.parametrize("size", ["", "_tiny", "_pocus", "_full"])
 def test_one_protocol_differs_in_the_network_and_its_rate_alone(size):
     configs = {name: baseline(name + size) for name in BASELINES.NETWORKS}

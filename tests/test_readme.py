@@ -19,7 +19,7 @@ def test_every_table_is_made_from_the_committed_results():
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
     assert tables.fill(README) == README
-    assert README.count("95 % intervals by bootstrap over patients ([") == 2
+    assert README.count("95 % intervals by bootstrap over patients ([") == 3
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments/results").glob("*.json")))

@@ -355,6 +355,8 @@ def test_the_command_ends_with_the_report_and_repeats_nothing(data_dir, tmp_path
     tree = json.loads((folder / "results.json").read_text())
     assert list(tree["networks"]) == [*NAMES]
     assert tree["not_alike"] == tree["failed"] == {}
+    for network in tree["networks"].values():
+        assert set(network["trained"]) == {"commit", "date", "cpu", "devices"}
     assert str(tmp_path) not in (folder / "results.json").read_text()
     assert (folder / "report/report.html").exists()
     tables = [Predictions.read(folder / "runs" / n / "predictions.csv") for n in NAMES]
