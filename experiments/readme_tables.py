@@ -94,7 +94,7 @@ def study() -> str:
     n = networks[compared["reference"]]["out_of_fold"]["clip"]["n"]
     titles = (
         f"macro AUROC, {n['videos']} videos, {n['patients']} patients",
-        "learning rate",
+        "learning rate (tried)",
         "clips",
         "videos",
         f"clips, minus {compared['reference']}",
@@ -102,7 +102,7 @@ def study() -> str:
     )
     rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for name, tree in networks.items():
-        cells = [f"{tree['settings']['optim.lr']:.1e}"]
+        cells = [rate(tree)]
         for level in ("clip", "video_mean"):
             value = tree["out_of_fold"][level]
             cells.append(cell(value["macro_auroc"], value["macro_auroc_ci"]))
@@ -120,14 +120,26 @@ def training(networks: dict) -> str:
         {c for tree in networks.values() for c in tree["trained"]["commit"]}
     )
     minutes = [float(t["run"]["minutes of all folds"]) for t in networks.values()]
-    searches = [tree["search"]["trials"] for tree in networks.values()]
-    rates = [t["settings"]["optim.lr"] for trials in searches for t in trials]
+    counts = sorted({len(ended(tree)) for tree in networks.values()})
     return (
         f"Trained at commit {', '.join(commits)}, {min(minutes):.0f} to "
         f"{max(minutes):.0f} minutes a network and core. Learning rates: the best of "
-        f"{len(searches[0])} between {min(rates):.1e} and {max(rates):.1e}, on "
-        "validation patients of fold 0. Pooled and compared by"
+        f"{' or '.join(map(str, counts))}, after an epoch, on validation patients of "
+        "fold 0. Pooled and compared by"
     )
+
+
+def ended(tree: dict) -> list[float]:
+    """Returns the rates whose trials came to an end."""
+    trials = tree["search"]["trials"]
+    return [t["settings"]["optim.lr"] for t in trials if t["state"] != "interrupted"]
+
+
+def rate(tree: dict) -> str:
+    """Writes the rate that was chosen, and between which ones."""
+    tried = ended(tree)
+    chosen = tree["settings"]["optim.lr"]
+    return f"{chosen:.1e} ({min(tried):.1e} to {max(tried):.1e})"
 
 
 def difference(row: dict) -> list[str]:
