@@ -105,10 +105,14 @@ def found_in(content):
 
 
 def test_a_search_finds_the_tokens_where_they_are(run):
-    sources = (run.folder / "index.sources.json").read_bytes()
-    assert WORD in found_in(sources)
-    source = read_sources(run.folder / "index.csv")[next(iter(run.good))]
-    assert set(found_in(source.read_bytes())) >= {WORD, NUMBER, DATE}
+    listed = (run.folder / "index.sources.json").read_bytes()
+    assert WORD in found_in(listed)
+    # Pseudonyms, and so the order, are others each time, and not each file has all.
+    sources = read_sources(run.folder / "index.csv")
+    found = {
+        token for name in run.good for token in found_in(sources[name].read_bytes())
+    }
+    assert found >= {WORD, NUMBER, DATE}
     assert found_in(base64.b64encode(b"ab" + WORD.encode() + b"cd")) == [WORD]
 
 
