@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
             print(
                 f"{row['model']} - {comparison['reference']}, {row['class']}: {shown}, "
                 f"p {p_text(row['holm_p'])} (clustered, Holm); survives: "
-                f"{verdict(row).strip('*')}"
+                f"{verdict(row)}"
             )
     for note in comparison["notes"]:
         print(f"note: {note}")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ultrasound_jax.analysis.compare_sections import methods_text
 from ultrasound_jax.analysis.document import Block, Heading, Listing, Text, label
 
 CITATIONS = (
@@ -39,8 +40,10 @@ CITATIONS = (
 )
 
 
-def methods(tree: Mapping[str, Any], *, compared: bool = False) -> list[Block]:
-    """Returns the methods of an `assess` tree, and of `compare` where it was used."""
+def methods(
+    tree: Mapping[str, Any], comparison: Mapping[str, Any] | None = None
+) -> list[Block]:
+    """Returns the methods of an `assess` tree, and of a `compare` tree where given."""
     interval, split = tree["interval"], label(tree["split"])
     chosen = tree["thresholds_from"] or "nothing: there are no validation rows"
     blocks: list[Block] = [
@@ -95,14 +98,6 @@ def methods(tree: Mapping[str, Any], *, compared: bool = False) -> list[Block]:
             "same, so that the promise is kept approximately."
         ),
     ]
-    if compared:
-        blocks.append(
-            Text(
-                "Comparisons: a difference survives if the p value of the clustered "
-                "DeLong test (Obuchowski 1997), adjusted by Holm (1979) over all "
-                "patterns and models, is at most 0.05. The plain DeLong test (1988; "
-                "Sun and Xu 2014) takes clips as independent and is shown because "
-                "papers report it; with clustered clips it rejects far too often."
-            )
-        )
+    if comparison is not None:
+        blocks.append(Text(f"Comparisons: {methods_text(comparison)}"))
     return [*blocks, Heading("References", 3), Listing(CITATIONS)]

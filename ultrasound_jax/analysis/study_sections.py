@@ -95,7 +95,7 @@ def document(
         blocks += model(one, trees[one.name], place + 1)
     if comparison is not None:
         blocks += appendix(comparison)
-    return [*blocks, *methods(first, compared=comparison is not None)]
+    return [*blocks, *methods(first, comparison)]
 
 
 def overview(trees: Trees) -> list[Block]:
