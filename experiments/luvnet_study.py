@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from absl import logging
 
-from ultrasound_jax import command, provenance, steps
+from ultrasound_jax import command, steps
 from ultrasound_jax import config as settings
 from ultrasound_jax.study import estimate, plan, results, worker
 from ultrasound_jax.types import Settings
@@ -153,7 +153,7 @@ def run(
     if outcome.elsewhere:
         say("the worker that ends last writes the report")
         return {}
-    tree = results.conclude(study, outcome, provenance.command(), say)
+    tree = results.conclude(study, outcome, say)
     if outcome.failed:
         first, reason = next(iter(outcome.failed.items()))
         raise plan.StudyError(

@@ -105,7 +105,7 @@ def test_finished_runs_of_other_settings_are_refused(configs, tmp_path, faked):
     with pytest.raises(plan.StudyError, match=r"epochs=7 \(there 2\).*another --out"):
         plan.check_runs(other)
     with pytest.raises(plan.StudyError, match="epochs=7"):
-        results.conclude(other, worker.Outcome((), (), {}, ()), "", quiet)
+        results.conclude(other, worker.Outcome((), (), {}, ()), quiet)
     assert not (study.folder / "results.json").exists()
 
 

@@ -60,8 +60,8 @@ def compared(tree: Mapping[str, Any]) -> list[Block]:
         Text(
             f"Reference: {tree['reference']}. {_whom(tree)}. A difference survives, "
             "and is marked better or worse, if its clustered p, adjusted by Holm over "
-            f"all patterns and models, is at most {tree['alpha']}. All tests are in the "
-            "appendix."
+            f"all patterns and models, is at most {tree['alpha']}. All tests are in "
+            "the appendix."
         ),
         survivors(tree),
         picture(tree),

@@ -30,7 +30,7 @@ RATES_FROM = {
 
 
 def conclude(
-    study: Study, outcome: Outcome, command: str, say: Callable[[str], None]
+    study: Study, outcome: Outcome, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Writes `report/` and `results.json` about the networks that are finished.
 
@@ -44,7 +44,7 @@ def conclude(
             f"'{study.folder}': no network has all its folds; "
             + "; ".join(f"{k}: {v}" for k, v in outcome.failed.items())
         )
-    report, run = study.folder / "report", provenance.facts() | {"command": command}
+    report, run = study.folder / "report", provenance.facts()
     unfinished = [name for name in study.configs if name not in names]
     comparison = write_report(study, names, report, about(study, unfinished) | run)
     tree = {
