@@ -30,11 +30,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
-from ultrasound_jax import provenance
-from ultrasound_jax.analysis import bootstrap, clustered, delong, paired_bootstrap
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.mcnemar import mcnemar
-from ultrasound_jax.analysis.metrics import rank
+from ultrasound_jax.analysis.stats._parts import (
+    bootstrap,
+    clustered,
+    delong,
+    paired_bootstrap,
+)
+from ultrasound_jax.analysis.stats._parts.mcnemar import mcnemar
+from ultrasound_jax.analysis.stats._parts.metrics import rank
+from ultrasound_jax.runs import provenance
 
 ROOT = Path(__file__).parent.parent
 PATIENTS = (7, 11, 35, 64)

@@ -21,8 +21,12 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ultrasound_jax import provenance
-from ultrasound_jax.analysis.conformal import WAYS, holds, limits_of
+from ultrasound_jax.analysis.stats.conformal import (
+    WAYS,
+    holds,
+    limits_of,
+)
+from ultrasound_jax.runs import provenance
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments/results/conformal_coverage.json"

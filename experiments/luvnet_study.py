@@ -22,9 +22,10 @@ from typing import Any, NoReturn
 
 from absl import logging
 
-from ultrasound_jax import command, steps
 from ultrasound_jax import config as settings
-from ultrasound_jax.study import estimate, plan, results, worker
+from ultrasound_jax.runs import cli
+from ultrasound_jax.study import estimate, plan, results, work
+from ultrasound_jax.training import steps
 from ultrasound_jax.types import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -149,7 +150,7 @@ def run(
         return estimate.estimate(study, say)
     plan.check_runs(study)
     plan.write_settings(study)
-    outcome = worker.work(worker.pieces_of(study), say, leave)
+    outcome = work.work(work.pieces_of(study), say, leave)
     if outcome.elsewhere:
         say("the worker that ends last writes the report")
         return {}
@@ -167,9 +168,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Runs the command line; an error of ours is one line and exit code 2."""
     given = parser().parse_args(words)
     logging.set_verbosity(logging.ERROR)
-    return command.guard(
-        "luvnet_study", lambda prompt: run(given, leave=prompt.received)
-    )
+    return cli.guard("luvnet_study", lambda prompt: run(given, leave=prompt.received))
 
 
 if __name__ == "__main__":

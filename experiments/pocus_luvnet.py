@@ -15,8 +15,9 @@ from pathlib import Path
 from absl import logging
 
 from ultrasound_jax import config as settings
-from ultrasound_jax import provenance, steps
-from ultrasound_jax.crossval import cross_validate
+from ultrasound_jax.runs import provenance
+from ultrasound_jax.study.crossval import cross_validate
+from ultrasound_jax.training import steps
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = {

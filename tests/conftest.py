@@ -14,7 +14,7 @@ import pytest
 
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax import sharding
+from ultrasound_jax.training import sharding
 
 ROOT = Path(__file__).parent.parent
 TINY = {"size": 32, "frame_rate": 5.0, "patients": 14, "videos": 1, "seed": 3}
@@ -23,7 +23,7 @@ TINY = {"size": 32, "frame_rate": 5.0, "patients": 14, "videos": 1, "seed": 3}
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
     """Equal steps are compiled once for the whole suite."""
-    from ultrasound_jax import steps
+    from ultrasound_jax.training import steps
 
     folder = tmp_path_factory.getbasetemp().parent / "ultrasound_jax_xla"
     steps.use_compilation_cache(str(folder))

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from ultrasound_jax import benchmark
 from ultrasound_jax import experiment as experiments
+from ultrasound_jax.study import benchmark
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import signal
 
 import pytest
 
-from ultrasound_jax import command
+from ultrasound_jax.runs import cli
 from ultrasound_jax.types import UltrasoundError
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_one_line_and_its_exit_code(number, capsys):
     before = signal.getsignal(number)
-    code = command.guard("study", lambda prompt: os.kill(os.getpid(), number))
+    code = cli.guard("study", lambda prompt: os.kill(os.getpid(), number))
     assert code == 128 + number
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -33,7 +33,7 @@ def test_a_signal_that_python_swallows_is_still_known():
         made.clear()
         seen.append(prompt.received())
 
-    command.guard("study", work)
+    cli.guard("study", work)
     assert seen == [signal.SIGINT]
 
 
@@ -41,6 +41,6 @@ def test_an_error_of_ours_is_one_line_and_two(capsys):
     def work(prompt):
         raise UltrasoundError("no such\n file")
 
-    assert command.guard("study", work) == 2
+    assert cli.guard("study", work) == 2
     assert capsys.readouterr().err == "study: no such file\n"
-    assert command.guard("study", lambda prompt: None) == 0
+    assert cli.guard("study", lambda prompt: None) == 0

@@ -10,8 +10,9 @@ import pytest
 from tests.conftest import ROOT, TINY, shrink
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax import models, optim, sharding
+from ultrasound_jax import models
 from ultrasound_jax.study import plan as studies
+from ultrasound_jax.training import optim, sharding
 
 VARIANTS = importlib.import_module("configs.luvnet").VARIANTS
 BASELINES = importlib.import_module("configs.video_baselines")

@@ -4,11 +4,12 @@ import pytest
 
 from tests.conftest import ROOT
 from ultrasound_jax import config as settings
-from ultrasound_jax import crossval, evaluate, train
+from ultrasound_jax import evaluate, train
 from ultrasound_jax import workdir as workdirs
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.splits import make_manifest
+from ultrasound_jax.study import crossval
 
 pytestmark = pytest.mark.usefixtures("one_device")
 

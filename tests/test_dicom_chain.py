@@ -14,12 +14,12 @@ import pytest
 
 from tests import command
 from tests.conftest import ROOT
-from ultrasound_jax.data import sources
+from ultrasound_jax.data import source as sources
 from ultrasound_jax.datasets.lus_phantom import export
 from ultrasound_jax.datasets.lus_phantom.lus_phantom_dataset_builder import Builder
 from ultrasound_jax.dicom.__main__ import main as dicom
-from ultrasound_jax.dicom.findings import PATTERNS
-from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
+from ultrasound_jax.labels.findings import PATTERNS
 
 SIZE, RATE, LENGTH, STEP = 32, 5.0, 5, 4
 PHANTOM = {"size": SIZE, "frame_rate": RATE, "patients": 8, "videos": 1, "seed": 3}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import command
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.table.predictions import Predictions
 
 
 def losses(workdir):

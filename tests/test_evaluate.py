@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from tests.analysis.simulated import simulate
-from ultrasound_jax import crossval, evaluate
+from ultrasound_jax import evaluate
+from ultrasound_jax.study import crossval
 
 
 def test_columns_that_group_examples_follow_them_into_the_table(

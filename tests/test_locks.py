@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from ultrasound_jax import locks
+from ultrasound_jax.runs import locks
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from ultrasound_jax import optim
+from ultrasound_jax.training import optim
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-from ultrasound_jax.progress import Progress
+from ultrasound_jax.training.progress import Progress
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(tiny_config):

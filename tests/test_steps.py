@@ -6,8 +6,9 @@ import pytest
 from flax import nnx
 
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax import models, sharding, steps
+from ultrasound_jax import models
 from ultrasound_jax.tasks import MultiLabelClips
+from ultrasound_jax.training import sharding, steps
 
 TASK = MultiLabelClips(("a", "b", "c", "d"))
 

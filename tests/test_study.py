@@ -15,11 +15,12 @@ from nbclient import NotebookClient
 
 from tests.conftest import ROOT, TINY
 from ultrasound_jax import config as settings
-from ultrasound_jax import crossval, locks
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.models import ModelError
-from ultrasound_jax.study import estimate, plan, results, worker
+from ultrasound_jax.runs import locks
+from ultrasound_jax.study import crossval, estimate, plan, results
+from ultrasound_jax.study import work as worker
 from ultrasound_jax.types import UltrasoundError
 
 NAMES = ("frame_vote", "luvnet")

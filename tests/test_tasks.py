@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
-from ultrasound_jax.losses import binary_cross_entropy
 from ultrasound_jax.tasks import MultiLabelClips
+from ultrasound_jax.training.losses import binary_cross_entropy
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(6, 3)).astype(np.float32)

@@ -6,12 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ultrasound_jax import evaluate, sharding, train
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax import evaluate, train
+from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.config import ConfigError
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.steplog import TrainError
+from ultrasound_jax.training import sharding
+from ultrasound_jax.training.steplog import TrainError
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
@@ -86,7 +87,7 @@ def test_the_scores_are_the_best_weights_scores(finished):
     from flax import nnx
 
     from ultrasound_jax import experiment as experiments
-    from ultrasound_jax.checkpoint import Checkpoints
+    from ultrasound_jax.training.checkpoint import Checkpoints
 
     config, workdir, _ = finished
     opened = experiments.open_experiment(config, lambda line: None)
@@ -234,7 +235,7 @@ def norm(name, channels):
 
 
 def test_evaluation_needs_a_checkpoint(tiny_config, tmp_path):
-    from ultrasound_jax.checkpoint import CheckpointError
+    from ultrasound_jax.training.checkpoint import CheckpointError
 
     with pytest.raises(CheckpointError, match="--mode train"):
         evaluate.evaluate_run(tiny_config, tmp_path)

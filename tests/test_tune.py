@@ -8,8 +8,10 @@ import pytest
 
 from tests.conftest import ROOT
 from ultrasound_jax import config as settings
-from ultrasound_jax import evaluate, experiment, optim, progress, sharding, tune
+from ultrasound_jax import evaluate, experiment
 from ultrasound_jax import workdir as workdirs
+from ultrasound_jax.study import tune
+from ultrasound_jax.training import optim, progress, sharding
 
 pytestmark = pytest.mark.usefixtures("one_device")
 

@@ -7,14 +7,22 @@ from typing import Any
 import jax
 import numpy as np
 
-from ultrasound_jax import provenance, sharding
-from ultrasound_jax.analysis import evaluation, report
-from ultrasound_jax.analysis.predictions import Predictions
-from ultrasound_jax.checkpoint import CheckpointError, Checkpoints
+from ultrasound_jax.analysis.judge import evaluation
+from ultrasound_jax.analysis.report import run_report
+from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.experiment import Experiment, network_name, open_experiment
-from ultrasound_jax.report import Console, Stopwatch
+from ultrasound_jax.runs import provenance
+from ultrasound_jax.training import sharding
+from ultrasound_jax.training.checkpoint import (
+    CheckpointError,
+    Checkpoints,
+)
+from ultrasound_jax.training.console import (
+    Console,
+    Stopwatch,
+)
 from ultrasound_jax.types import ArrayTree, Settings
 
 
@@ -115,7 +123,7 @@ def write_report(
         )
     lines = run_facts(experiment, clock) | dict(facts or {})
     title = f"{lines['network']} on {lines['dataset']}"
-    report.write_report(workdir, metrics, table, title=title, facts=lines)
+    run_report.write_report(workdir, metrics, table, title=title, facts=lines)
     run = {"run": lines | {"seconds": clock.rounded()}}
     metrics = metrics | run | dict(tree or {})
     evaluation.write_metrics(workdir / "metrics.json", metrics)

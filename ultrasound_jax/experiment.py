@@ -18,12 +18,14 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from ultrasound_jax import models, sharding, steps
+from ultrasound_jax import models
 from ultrasound_jax.augment.clips import flip_and_rotate
-from ultrasound_jax.data import pipeline, protocols, sources
+from ultrasound_jax.data import pipeline, protocols
+from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.splits import Manifest, make_manifest
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.tasks import MultiLabelClips, Task
+from ultrasound_jax.training import sharding, steps
 from ultrasound_jax.types import ArrayTree, Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from ultrasound_jax import command, crossval, evaluate, sharding, steps, train, tune
 from ultrasound_jax import config as settings
+from ultrasound_jax import evaluate, train
 from ultrasound_jax import workdir as workdirs
+from ultrasound_jax.runs import cli
+from ultrasound_jax.study import crossval, tune
+from ultrasound_jax.training import sharding, steps
 from ultrasound_jax.types import UltrasoundError
 
 PROGRAM = "ultrasound_jax"
@@ -33,13 +36,13 @@ def parse(argv: Sequence[str]) -> list[str]:
         settings.check_overrides(argv)
         return flags.FLAGS(list(argv))
     except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
-        sys.exit(command.refuse(PROGRAM, error))
+        sys.exit(cli.refuse(PROGRAM, error))
 
 
 def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
-    code = command.guard(PROGRAM, lambda prompt: run(argv[1:]))
+    code = cli.guard(PROGRAM, lambda prompt: run(argv[1:]))
     return sharding.leave(code) if code else None
 
 

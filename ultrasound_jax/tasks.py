@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ultrasound_jax import losses
-from ultrasound_jax.analysis import metrics
+from ultrasound_jax.analysis.stats._parts import metrics
+from ultrasound_jax.training import losses
 
 
 class LossTerms(NamedTuple):

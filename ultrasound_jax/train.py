@@ -10,13 +10,19 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from ultrasound_jax import evaluate, optim, sharding, steps
-from ultrasound_jax.checkpoint import Checkpoints
+from ultrasound_jax import evaluate
 from ultrasound_jax.experiment import Experiment, open_experiment
-from ultrasound_jax.interrupts import Interrupts
-from ultrasound_jax.progress import Progress
-from ultrasound_jax.report import Console, Scalars, Stopwatch, parameter_table
-from ultrasound_jax.steplog import StepLog
+from ultrasound_jax.runs.signals import Interrupts
+from ultrasound_jax.training import optim, sharding, steps
+from ultrasound_jax.training.checkpoint import Checkpoints
+from ultrasound_jax.training.console import (
+    Console,
+    Scalars,
+    Stopwatch,
+    parameter_table,
+)
+from ultrasound_jax.training.progress import Progress
+from ultrasound_jax.training.steplog import StepLog
 from ultrasound_jax.types import ArrayTree, Settings
 from ultrasound_jax.workdir import claim_workdir
 

@@ -17,6 +17,13 @@ class UltrasoundError(Exception):
     """
 
 
+class InputError(UltrasoundError):
+    """A file of the user or a rule for files that cannot be used.
+
+    It names the file or value and what was allowed.
+    """
+
+
 class ClipBatch(TypedDict):
     """A batch as it leaves the data pipeline: numbers only, on the host.
 

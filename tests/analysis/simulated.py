@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.table.predictions import Predictions
 
 CLASSES = ("a_line", "b_line", "consolidation", "pleural_effusion")
 

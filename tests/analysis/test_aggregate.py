@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from tests.analysis.simulated import join, simulate
-from ultrasound_jax.analysis.aggregate import at_level, to_videos
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.table.levels import (
+    at_level,
+    to_videos,
+)
+from ultrasound_jax.analysis.table.predictions import Predictions
 
 
 def clips(videos: str, labels: list[float], scores: list[float]) -> Predictions:

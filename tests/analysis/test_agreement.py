@@ -4,11 +4,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from ultrasound_jax.analysis.agreement import agree, fleiss_measures
-from ultrasound_jax.analysis.ensemble import any_of, consensus, majority
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.resampling import Resampling
-from ultrasound_jax.dicom.agreement import of_pairs
+from ultrasound_jax.analysis.judge.ensemble import (
+    any_of,
+    consensus,
+    majority,
+)
+from ultrasound_jax.analysis.stats._parts.agreement import (
+    agree,
+    fleiss_measures,
+)
+from ultrasound_jax.analysis.stats._parts.resampling import Resampling
+from ultrasound_jax.labels.agreement import of_pairs
 
 NAN = np.nan
 

@@ -7,9 +7,13 @@ import pytest
 from sklearn import metrics as reference
 
 from tests.analysis.simulated import simulate
-from ultrasound_jax.analysis import bootstrap
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.metrics import METRICS, decide, measure
+from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts.metrics import (
+    METRICS,
+    decide,
+    measure,
+)
 
 
 def naive(labels, scores, decided, patient, counts) -> dict[str, float]:

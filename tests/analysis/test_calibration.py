@@ -8,13 +8,13 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from tests.analysis.simulated import simulate, without_positives
-from ultrasound_jax.analysis.calibration import (
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats.calibration import (
     EQUAL_MASS,
     EQUAL_WIDTH,
     bins_of,
     calibrate,
 )
-from ultrasound_jax.analysis.errors import AnalysisError
 
 
 @pytest.fixture(scope="module")

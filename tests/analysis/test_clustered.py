@@ -5,10 +5,17 @@ import pytest
 from scipy import stats
 
 from tests.analysis.simulated import simulate
-from ultrasound_jax.analysis import bootstrap, paired_bootstrap
-from ultrasound_jax.analysis.clustered import clustered_test, influence, macro
-from ultrasound_jax.analysis.delong import delong, delong_test
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts import bootstrap, paired_bootstrap
+from ultrasound_jax.analysis.stats._parts.clustered import (
+    clustered_test,
+    influence,
+    macro,
+)
+from ultrasound_jax.analysis.stats._parts.delong import (
+    delong,
+    delong_test,
+)
 
 
 def draw(rng, patients=9, clips=6):

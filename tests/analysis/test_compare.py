@@ -10,15 +10,24 @@ import pytest
 
 from tests.analysis.simulated import CLASSES, join, simulate, without_positives
 from ultrasound_jax.analysis import __main__ as command
-from ultrasound_jax.analysis.clustered import clustered_test
-from ultrasound_jax.analysis.compare import MACRO, compare
-from ultrasound_jax.analysis.compare_report import compare_csv, write_comparison
-from ultrasound_jax.analysis.compare_sections import p_text, page
-from ultrasound_jax.analysis.delong import delong_test
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.evaluation import evaluate
-from ultrasound_jax.analysis.markdown import to_markdown
-from ultrasound_jax.analysis.multiplicity import holm
+from ultrasound_jax.analysis.judge.comparison import (
+    MACRO,
+    compare,
+)
+from ultrasound_jax.analysis.judge.evaluation import evaluate
+from ultrasound_jax.analysis.report.comparison_files import (
+    compare_csv,
+    write_comparison,
+)
+from ultrasound_jax.analysis.report.comparison_section import (
+    p_text,
+    page,
+)
+from ultrasound_jax.analysis.report.markdown import to_markdown
+from ultrasound_jax.analysis.stats._parts.clustered import clustered_test
+from ultrasound_jax.analysis.stats._parts.delong import delong_test
+from ultrasound_jax.analysis.stats._parts.multiplicity import holm
 
 NAMES = ("good", "alike", "bad")
 

@@ -9,7 +9,9 @@ import pytest
 
 from tests.analysis.simulated import join, simulate
 from tests.conftest import ROOT
-from ultrasound_jax.analysis.conformal import (
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.resampling import Resampling
+from ultrasound_jax.analysis.stats.conformal import (
     SETS,
     WAYS,
     conform,
@@ -18,9 +20,7 @@ from ultrasound_jax.analysis.conformal import (
     holds,
     limits_of,
 )
-from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.judged import judge
-from ultrasound_jax.analysis.resampling import Resampling
+from ultrasound_jax.analysis.table.judged import judge
 
 
 def test_the_limit_is_the_order_statistic_of_the_theorem():

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ultrasound_jax.analysis.delong import (
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.delong import (
     delong,
     delong_test,
     logit_interval,
     normal_interval,
     placements,
 )
-from ultrasound_jax.analysis.errors import AnalysisError
 
 # DeLong, DeLong and Clarke-Pearson 1988: 43 patients with ovarian cancer and complete
 # measurements: albumin, total protein, Krebs-Goplerud score, and benefit from surgery.

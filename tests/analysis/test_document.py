@@ -4,7 +4,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ultrasound_jax.analysis.document import (
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.report.document import (
     Heading,
     Listing,
     Picture,
@@ -12,9 +13,11 @@ from ultrasound_jax.analysis.document import (
     Text,
     value_text,
 )
-from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.html import to_html
-from ultrasound_jax.analysis.markdown import to_markdown, write_markdown
+from ultrasound_jax.analysis.report.html import to_html
+from ultrasound_jax.analysis.report.markdown import (
+    to_markdown,
+    write_markdown,
+)
 
 NASTY = '<script>alert("a & b")</script> | c'
 BLOCKS = [

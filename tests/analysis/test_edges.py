@@ -7,11 +7,14 @@ import pytest
 from scipy import stats
 
 from tests.analysis.simulated import CLASSES, join, simulate
-from ultrasound_jax.analysis import edges
-from ultrasound_jax.analysis.compare import MACRO, compare
-from ultrasound_jax.analysis.evaluation import evaluate
-from ultrasound_jax.analysis.metrics import auroc
-from ultrasound_jax.analysis.resampling import estimate
+from ultrasound_jax.analysis.judge.comparison import (
+    MACRO,
+    compare,
+)
+from ultrasound_jax.analysis.judge.evaluation import evaluate
+from ultrasound_jax.analysis.stats._parts import boundary_intervals
+from ultrasound_jax.analysis.stats._parts.metrics import auroc
+from ultrasound_jax.analysis.stats._parts.resampling import estimate
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +92,14 @@ def test_a_comparison_says_the_same_and_promises_nothing_of_equal_models(
     [((5, 9, 14), 5), ((9, 5, 14), 5), ((6, 6, 6), 3), ((2, 2, 2), 1), ((4, 7, 9), 4)],
 )
 def test_pairs_share_no_patient(counts, expected):
-    assert edges.pairs(*counts) == expected
+    assert boundary_intervals.pairs(*counts) == expected
 
 
 def one(value, samples, count, kind="share"):
     column = np.asarray(samples, float)[:, None]
-    return edges.interval(np.array([value]), column, np.array([count]), kind)
+    return boundary_intervals.interval(
+        np.array([value]), column, np.array([count]), kind
+    )
 
 
 def test_an_interval_is_exact_at_an_edge_only():
@@ -112,7 +117,7 @@ def test_a_class_at_an_edge_lengthens_the_interval_of_the_mean_by_its_share():
     varied = np.linspace(0.4, 0.6, 1001)
     samples = np.stack([varied, np.ones(1001), np.ones(1001), np.zeros(1001)], axis=1)
     values, counts = np.array([0.5, 1, 1, 0]), np.array([9, 4, 7, 5])
-    low, high = edges.interval(values, samples, counts)
+    low, high = boundary_intervals.interval(values, samples, counts)
     below, above = 1 - 0.025 ** (1 / 4), 1 - 0.025 ** (1 / 5)
     assert low == pytest.approx((0.405 + 2 - 2 * below) / 4)
     assert high == pytest.approx((0.595 + 2 + above) / 4)
@@ -127,7 +132,7 @@ def test_the_interval_misses_an_auroc_below_it_in_one_study_of_forty_at_most():
     # The truth is the interval's lower end: perfect separation, which alone leaves the
     # truth out, must then happen in 2.5 % of studies or fewer.
     rng, patients, clips, misses, repeats = np.random.default_rng(0), 5, 6, 0, 4000
-    low = edges.exact_interval(1.0, patients)[0]
+    low = boundary_intervals.exact_interval(1.0, patients)[0]
     shift = np.sqrt(2) * stats.norm.ppf(low)
     labels = np.repeat([1, 0], patients * clips)
     for share in (1.0, 0.5):  # of the variance that is the patient's

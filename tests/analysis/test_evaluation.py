@@ -8,15 +8,21 @@ import pytest
 from sklearn import metrics as reference
 
 from tests.analysis.simulated import CLASSES, join, simulate, without_positives
-from ultrasound_jax.analysis.aggregate import LEVELS, at_level
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.evaluation import (
+from ultrasound_jax.analysis.judge.evaluation import (
     evaluate,
     evaluate_out_of_fold,
     write_metrics,
     youden_thresholds,
 )
-from ultrasound_jax.analysis.metrics import METRICS, youden_threshold
+from ultrasound_jax.analysis.stats._parts.metrics import (
+    METRICS,
+    youden_threshold,
+)
+from ultrasound_jax.analysis.table.levels import (
+    LEVELS,
+    at_level,
+)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ultrasound_jax.analysis.mcnemar import mcnemar, sign_flip_p
+from ultrasound_jax.analysis.stats._parts.mcnemar import (
+    mcnemar,
+    sign_flip_p,
+)
 
 
 def judged(only_first, only_second, both=3):

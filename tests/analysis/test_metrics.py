@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from ultrasound_jax.analysis import metrics
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts import metrics
 
 
 def random_case(rng, *, ties: bool) -> tuple[np.ndarray, np.ndarray]:

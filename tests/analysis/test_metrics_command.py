@@ -10,11 +10,20 @@ import pytest
 
 from tests.analysis.simulated import CLASSES, join, simulate, without_positives
 from ultrasound_jax.analysis.__main__ import main
-from ultrasound_jax.analysis.assess import Wanted, assess
-from ultrasound_jax.analysis.evaluation import evaluate, evaluate_out_of_fold
-from ultrasound_jax.analysis.metrics_command import COLUMNS
-from ultrasound_jax.analysis.predictions import joined
-from ultrasound_jax.analysis.subgroups import MOST_GROUPS, column_of
+from ultrasound_jax.analysis.commands.metrics import COLUMNS
+from ultrasound_jax.analysis.judge.assess import (
+    Wanted,
+    assess,
+)
+from ultrasound_jax.analysis.judge.evaluation import (
+    evaluate,
+    evaluate_out_of_fold,
+)
+from ultrasound_jax.analysis.stats.subgroups import (
+    MOST_GROUPS,
+    column_of,
+)
+from ultrasound_jax.analysis.table.predictions import joined
 
 
 def grouped():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ultrasound_jax.analysis.multiplicity import holm
+from ultrasound_jax.analysis.stats._parts.multiplicity import holm
 
 
 def test_the_smallest_is_multiplied_by_all_the_next_by_one_less():

@@ -8,11 +8,14 @@ from sklearn import metrics as reference
 
 from tests.analysis.simulated import CLASSES, join, simulate, without_positives
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.judged import default_split, judge
-from ultrasound_jax.analysis.operating import (
+from ultrasound_jax.analysis.stats.operating import (
     YOUDEN,
     operate,
     threshold_at_sensitivity,
+)
+from ultrasound_jax.analysis.table.judged import (
+    default_split,
+    judge,
 )
 
 

@@ -7,7 +7,10 @@ import pytest
 
 from tests.analysis.simulated import CLASSES, simulate
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.predictions import Predictions, joined
+from ultrasound_jax.analysis.table.predictions import (
+    Predictions,
+    joined,
+)
 
 HEADER = "example_id,video_id,patient_id,fold,split,label_a,label_b,score_a,score_b"
 ROW = "e0,v0,p0,0,test,1,,0.25,0.5"

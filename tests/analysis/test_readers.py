@@ -11,8 +11,8 @@ from sklearn.metrics import cohen_kappa_score
 
 from tests.analysis.simulated import CLASSES, join, simulate
 from ultrasound_jax.analysis.__main__ import main
-from ultrasound_jax.analysis.metrics import youden_threshold
-from ultrasound_jax.analysis.predictions import Predictions
+from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
+from ultrasound_jax.analysis.table.predictions import Predictions
 
 FEW = ["--replicates", "50"]
 PATTERNS = CLASSES[:2]

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ultrasound_jax.analysis.resampling import Resampling, estimate, ratio
+from ultrasound_jax.analysis.stats._parts.resampling import (
+    Resampling,
+    estimate,
+    ratio,
+)
 
 
 def test_sums_are_those_of_drawing_each_patients_examples():

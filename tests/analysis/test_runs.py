@@ -9,7 +9,11 @@ import pytest
 from tests.analysis.simulated import simulate
 from ultrasound_jax.analysis import __main__ as command
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.runs import make_folder, open_run, open_runs
+from ultrasound_jax.analysis.table.inputs import (
+    make_folder,
+    open_run,
+    open_runs,
+)
 
 
 @pytest.fixture

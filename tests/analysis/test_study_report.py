@@ -9,13 +9,16 @@ import pytest
 
 from tests.analysis.simulated import CLASSES, join, simulate
 from ultrasound_jax.analysis.__main__ import main
-from ultrasound_jax.analysis.assess import Wanted
+from ultrasound_jax.analysis.commands.report import write_study
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.metrics import METRICS
-from ultrasound_jax.analysis.plots import MOST_MODELS, style
-from ultrasound_jax.analysis.runs import Run
-from ultrasound_jax.analysis.sections import discrimination
-from ultrasound_jax.analysis.study_report import write_study
+from ultrasound_jax.analysis.judge.assess import Wanted
+from ultrasound_jax.analysis.report.plots import (
+    MOST_MODELS,
+    style,
+)
+from ultrasound_jax.analysis.report.tables import discrimination
+from ultrasound_jax.analysis.stats._parts.metrics import METRICS
+from ultrasound_jax.analysis.table.inputs import Run
 
 FEW = Wanted(replicates=40)
 

@@ -5,11 +5,17 @@ import numpy as np
 import pytest
 
 from tests.analysis.simulated import join, simulate, without_positives
-from ultrasound_jax.analysis.document import value_text
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.evaluation import evaluate, evaluate_out_of_fold
-from ultrasound_jax.analysis.figures import STYLES, write_roc_figure
-from ultrasound_jax.analysis.report import write_report
+from ultrasound_jax.analysis.judge.evaluation import (
+    evaluate,
+    evaluate_out_of_fold,
+)
+from ultrasound_jax.analysis.report.document import value_text
+from ultrasound_jax.analysis.report.roc_figure import (
+    STYLES,
+    write_roc_figure,
+)
+from ultrasound_jax.analysis.report.run_report import write_report
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TINY
-from ultrasound_jax.data import audit, sources
-from ultrasound_jax.data.audit_report import Report
-from ultrasound_jax.data.contact_sheet import TILE, contact_sheet
+from ultrasound_jax.data import source as sources
+from ultrasound_jax.data.audit import command
+from ultrasound_jax.data.audit.contact_sheet import (
+    TILE,
+    contact_sheet,
+)
+from ultrasound_jax.data.audit.leaks import patients_to_join
+from ultrasound_jax.data.audit.page import Report
 from ultrasound_jax.data.examples import ExampleTable
-from ultrasound_jax.data.leaks import patients_to_join
 from ultrasound_jax.data.manifest import Manifest, Part
 from ultrasound_jax.data.splits import SplitError, make_manifest
 from ultrasound_jax.data.table_file import TABLE_FILE, pixel_hash
@@ -86,7 +90,7 @@ def manifest(source, *, test, fold_1):
 
 
 def found(source, *args, **options):
-    return audit.audit(source, *args, **options)[0]
+    return command.audit(source, *args, **options)[0]
 
 
 def test_different_pictures_are_clean():
@@ -142,7 +146,7 @@ def test_equal_pixels_are_found_whatever_they_look_like():
 def test_empty_pictures_are_no_copies_of_each_other():
     black = np.zeros((96, 96, 1), np.uint8)
     rows = [*rows_with_copy()[:8], *((f"b{i}", f"q{i}", (0, 1), black) for i in "xy")]
-    leaks, samples = audit.audit(Pictures(rows))
+    leaks, samples = command.audit(Pictures(rows))
     assert leaks.clean and samples.empty == 2
 
 
@@ -171,7 +175,7 @@ def test_a_film_that_was_cut_elsewhere_is_recognised():
 
 def test_of_many_clips_every_second_of_a_video_is_looked_at():
     rows = [(f"v{i // 4}", f"p{i // 4}", (0, 1), picture(i)) for i in range(16)]
-    samples = audit.audit(Pictures(rows), most=8)[1]
+    samples = command.audit(Pictures(rows), most=8)[1]
     assert samples.example.tolist() == [0, 2, 4, 6, 8, 10, 12, 14]
 
 
@@ -188,7 +192,7 @@ def test_a_ct_slice_is_shown_through_a_lung_window():
 
 def test_the_report_says_what_was_found_in_words_numbers_and_pictures(tmp_path):
     source = Pictures(rows_with_copy(label=(1, 1)))
-    leaks, samples = audit.audit(source)
+    leaks, samples = command.audit(source)
     report = Report(source, samples, leaks, 0.97, "")
     text = report.as_text()
     assert "e2 (p2) ~ e8 (p8)" in text
@@ -259,7 +263,7 @@ def phantom(data_dir):
 
 def run(data_dir, out, *more):
     options = [f"--option={key}={value}" for key, value in TINY.items()]
-    return audit.main(
+    return command.main(
         ["lus_phantom", f"--data_dir={data_dir}", f"--out={out}", *options, *more]
     )
 
@@ -346,7 +350,7 @@ def test_the_known_duplicates_of_busi_are_found(tmp_path):
     if not (SHARED / "busi").is_dir():
         pytest.skip("set ULTRASOUND_JAX_DATA to the folder with busi/Dataset_BUSI…")
     arguments = [f"--data_dir={tmp_path}", f"--manual_dir={SHARED}"]
-    assert audit.main(["busi", *arguments, f"--out={tmp_path}"]) == 0
+    assert command.main(["busi", *arguments, f"--out={tmp_path}"]) == 0
     pairs = json.loads((tmp_path / "audit.json").read_text())["pairs"]
     assert (pairs["all"], pairs["across_labels"], pairs["leaking"]) == (198, 9, 0)
 
@@ -357,7 +361,9 @@ def test_the_two_groups_of_pocus_that_show_one_recording_are_found(tmp_path):
     if not (SHARED / "pocus").is_dir():
         pytest.skip("set ULTRASOUND_JAX_DATA to the folder with pocus/data")
     arguments = [f"--data_dir={tmp_path}", f"--manual_dir={SHARED}"]
-    assert audit.main(["pocus", *arguments, f"--out={tmp_path}", "--detail=0.25"]) == 1
+    assert (
+        command.main(["pocus", *arguments, f"--out={tmp_path}", "--detail=0.25"]) == 1
+    )
     content = json.loads((tmp_path / "audit.json").read_text())
     assert ["G087", "G089"] in content["patients_to_join"]
     assert content["same_pixels"] == []

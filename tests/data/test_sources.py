@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import TINY
-from ultrasound_jax.data import sources
+from ultrasound_jax.data import source as sources
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from ultrasound_jax.data import sources
+from ultrasound_jax.data import source
 
 SMALL = {
     "lus_phantom": {"size": 16, "patients": 2, "videos": 1},
@@ -14,7 +14,7 @@ SMALL = {
 
 
 def built(name, folder, beam=()):
-    builder = sources._builder(name, SMALL.get(name, {}), str(folder))
+    builder = source._builder(name, SMALL.get(name, {}), str(folder))
     manual = type(builder).code_path.parent / "dummy_data"
     config = tfds.download.DownloadConfig(
         manual_dir=manual if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None
@@ -27,7 +27,7 @@ def built(name, folder, beam=()):
     return builder
 
 
-@pytest.mark.parametrize("name", sources.known_datasets())
+@pytest.mark.parametrize("name", source.known_datasets())
 def test_a_builder_gives_the_same_set_on_beam(name, tmp_path):
     here = built(name, tmp_path / "here")
     beam = built(name, tmp_path / "beam", ["--runner=FnApiRunner"])

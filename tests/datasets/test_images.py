@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ultrasound_jax.datasets import images
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.images import (
+from ultrasound_jax.media import pictures
+from ultrasound_jax.media.pictures import (
     foreground,
     grey,
     list_images,
@@ -87,7 +87,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(read, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 11)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 11)
     with pytest.raises(DatasetError, match="4 x 3 px, allowed are 11 pixels"):
         read(Image.fromarray(RAMP))
 

@@ -5,9 +5,9 @@ import pytest
 from tests.datasets import make_dummy_images as draw
 from tests.datasets.building import built, records, shared, skipped
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.images import windowed
 from ultrasound_jax.datasets.lungsegdb.lungsegdb_dataset_builder import Builder
 from ultrasound_jax.datasets.lungsegdb.record import AIR, fitted_units
+from ultrasound_jax.media.pictures import windowed
 
 
 @pytest.fixture

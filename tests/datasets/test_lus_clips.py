@@ -15,9 +15,15 @@ from ultrasound_jax.datasets.lus_phantom.lus_phantom_dataset_builder import (
     Builder as Phantom,
 )
 from ultrasound_jax.dicom.__main__ import main as dicom
-from ultrasound_jax.dicom.findings import COLUMNS, PATTERNS
-from ultrasound_jax.dicom.labels import LabelRow, read_sheet
-from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
+from ultrasound_jax.labels.findings import (
+    COLUMNS,
+    PATTERNS,
+)
+from ultrasound_jax.labels.sheet import (
+    LabelRow,
+    read_sheet,
+)
 
 SIZE, RATE, LENGTH, STEP = 64, 5.0, 5, 4
 PHANTOM = {"size": SIZE, "frame_rate": RATE, "patients": 5, "videos": 2, "seed": 4}

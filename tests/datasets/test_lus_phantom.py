@@ -20,7 +20,10 @@ from ultrasound_jax.datasets.lus_phantom.patients import (
     draw_patient,
     tendency_of,
 )
-from ultrasound_jax.dicom.clips import clip_step, clip_windows
+from ultrasound_jax.media.cutting import (
+    clip_step,
+    clip_windows,
+)
 
 ROOT = Path(__file__).parents[2]
 TINY = {"size": 32, "patients": 2, "videos": 1}

@@ -9,8 +9,8 @@ from ultrasound_jax.datasets.lus_phantom.lus_phantom_dataset_builder import (
     Builder,
     simulate_video,
 )
-from ultrasound_jax.dicom.header import read_header
-from ultrasound_jax.dicom.labels import read_sheet
+from ultrasound_jax.dicom.read.header import read_header
+from ultrasound_jax.labels.sheet import read_sheet
 
 TINY = {"size": 16, "frame_rate": 5.0, "patients": 3, "videos": 2, "seed": 2}
 

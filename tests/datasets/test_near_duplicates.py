@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ultrasound_jax.datasets import near_duplicates as module
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.near_duplicates import (
+from ultrasound_jax.media import near_duplicates as module
+from ultrasound_jax.media.near_duplicates import (
     HASH_RADIUS,
     join,
     near_duplicates,

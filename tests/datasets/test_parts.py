@@ -5,7 +5,12 @@ from functools import partial
 from pathlib import Path
 
 from tests.datasets import scale_items
-from ultrasound_jax.datasets.parts import Shard, in_order, write_part, write_shard
+from ultrasound_jax.datasets.beam.shards import (
+    Shard,
+    in_order,
+    write_part,
+    write_shard,
+)
 
 MEGABYTE = 1 << 20
 

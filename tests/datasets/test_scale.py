@@ -14,9 +14,13 @@ import tensorflow_datasets as tfds
 
 from tests.conftest import ROOT
 from tests.datasets import scale_items
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    ScalableBuilder,
+    Skipped,
+)
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.pocus_dataset_builder import Builder as Pocus
-from ultrasound_jax.datasets.scale import Fact, ScalableBuilder, Skipped
 
 ONE_WORKER = ("--runner=FnApiRunner",)
 TWO_WORKERS = (

@@ -16,7 +16,11 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
 from tests.dicom.scans import burned_in, phantom
-from ultrasound_jax.dicom.export import Calibration, Identity, write_cine
+from ultrasound_jax.dicom.make.ultrasound_file import (
+    Calibration,
+    Identity,
+    write_cine,
+)
 
 WORD = "QXZVKJ"  # in every text
 NUMBER = "7391846"  # in every UID, and in numbers as text

@@ -23,10 +23,10 @@ from tests.dicom.whole_files import (
     SYNTAXES,
     whole_file,
 )
-from ultrasound_jax.dicom.decode import open_cine
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.header import read_header
-from ultrasound_jax.dicom.limits import Limits
+from ultrasound_jax.dicom.read.decode import open_cine
+from ultrasound_jax.dicom.read.header import read_header
+from ultrasound_jax.runs.limits import Limits
+from ultrasound_jax.types import InputError
 
 _VRS = b"AE AS CS DA DS DT FD FL IS LO LT OB OW PN SH SL SQ SS ST TM UI UL UN US UT XX"
 BOMB_BYTES = 64 << 20  # beyond the limit that the tests set
@@ -318,7 +318,7 @@ def mutated(content: bytes, rng: Rng, count: int) -> Iterator[tuple[str, bytes]]
 def decode_file(item: dict) -> dict:
     """Reads a file as the verbs do, header and every frame. Runs in a worker.
 
-    A CineError becomes the `reason`; any other exception is a bug and escapes.
+    A InputError becomes the `reason`; any other exception is a bug and escapes.
     """
     limits, stated, frames, reason = Limits(**item["limits"]), 0, 0, ""
     try:
@@ -326,7 +326,7 @@ def decode_file(item: dict) -> dict:
         with open_cine(item["path"], limits=limits) as cine:
             for frame in cine.frames():
                 frames += frame.dtype == np.uint8
-    except CineError as error:
+    except InputError as error:
         reason = str(error).removeprefix(f"{item['path']}: ")
     return {
         "stated": stated,

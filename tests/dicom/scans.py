@@ -10,9 +10,12 @@ from ultrasound_jax.datasets.lus_phantom.cine import Cine, film
 from ultrasound_jax.datasets.lus_phantom.patients import draw_findings, draw_patient
 from ultrasound_jax.datasets.lus_phantom.probe import ScanConverter
 from ultrasound_jax.datasets.lus_phantom.scene import draw_scene
-from ultrasound_jax.dicom.header import CineHeader
-from ultrasound_jax.dicom.moments import Moments, MomentsBuilder
-from ultrasound_jax.dicom.timing import FrameTiming
+from ultrasound_jax.dicom.clean.pixel_statistics import (
+    Moments,
+    MomentsBuilder,
+)
+from ultrasound_jax.dicom.read.header import CineHeader
+from ultrasound_jax.dicom.read.timing import FrameTiming
 
 
 @cache

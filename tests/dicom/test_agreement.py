@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from ultrasound_jax.dicom.agreement import Agreement, of_pairs, of_sets
+from ultrasound_jax.labels.agreement import (
+    Agreement,
+    of_pairs,
+    of_sets,
+)
 
 
 @pytest.mark.parametrize("seed", range(5))

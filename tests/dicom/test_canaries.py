@@ -19,7 +19,11 @@ from tests.dicom import canaries
 from tests.dicom.canaries import DATE, NUMBER, TIME, WORD
 from tests.dicom.scans import phantom
 from ultrasound_jax.dicom.__main__ import main as dicom
-from ultrasound_jax.dicom.index import read_index, read_sources, write_index
+from ultrasound_jax.dicom.index.table import (
+    read_index,
+    read_sources,
+    write_index,
+)
 
 TOUCHING = 2  # pixels of a ruler's tick, where it touches a corner of the fan
 PRIVATE = {"index.sources.json", "pseudonyms.json"}

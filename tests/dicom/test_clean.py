@@ -5,11 +5,15 @@ import numpy as np
 import pytest
 
 from tests.dicom.scans import Made, burned_in, header, moments_of, phantom, speckle
-from ultrasound_jax.dicom.clean import CleanSettings, plan_cleaning, prepare_frames
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.moments import spread_out
-from ultrasound_jax.dicom.overlays import find_overlays
-from ultrasound_jax.dicom.regions import Region
+from ultrasound_jax.dicom.clean.cleaning import (
+    CleanSettings,
+    plan_cleaning,
+    prepare_frames,
+)
+from ultrasound_jax.dicom.clean.overlays import find_overlays
+from ultrasound_jax.dicom.clean.pixel_statistics import spread_out
+from ultrasound_jax.dicom.read.regions import Region
+from ultrasound_jax.types import InputError
 
 
 def region(left, top, right, bottom, mm_x=0.5, mm_y=0.5, index=0, **changes):
@@ -80,9 +84,9 @@ def test_the_asked_region_is_taken():
     regions = region(0, 0, 39, 59), region(40, 0, 79, 59, index=1)
     settings = CleanSettings(region=1, size=0)
     assert plan_cleaning(Made(clip, *regions), settings).box == (40, 0, 79, 59)
-    with pytest.raises(CineError, match="region 2"):
+    with pytest.raises(InputError, match="region 2"):
         plan_cleaning(Made(clip, *regions), CleanSettings(region=2))
-    with pytest.raises(CineError, match="region 0"):
+    with pytest.raises(InputError, match="region 0"):
         plan_cleaning(Made(clip), CleanSettings(region=0))
 
 
@@ -118,7 +122,7 @@ def test_pixels_that_are_not_square_are_made_so():
 
 def test_a_cine_without_echoes_is_refused_unless_it_may_stay_unmasked():
     black = Made(np.zeros((3, 60, 80), np.uint8))
-    with pytest.raises(CineError, match="no echoes"):
+    with pytest.raises(InputError, match="no echoes"):
         plan_cleaning(black, CleanSettings())
     cleaning = plan_cleaning(black, CleanSettings(mask_fan=False))
     assert "nothing is masked" in " ".join(cleaning.review)
@@ -128,14 +132,14 @@ def test_a_frame_of_another_size_is_refused():
     frames = [*speckle((60, 80), frames=40)]
     frames[2] = np.zeros((50, 80), np.uint8)  # not among those looked at for the fan
     assert 2 not in spread_out(40, 32)
-    with pytest.raises(CineError, match="80 x 50"):
+    with pytest.raises(InputError, match="80 x 50"):
         list(prepare_frames(Made(frames), CleanSettings()))
 
 
 def test_settings_that_make_no_sense_are_refused():
-    with pytest.raises(CineError, match="grey"):
+    with pytest.raises(InputError, match="grey"):
         CleanSettings(grey="green")
-    with pytest.raises(CineError, match="size"):
+    with pytest.raises(InputError, match="size"):
         CleanSettings(size=-1)
 
 

@@ -7,19 +7,25 @@ import pytest
 
 from tests.dicom.test_labels import sheet
 from ultrasound_jax.dicom.__main__ import main
-from ultrasound_jax.dicom.clip_table import (
+from ultrasound_jax.dicom.convert.cine import schedule
+from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.index.table import (
+    IndexRow,
+    write_index,
+)
+from ultrasound_jax.dicom.read.timing import FrameTiming
+from ultrasound_jax.labels.clip_table import (
     ClipSettings,
     cut,
     shown_frames,
     stream_clips,
 )
-from ultrasound_jax.dicom.clips import clip_windows
-from ultrasound_jax.dicom.convert import schedule
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.index import IndexRow, write_index
-from ultrasound_jax.dicom.labels import LabelRow, read_sheet
-from ultrasound_jax.dicom.pseudonyms import Pseudonyms
-from ultrasound_jax.dicom.timing import FrameTiming
+from ultrasound_jax.labels.sheet import (
+    LabelRow,
+    read_sheet,
+)
+from ultrasound_jax.media.cutting import clip_windows
+from ultrasound_jax.types import InputError
 
 NATIVE = ClipSettings(rate=None)
 
@@ -140,7 +146,7 @@ def test_a_slow_video_lasts_as_long_in_clips_as_it_did():
 def test_frames_of_varying_times_are_shown_when_they_were_taken():
     times = np.array([0.0, 0.1, 0.2, 0.6, 0.7])
     assert shown_frames(5, rate=10.0, times=times).tolist() == [0, 1, 2, 2, 2, 3, 3, 4]
-    with pytest.raises(CineError, match="5 frame times for a video of 6"):
+    with pytest.raises(InputError, match="5 frame times for a video of 6"):
         shown_frames(6, rate=10.0, times=times)
 
 
@@ -178,7 +184,7 @@ def test_a_video_that_ends_early_is_noticed():
     windows = clip_windows(50, 10, 8)
     clips = stream_clips(iter(np.zeros((21, 2, 2), np.uint8)), np.arange(50), windows)
     assert len(next(clips)) == len(next(clips)) == 10
-    with pytest.raises(CineError, match="only 21 of 50 frames decode"):
+    with pytest.raises(InputError, match="only 21 of 50 frames decode"):
         next(clips)
 
 
@@ -188,7 +194,7 @@ def test_a_video_that_ends_early_is_noticed():
     ids=str,
 )
 def test_settings_that_cut_nothing_are_refused(wrong):
-    with pytest.raises(CineError, match="allowed"):
+    with pytest.raises(InputError, match="allowed"):
         ClipSettings(**wrong)
 
 

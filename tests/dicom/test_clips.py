@@ -4,8 +4,12 @@ from math import ceil, floor
 import numpy as np
 import pytest
 
-from ultrasound_jax.dicom.clips import clip_step, clip_windows, pad_tail
-from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.media.cutting import (
+    clip_step,
+    clip_windows,
+    pad_tail,
+)
+from ultrasound_jax.types import InputError
 
 
 def test_the_published_cut_steps_by_24_frames():
@@ -21,7 +25,7 @@ def test_the_step_is_exact_where_floats_fall_short():
 
 @pytest.mark.parametrize(("length", "overlap"), [(0, 0.2), (30, 1.0), (30, -0.1)])
 def test_a_step_that_cannot_be_is_refused(length, overlap):
-    with pytest.raises(CineError, match="allowed"):
+    with pytest.raises(InputError, match="allowed"):
         clip_step(length, overlap)
 
 
@@ -39,7 +43,7 @@ def test_a_video_gives_the_rounded_up_share_of_its_frames():
 
 @pytest.mark.parametrize("numbers", [(-1, 30, 24), (10, 0, 1), (10, 30, 0)])
 def test_windows_that_cannot_be_are_refused(numbers):
-    with pytest.raises(CineError, match="allowed"):
+    with pytest.raises(InputError, match="allowed"):
         clip_windows(*numbers)
 
 
@@ -55,5 +59,5 @@ def test_a_whole_clip_is_left_as_it_is():
 
 @pytest.mark.parametrize("frames", [0, 6])
 def test_a_tail_that_cannot_be_filled_is_refused(frames):
-    with pytest.raises(CineError, match="1 to 5"):
+    with pytest.raises(InputError, match="1 to 5"):
         pad_tail(np.zeros((frames, 2, 2, 1), np.uint8), 5)

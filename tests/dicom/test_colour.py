@@ -4,8 +4,8 @@ import pytest
 
 from tests.dicom import made
 from tests.dicom.made import from_ybr, make, scan, to_ybr
-from ultrasound_jax.dicom import colour
-from ultrasound_jax.dicom.decode import open_cine
+from ultrasound_jax.dicom.read import colour
+from ultrasound_jax.dicom.read.decode import open_cine
 
 COLOUR = scan()
 YBR = to_ybr(COLOUR)

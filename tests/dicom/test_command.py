@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 from tests.dicom.mutate import cut_pixels, flip_pixels, lies
 from tests.dicom.whole_files import EXPLICIT, SYNTAXES, whole_file
 from ultrasound_jax.dicom import __main__ as command
-from ultrasound_jax.dicom.index import read_index
+from ultrasound_jax.dicom.index.table import read_index
 
 
 def start(*words):
@@ -70,8 +70,11 @@ def test_wrong_words_end_with_code_2(words, message, capsys):
 def test_the_limits_of_the_command_line_are_those_of_the_run(monkeypatch):
     import argparse
 
-    from ultrasound_jax.dicom.limits import Limits
-    from ultrasound_jax.dicom.run_options import add_run_arguments, limits_of
+    from ultrasound_jax.dicom.commands.options import (
+        add_run_arguments,
+        limits_of,
+    )
+    from ultrasound_jax.runs.limits import Limits
 
     parser = argparse.ArgumentParser()
     add_run_arguments(parser)

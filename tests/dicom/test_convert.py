@@ -10,15 +10,31 @@ import pytest
 
 from tests.dicom.scans import phantom, speckle
 from ultrasound_jax.dicom.__main__ import main as dicom
-from ultrasound_jax.dicom.convert import CleanSettings, Job, convert_one, schedule
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.export import Calibration, Identity, write_cine
-from ultrasound_jax.dicom.index import read_index, read_sources, write_index
-from ultrasound_jax.dicom.limits import Limits
-from ultrasound_jax.dicom.sidecar import ALLOWED, write_sidecar
-from ultrasound_jax.dicom.timing import FrameTiming
-from ultrasound_jax.dicom.video import read_video
-from ultrasound_jax.dicom.worker import run_safely
+from ultrasound_jax.dicom.convert.cine import (
+    CleanSettings,
+    Job,
+    convert_one,
+    schedule,
+)
+from ultrasound_jax.dicom.convert.sidecar import (
+    ALLOWED,
+    write_sidecar,
+)
+from ultrasound_jax.dicom.index.table import (
+    read_index,
+    read_sources,
+    write_index,
+)
+from ultrasound_jax.dicom.make.ultrasound_file import (
+    Calibration,
+    Identity,
+    write_cine,
+)
+from ultrasound_jax.dicom.read.timing import FrameTiming
+from ultrasound_jax.media.video import read_video
+from ultrasound_jax.runs.limited_worker import run_safely
+from ultrasound_jax.runs.limits import Limits
+from ultrasound_jax.types import InputError
 
 SHARED = Path(
     os.environ.get("ULTRASOUND_JAX_DATA")
@@ -152,7 +168,7 @@ def test_the_sidecar_knows_scale_and_origin_of_the_pixels(tmp_path):
 
 
 def test_a_name_that_is_not_on_the_list_never_enters_a_sidecar(tmp_path):
-    with pytest.raises(CineError, match="patient_name"):
+    with pytest.raises(InputError, match="patient_name"):
         write_sidecar(tmp_path / "a.json", {"patient_name": "Doe"})
     assert list(tmp_path.iterdir()) == []
 
@@ -168,20 +184,20 @@ def test_colour_is_kept_if_asked(tmp_path):
 
 def test_a_still_has_no_clips(tmp_path):
     source = cine(tmp_path / "1.dcm", numbered(1), multi_frame=False)
-    with pytest.raises(CineError, match="still image"):
+    with pytest.raises(InputError, match="still image"):
         done(source, tmp_path, to="clips")
 
 
 def test_reasons_do_not_name_the_file(tmp_path):
     path = tmp_path / "Jane Doe.dcm"
     path.write_bytes(b"\0" * 128 + b"DICM" + b"x" * 99)
-    with pytest.raises(CineError) as raised:
+    with pytest.raises(InputError) as raised:
         done(path, tmp_path)
     assert "Jane" not in str(raised.value) and str(tmp_path) not in str(raised.value)
 
 
 def test_an_id_that_leads_out_of_the_folder_is_refused(tmp_path):
-    with pytest.raises(CineError, match="cannot name a file"):
+    with pytest.raises(InputError, match="cannot name a file"):
         Job(video_id="../escape", source="a", out=str(tmp_path))
 
 

@@ -9,7 +9,7 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_voi_lut
 from pydicom.pixels.utils import pixel_array
 
-from ultrasound_jax.dicom.decode import open_cine
+from ultrasound_jax.dicom.read.decode import open_cine
 
 COLOUR = """SC_jpeg_no_color_transform SC_jpeg_no_color_transform_2 SC_rgb_dcmtk_+eb+cr
 SC_rgb_dcmtk_+eb+cy+n1 SC_rgb_dcmtk_+eb+cy+n2 SC_rgb_dcmtk_+eb+cy+np

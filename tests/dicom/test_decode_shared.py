@@ -11,8 +11,8 @@ from pydicom import dcmread
 from pydicom.pixels import apply_color_lut
 from pydicom.pixels.utils import pixel_array
 
-from ultrasound_jax.dicom.decode import open_cine
-from ultrasound_jax.dicom.header import read_header
+from ultrasound_jax.dicom.read.decode import open_cine
+from ultrasound_jax.dicom.read.header import read_header
 
 SHARED = (
     Path(

@@ -2,8 +2,11 @@ import re
 
 import pytest
 
-from ultrasound_jax.dicom.devices import manufacturer_name, model_name
-from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.deid.devices import (
+    manufacturer_name,
+    model_name,
+)
+from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 
 KEY = Pseudonyms(bytes(32))
 

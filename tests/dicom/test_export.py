@@ -2,8 +2,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.export import SYNTAXES, Calibration, Identity, write_cine
+from ultrasound_jax.dicom.make.ultrasound_file import (
+    SYNTAXES,
+    Calibration,
+    Identity,
+    write_cine,
+)
+from ultrasound_jax.types import InputError
 
 ANYBODY = Identity(patient_id="PHANTOM0001", instance=3)
 BOX = Calibration(left=4, top=2, right=27, bottom=21, pixel_mm=0.5)
@@ -115,6 +120,6 @@ def test_the_same_arguments_give_the_same_bytes(tmp_path):
     ],
 )
 def test_what_no_file_can_hold_is_refused(tmp_path, change, said):
-    with pytest.raises(CineError, match=said):
+    with pytest.raises(InputError, match=said):
         write_cine(tmp_path / "a.dcm", cine(), identity=ANYBODY, **change)
     assert not (tmp_path / "a.dcm").exists()

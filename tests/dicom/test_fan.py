@@ -11,9 +11,12 @@ from tests.dicom.scans import (
     speckle,
     widened,
 )
-from ultrasound_jax.dicom import fan_fit
-from ultrasound_jax.dicom.fan import Fan, whole
-from ultrasound_jax.dicom.fan_fit import fit_fan
+from ultrasound_jax.dicom.clean import fan_fit
+from ultrasound_jax.dicom.clean.fan import (
+    Fan,
+    whole,
+)
+from ultrasound_jax.dicom.clean.fan_fit import fit_fan
 
 
 def fitted(frames, **hints):

@@ -8,8 +8,8 @@ from pydicom.encaps import encapsulate, encapsulate_extended
 
 from tests.dicom import made
 from tests.dicom.made import header, make, save
-from ultrasound_jax.dicom.decode import open_cine
-from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.dicom.read.decode import open_cine
+from ultrasound_jax.types import InputError
 
 CINE = np.stack([np.full((8, 8), 40 * t + 9, np.uint8) for t in range(5)])
 CODES = [imagecodecs.jpegls_encode(frame) for frame in CINE]
@@ -124,7 +124,7 @@ def test_frames_without_a_number_of_frames_are_noted(tmp_path):
     ids=["few", "cut", "empty", "none", "junk", "long"],
 )
 def test_unusable_pixel_data_is_refused(tmp_path, pixels, reason):
-    with pytest.raises(CineError, match=reason):
+    with pytest.raises(InputError, match=reason):
         open_cine(written(tmp_path / "a", pixels))
 
 
@@ -138,7 +138,7 @@ def test_uncompressed_frames_may_be_encapsulated(tmp_path):
 def test_an_encapsulated_frame_of_another_length_is_refused(tmp_path, length):
     pixels = encapsulate([(frame.tobytes() * 2)[:length] for frame in CINE]) + END
     path = written(tmp_path / "a", pixels, syntax="1.2.840.10008.1.2.1.98")
-    with pytest.raises(CineError, match=f"{length} bytes, 64 are needed"):
+    with pytest.raises(InputError, match=f"{length} bytes, 64 are needed"):
         open_cine(path)
 
 
@@ -152,14 +152,14 @@ def test_what_stands_there_counts_and_not_the_syntax(tmp_path, syntax):
 
 def test_native_frames_fewer_than_stated_are_refused(tmp_path):
     path = make(tmp_path / "a", CINE.tobytes(), CINE[0], NumberOfFrames=6)
-    with pytest.raises(CineError, match="states 6 frames and holds 5"):
+    with pytest.raises(InputError, match="states 6 frames and holds 5"):
         open_cine(path)
 
 
 def test_a_file_that_ends_within_native_frames_is_refused(tmp_path):
     path = make(tmp_path / "a", CINE.tobytes(), CINE[0], NumberOfFrames=5)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CineError, match="the file ends within its pixel data of 320"):
+    with pytest.raises(InputError, match="the file ends within its pixel data of 320"):
         open_cine(path)
 
 

@@ -2,8 +2,11 @@ import cv2
 import numpy as np
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.frames import letterbox, resample_times
+from ultrasound_jax.media.geometry import (
+    letterbox,
+    resample_times,
+)
+from ultrasound_jax.types import InputError
 
 
 def steady(frames, rate):
@@ -67,7 +70,7 @@ def test_wide_pixels_make_a_wide_image():
     ("shape", "size", "aspect"), [((0, 5), 8, 1.0), ((5, 5), 0, 1.0), ((5, 5), 8, 0.0)]
 )
 def test_what_has_no_pixels_is_refused(shape, size, aspect):
-    with pytest.raises(CineError, match="allowed"):
+    with pytest.raises(InputError, match="allowed"):
         letterbox(np.zeros(shape, np.uint8), size, pixel_aspect=aspect)
 
 
@@ -119,5 +122,5 @@ def test_a_cine_shorter_than_a_tick_still_shows_a_frame():
     [([0.0, 0.1], 0.0), ([], 10.0), ([0.0, 0.0], 10.0), ([0.0], 10.0)],
 )
 def test_times_that_cannot_be_are_refused(times, rate):
-    with pytest.raises(CineError):
+    with pytest.raises(InputError):
         resample_times(np.array(times, np.float64), rate)

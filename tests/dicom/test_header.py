@@ -6,9 +6,9 @@ from pydicom import dcmread
 
 from tests.dicom import made
 from tests.dicom.made import make
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.header import read_header
-from ultrasound_jax.dicom.limits import Limits
+from ultrasound_jax.dicom.read.header import read_header
+from ultrasound_jax.runs.limits import Limits
+from ultrasound_jax.types import InputError
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -70,7 +70,7 @@ def test_identifiers_may_stand_in_the_meta_group_only(tmp_path):
 
 def test_an_enhanced_volume_is_not_supported(tmp_path):
     path = written(tmp_path, SOPClassUID="1.2.840.10008.5.1.4.1.1.6.2")
-    with pytest.raises(CineError, match="Enhanced US Volume is not supported"):
+    with pytest.raises(InputError, match="Enhanced US Volume is not supported"):
         read_header(path)
 
 
@@ -87,14 +87,14 @@ def test_an_enhanced_volume_is_not_supported(tmp_path):
     ],
 )
 def test_headers_that_make_no_sense_are_refused(tmp_path, elements, reason):
-    with pytest.raises(CineError, match=reason):
+    with pytest.raises(InputError, match=reason):
         read_header(written(tmp_path, **elements))
 
 
 def test_a_frame_count_that_is_no_number_is_refused(tmp_path):
     path = written(tmp_path, NumberOfFrames=1234)
     path.write_bytes(path.read_bytes().replace(b"IS\x04\x001234", b"IS\x04\x00x234"))
-    with pytest.raises(CineError, match="NumberOfFrames is not a number"):
+    with pytest.raises(InputError, match="NumberOfFrames is not a number"):
         read_header(path)
 
 
@@ -108,13 +108,13 @@ def test_an_unknown_representation_is_a_missing_value(tmp_path):
 def test_a_header_is_held_to_the_limits(tmp_path):
     path = written(tmp_path, NumberOfFrames=3)
     for limits in (Limits(frames=2), Limits(pixels=23)):
-        with pytest.raises(CineError, match="3 frames of 6 x 4 pixels, allowed are"):
+        with pytest.raises(InputError, match="3 frames of 6 x 4 pixels, allowed are"):
             read_header(path, limits=limits)
     assert read_header(path, limits=Limits(frames=3, pixels=24)).frames == 3
 
 
 def test_limits_must_be_positive():
-    with pytest.raises(CineError, match="limit frames is 0"):
+    with pytest.raises(InputError, match="limit frames is 0"):
         Limits(frames=0)
 
 

@@ -4,8 +4,7 @@ import stat
 import numpy as np
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.index import (
+from ultrasound_jax.dicom.index.table import (
     LABEL_COLUMNS,
     OWN_COLUMNS,
     IndexRow,
@@ -16,6 +15,7 @@ from ultrasound_jax.dicom.index import (
     write_index,
     write_sources,
 )
+from ultrasound_jax.types import InputError
 
 REGION = {"left": 0, "top": 32, "mm_x": 0.25476696592378156, "mm_y": None}
 FULL = IndexRow(
@@ -105,7 +105,7 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
     path = tmp_path / "index.csv"
     write_index(path, [FULL])
     path.write_text(path.read_text().replace(old, new, 1))
-    with pytest.raises(CineError, match=message) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         read_index(path)
     assert str(path) in str(caught.value)
 
@@ -113,15 +113,15 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path, old, new, message):
 def test_an_id_that_stands_twice_is_refused(tmp_path):
     path = tmp_path / "index.csv"
     write_index(path, [FULL, FULL])
-    with pytest.raises(CineError, match="stands there twice"):
+    with pytest.raises(InputError, match="stands there twice"):
         read_index(path)
 
 
 def test_no_file_and_no_text_are_refused(tmp_path):
-    with pytest.raises(CineError, match="no readable index"):
+    with pytest.raises(InputError, match="no readable index"):
         read_index(tmp_path / "nowhere.csv")
     (tmp_path / "index.csv").write_bytes(b"\xff\xfe\0")
-    with pytest.raises(CineError, match="no readable index"):
+    with pytest.raises(InputError, match="no readable index"):
         read_index(tmp_path / "index.csv")
 
 
@@ -142,7 +142,7 @@ def test_sources_are_private_and_follow_their_root(tmp_path):
 def test_sources_that_are_none_are_refused(tmp_path, text):
     index = tmp_path / "index.csv"
     sources_path(index).write_text(text)
-    with pytest.raises(CineError, match="index.sources.json"):
+    with pytest.raises(InputError, match="index.sources.json"):
         read_sources(index)
 
 
@@ -154,5 +154,5 @@ def test_frame_times_are_read_beside_the_index(tmp_path):
     np.testing.assert_array_equal(times, [0.0, 0.05])
     assert read_frame_times(tmp_path / "index.csv", EMPTY) is None
     (folder / f"{FULL.video_id}.csv").write_text("frame\n1\n")
-    with pytest.raises(CineError, match="no readable frame times"):
+    with pytest.raises(InputError, match="no readable frame times"):
         read_frame_times(tmp_path / "index.csv", FULL)

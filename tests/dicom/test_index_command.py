@@ -9,15 +9,15 @@ import pytest
 
 from tests.datasets.test_pocus import SHARED
 from tests.dicom.whole_files import DEFLATED, EXPLICIT, JPEG, RLE, whole_file
-from ultrasound_jax.dicom import index_command
 from ultrasound_jax.dicom.__main__ import main
-from ultrasound_jax.dicom.index import (
+from ultrasound_jax.dicom.commands import index as index_command
+from ultrasound_jax.dicom.index.table import (
     OWN_COLUMNS,
     read_frame_times,
     read_index,
     read_sources,
 )
-from ultrasound_jax.dicom.worker import Outcome
+from ultrasound_jax.runs.limited_worker import Outcome
 
 TOKENS = {
     "PatientName": "Canary^Alpha",

@@ -2,10 +2,14 @@ import datetime
 
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.index import IndexRow
-from ultrasound_jax.dicom.indexing import Rules, assemble, facts_of
-from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.index.rows import (
+    Rules,
+    assemble,
+    facts_of,
+)
+from ultrasound_jax.dicom.index.table import IndexRow
+from ultrasound_jax.types import InputError
 
 KEY = Pseudonyms(bytes(32))
 REGION = {"left": 0, "top": 0, "right": 9, "bottom": 9, "index": 0}
@@ -213,7 +217,7 @@ def test_the_source_of_patients_is_understood(text, level):
 
 @pytest.mark.parametrize("text", ["", "folder:0", "folder:x", "Folder", "folder:"])
 def test_another_source_of_patients_is_refused(text):
-    with pytest.raises(CineError, match="allowed are tag, folder and folder:N"):
+    with pytest.raises(InputError, match="allowed are tag, folder and folder:N"):
         Rules.patient_level(text)
 
 

@@ -4,11 +4,21 @@ import pytest
 
 from tests.dicom.test_labels import HEADING, sheet
 from ultrasound_jax.dicom.__main__ import main
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.findings import FINDINGS
-from ultrasound_jax.dicom.label_merge import merge, sheet_text
-from ultrasound_jax.dicom.label_report import as_json, as_markdown, compare
-from ultrasound_jax.dicom.labels import LabelRow, read_sheet
+from ultrasound_jax.labels.disagreement import (
+    as_json,
+    as_markdown,
+    compare,
+)
+from ultrasound_jax.labels.findings import FINDINGS
+from ultrasound_jax.labels.merge import (
+    merge,
+    sheet_text,
+)
+from ultrasound_jax.labels.sheet import (
+    LabelRow,
+    read_sheet,
+)
+from ultrasound_jax.types import InputError
 
 #        id, frames, zone, A, B, confluent, consolidation, effusion, sliding, score
 FIRST = [
@@ -105,7 +115,7 @@ def test_conflicts_are_those_that_the_original_set_aside(rows):
     assert [row.video_id for row in dropped.rows] == ["v1", "v4", "v6", "v7"]
     assert [row.video_id for row in dropped.ignored] == ["v1", "v4", "v6", "v7"]
     assert dropped.conflicts == merged.conflicts
-    with pytest.raises(CineError, match=r"2 videos are in conflict: v2: .*; v3: "):
+    with pytest.raises(InputError, match=r"2 videos are in conflict: v2: .*; v3: "):
         merge(*rows, logic="and", conflicts="stop")
 
 
@@ -141,7 +151,7 @@ def test_a_video_in_one_sheet_is_listed_and_kept_only_on_request(rows):
 
 
 def test_sheets_without_a_common_video_are_refused(rows):
-    with pytest.raises(CineError, match="no video in common"):
+    with pytest.raises(InputError, match="no video in common"):
         merge(rows[0][:1], rows[1][:1], logic="and")
 
 

@@ -1,8 +1,9 @@
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.index import IndexRow
-from ultrasound_jax.dicom.labels import (
+from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.index.table import IndexRow
+from ultrasound_jax.labels.indexed_sheet import read_rows
+from ultrasound_jax.labels.sheet import (
     PATTERNS,
     format_ranges,
     frame_set,
@@ -10,8 +11,7 @@ from ultrasound_jax.dicom.labels import (
     ranges_of,
     read_sheet,
 )
-from ultrasound_jax.dicom.pseudonyms import Pseudonyms
-from ultrasound_jax.dicom.sheet_rows import read_rows
+from ultrasound_jax.types import InputError
 
 HEADING = (
     "video_id,frames,Point Zone,A-line,B-line,Confluent B-line,Consolidation,"
@@ -81,7 +81,7 @@ def test_what_a_spreadsheet_spoiled_but_left_clear_is_understood(cell, ranges):
     ],
 )
 def test_any_other_cell_is_refused_with_its_value(cell, said):
-    with pytest.raises(CineError, match=said) as caught:
+    with pytest.raises(InputError, match=said) as caught:
         parse_ranges(cell)
     assert cell in str(caught.value)
 
@@ -136,7 +136,7 @@ def test_all_wrong_cells_are_listed_in_one_line(tmp_path):
         "v3,50,,,,,,,,5",
         "v2,50,,,,,,,,",
     )
-    with pytest.raises(CineError) as caught:
+    with pytest.raises(InputError) as caught:
         read_sheet(path)
     said = str(caught.value)
     assert "\n" not in said and said.startswith("sheet.csv: ")
@@ -151,7 +151,7 @@ def test_the_index_knows_how_long_a_video_is(tmp_path):
     path = sheet(tmp_path, "v1,,,1_31,,,,,,")
     assert read_sheet(path)[0].frames is None
     assert read_sheet(path, frames={"v1": 31})[0].frames == 31
-    with pytest.raises(CineError, match="the video has 30 frames"):
+    with pytest.raises(InputError, match="the video has 30 frames"):
         read_sheet(path, frames={"v1": 30})
 
 
@@ -197,7 +197,7 @@ def test_excels_own_first_line_names_the_separator(tmp_path):
 def test_an_id_that_looks_like_a_pseudonym_is_still_a_patients(tmp_path):
     key = Pseudonyms.open(tmp_path / "key.json")
     path = sheet(tmp_path, "P1234567890,7,,video,R1,1_5,,,,,+,0", heading=ORIGINAL)
-    with pytest.raises(CineError, match="P1234567890 .* --index"):
+    with pytest.raises(InputError, match="P1234567890 .* --index"):
         read_rows(path, key_file=str(tmp_path / "key.json"))
     other = IndexRow("P0123456789_00001", "P0123456789")
     (row,) = read_rows(path, index=[other], key_file=str(tmp_path / "key.json"))
@@ -223,11 +223,11 @@ def test_an_id_that_looks_like_a_pseudonym_is_still_a_patients(tmp_path):
 def test_what_is_not_a_sheet_is_said_in_one_line(tmp_path, content, said):
     path = tmp_path / "sheet.csv"
     path.write_bytes(content)
-    with pytest.raises(CineError, match=said) as caught:
+    with pytest.raises(InputError, match=said) as caught:
         read_sheet(path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_sheet_is_named(tmp_path):
-    with pytest.raises(CineError, match="no such sheet"):
+    with pytest.raises(InputError, match="no such sheet"):
         read_sheet(tmp_path / "absent.csv")

@@ -7,8 +7,8 @@ import pytest
 from tests.datasets.test_pocus import SHARED
 from tests.dicom.mutate import corpus, decode_file, mutated
 from tests.dicom.whole_files import RLE, SYNTAXES, whole_file
-from ultrasound_jax.dicom.limits import Limits
-from ultrasound_jax.dicom.worker import run_safely
+from ultrasound_jax.runs.limited_worker import run_safely
+from ultrasound_jax.runs.limits import Limits
 
 MIB = 1 << 20
 LIMITS = Limits(

@@ -3,9 +3,9 @@ import pytest
 
 from tests.dicom import made
 from tests.dicom.made import make
-from ultrasound_jax.dicom.decode import open_cine
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.palette import expand_segments
+from ultrasound_jax.dicom.read.decode import open_cine
+from ultrasound_jax.dicom.read.palette import expand_segments
+from ultrasound_jax.types import InputError
 
 RAMP = np.arange(256, dtype=np.uint16)
 TABLE = np.stack([RAMP, 255 - RAMP, RAMP // 2], 1)  # 8-bit colours of 256 indices
@@ -118,7 +118,7 @@ def test_segments_of_bytes_have_offsets_of_four():
     "packed", [[9, 1, 1], [0, 100, 1], [1, 4, 100], [2, 1, 0, 0], [0, 1, 5, 2, 9, 3, 0]]
 )
 def test_damaged_segments_are_refused(packed):
-    with pytest.raises(CineError, match="damaged"):
+    with pytest.raises(InputError, match="damaged"):
         expand_segments(packed, 50, 16)
 
 
@@ -132,11 +132,11 @@ def test_damaged_segments_are_refused(packed):
 )
 def test_unusable_tables_are_refused(tmp_path, descriptor, words, reason):
     elements = tables(descriptor, [b"\1\2" * words] * 3)
-    with pytest.raises(CineError, match=reason):
+    with pytest.raises(InputError, match=reason):
         shown(tmp_path, INDICES, elements)
 
 
 def test_a_palette_picture_without_tables_is_refused(tmp_path):
     elements = tables([256, 0, 16], [None] * 3)
-    with pytest.raises(CineError, match="no colour table"):
+    with pytest.raises(InputError, match="no colour table"):
         shown(tmp_path, INDICES, elements)

@@ -1,8 +1,8 @@
 import io
 import sys
 
-from ultrasound_jax.dicom import progress
-from ultrasound_jax.dicom.progress import Progress
+from ultrasound_jax.runs import bar
+from ultrasound_jax.runs.bar import Progress
 
 
 class Terminal(io.StringIO):
@@ -12,7 +12,7 @@ class Terminal(io.StringIO):
 
 def test_elsewhere_than_on_a_terminal_there_is_a_line_now_and_then(monkeypatch):
     times = iter([0.0, 5.0, 11.0, 11.0, 12.0])
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(bar.time, "monotonic", lambda: next(times))
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     with Progress(9, "files", done=2) as shown:

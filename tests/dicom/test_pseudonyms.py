@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.pseudonyms import Pseudonyms
+from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
+from ultrasound_jax.types import InputError
 
 KEY = Pseudonyms(bytes(range(32)))
 
@@ -82,6 +82,6 @@ def test_processes_that_make_the_key_at_once_agree(tmp_path):
 def test_what_is_no_key_is_refused_and_left_as_it_is(tmp_path, text):
     path = tmp_path / "key.json"
     path.write_text(text)
-    with pytest.raises(CineError, match="key.json"):
+    with pytest.raises(InputError, match="key.json"):
         Pseudonyms.open(path)
     assert path.read_text() == text

@@ -4,8 +4,11 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.dicom.made import header
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.regions import choose_region, read_regions
+from ultrasound_jax.dicom.read.regions import (
+    choose_region,
+    read_regions,
+)
+from ultrasound_jax.types import InputError
 
 ROWS, COLUMNS = 100, 200
 
@@ -113,12 +116,12 @@ def test_a_box_outside_the_picture_gives_the_whole_one_with_a_note(outside):
 def test_a_region_can_be_asked_for():
     chosen, notes = choose(item(), item(form=2, box=(5, 6, 7, 8)), index=1)
     assert box(chosen) == (5, 6, 7, 8) and notes == []
-    with pytest.raises(CineError, match="region 2 is asked for, the file has 2"):
+    with pytest.raises(InputError, match="region 2 is asked for, the file has 2"):
         choose(item(), item(), index=2)
 
 
 def test_an_empty_picture_has_no_region():
-    with pytest.raises(CineError, match="0 x 5 pixels"):
+    with pytest.raises(InputError, match="0 x 5 pixels"):
         choose_region(regions(item()), 5, 0)
 
 

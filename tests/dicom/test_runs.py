@@ -4,8 +4,12 @@ import stat
 
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.runs import Journal, stoppable, write_whole
+from ultrasound_jax.runs.journal import (
+    Journal,
+    stoppable,
+    write_whole,
+)
+from ultrasound_jax.types import InputError
 
 
 def test_a_file_is_written_whole_with_its_permissions(tmp_path):
@@ -20,10 +24,10 @@ def test_a_file_is_written_whole_with_its_permissions(tmp_path):
 
 def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CineError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_whole(tmp_path / "file" / "table.csv", b"")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(CineError, match="cannot be written"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_whole(tmp_path / "folder", b"")
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
 

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from tests.dicom.made import header
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.timing import FrameTiming, read_timing
+from ultrasound_jax.dicom.read.timing import (
+    FrameTiming,
+    read_timing,
+)
+from ultrasound_jax.types import InputError
 
 VARYING = [0, 40, 40, 80, 40]
 
@@ -86,5 +89,5 @@ def test_frames_beyond_the_known_times_follow_at_the_median():
 
 
 def test_timestamps_need_a_rate_above_zero():
-    with pytest.raises(CineError, match="above 0"):
+    with pytest.raises(InputError, match="above 0"):
         timing().timestamps(3, 0.0)

@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from tests.dicom.made import header
-from ultrasound_jax.dicom.tone import apply_table, tone_table
+from ultrasound_jax.dicom.read.tone import (
+    apply_table,
+    tone_table,
+)
 
 
 def table(bits, signed=False, inverted=False, colour=False, **elements):

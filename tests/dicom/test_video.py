@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.video import read_video
+from ultrasound_jax.media.video import read_video
+from ultrasound_jax.types import InputError
 
 SHARED = Path(
     os.environ.get("ULTRASOUND_JAX_DATA")
@@ -189,18 +189,18 @@ def test_opencv_decodes_what_pyav_cannot(tmp_path, monkeypatch):
 def test_what_is_not_a_video_is_refused_by_name(tmp_path, content):
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
-    with pytest.raises(CineError, match=r"clip\.mp4: not a video"):
+    with pytest.raises(InputError, match=r"clip\.mp4: not a video"):
         read_video(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(CineError, match=r"none\.mp4: no such file"):
+    with pytest.raises(InputError, match=r"none\.mp4: no such file"):
         read_video(tmp_path / "none.mp4")
 
 
 def test_an_absurd_rate_is_refused(tmp_path):
     path = write(tmp_path / "a.mp4", ramp(4), rate=50_000)
-    with pytest.raises(CineError, match="frames a second, allowed are 0.1 to 1000"):
+    with pytest.raises(InputError, match="frames a second, allowed are 0.1 to 1000"):
         read_video(path)
 
 
@@ -213,7 +213,7 @@ def test_damaged_files_give_frames_or_a_clear_error(tmp_path):
         path.write_bytes(content.tobytes())
         try:
             frames = read_video(path, 16).frames
-        except CineError as error:
+        except InputError as error:
             assert "b.avi" in str(error) and "\n" not in str(error)
         else:
             assert len(frames) <= 13 and frames.shape[1:] == (16, 16)

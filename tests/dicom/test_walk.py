@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.walk import walk
+from ultrasound_jax.dicom.index.walk import walk
+from ultrasound_jax.types import InputError
 
 
 def test_files_of_any_depth_and_name_are_found_in_order(tmp_path):
@@ -58,5 +58,5 @@ def test_a_folder_that_cannot_be_entered_is_named(tmp_path, monkeypatch):
 
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path):
-    with pytest.raises(CineError, match="no such folder"):
+    with pytest.raises(InputError, match="no such folder"):
         walk(tmp_path / "nowhere")

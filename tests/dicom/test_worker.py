@@ -9,10 +9,10 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.dicom import worker_jobs as jobs
-from ultrasound_jax.dicom import worker
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.limits import Limits
-from ultrasound_jax.dicom.worker import run_safely
+from ultrasound_jax.runs import limited_worker
+from ultrasound_jax.runs.limited_worker import run_safely
+from ultrasound_jax.runs.limits import Limits
+from ultrasound_jax.types import InputError
 
 LIMITS = Limits(seconds=1.0, memory_bytes=128 << 20)
 
@@ -82,7 +82,7 @@ def test_what_a_decoder_prints_is_thrown_away(capfd):
 
 
 def test_the_size_of_written_files_is_limited():
-    assert outcome("bomb file").value == worker.FILE_BYTES
+    assert outcome("bomb file").value == limited_worker.FILE_BYTES
 
 
 def test_a_worker_handles_many_items_and_two_work_at_once():
@@ -117,15 +117,15 @@ def test_workers_do_not_load_jax():
 
 
 def test_functions_that_cannot_be_imported_are_refused():
-    with pytest.raises(CineError, match="import by name"):
+    with pytest.raises(InputError, match="import by name"):
         run_safely(lambda item: item, [1], limits=LIMITS)
-    with pytest.raises(CineError, match="allowed are 1 and more"):
+    with pytest.raises(InputError, match="allowed are 1 and more"):
         run_safely(jobs.echo, [1], limits=LIMITS, workers=0)
 
 
 def test_a_function_that_is_not_there_ends_the_run_with_its_name(monkeypatch):
     monkeypatch.setattr(jobs.echo, "__qualname__", "gone")
-    with pytest.raises(CineError, match="cannot import tests.dicom.worker_jobs.gone"):
+    with pytest.raises(InputError, match="cannot import tests.dicom.worker_jobs.gone"):
         run_safely(jobs.echo, [1], limits=LIMITS)
 
 
@@ -145,8 +145,8 @@ def test_a_worker_ends_by_itself_when_its_parent_is_killed(tmp_path):
     note = tmp_path / "note"
     program = (
         "from tests.dicom import worker_jobs as jobs\n"
-        "from ultrasound_jax.dicom.limits import Limits\n"
-        "from ultrasound_jax.dicom.worker import run_safely\n"
+        "from ultrasound_jax.runs.limits import Limits\n"
+        "from ultrasound_jax.runs.limited_worker import run_safely\n"
         f"run_safely(jobs.late, [{str(note)!r}], limits=Limits(seconds=1.0))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)

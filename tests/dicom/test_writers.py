@@ -5,9 +5,12 @@ import cv2
 import numpy as np
 import pytest
 
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.video import read_video
-from ultrasound_jax.dicom.writers import write_avi, write_png
+from ultrasound_jax.media.video import read_video
+from ultrasound_jax.media.writers import (
+    write_avi,
+    write_png,
+)
+from ultrasound_jax.types import InputError
 
 
 def noise(*shape):
@@ -96,9 +99,9 @@ def test_png_has_pixels_and_no_other_chunks(tmp_path):
 def test_nothing_is_left_of_a_video_that_breaks_off(tmp_path):
     def broken():
         yield noise(16, 16)
-        raise CineError("frame 2 is damaged")
+        raise InputError("frame 2 is damaged")
 
-    with pytest.raises(CineError, match="frame 2"):
+    with pytest.raises(InputError, match="frame 2"):
         write_avi(tmp_path / "a.avi", broken(), 30.0)
     assert list(tmp_path.iterdir()) == []
 
@@ -113,6 +116,6 @@ def test_nothing_is_left_of_a_video_that_breaks_off(tmp_path):
     ],
 )
 def test_what_cannot_be_written_is_said(tmp_path, frames, options, words):
-    with pytest.raises(CineError, match=words):
+    with pytest.raises(InputError, match=words):
         write_avi(tmp_path / "a.avi", frames, **({"rate": 30.0} | options))
     assert list(tmp_path.iterdir()) == []

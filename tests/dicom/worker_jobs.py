@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ultrasound_jax.dicom.errors import CineError
+from ultrasound_jax.types import InputError
 
 
 def echo(item):
@@ -37,7 +37,7 @@ def misbehave(how):
         while True:
             kept.append(b"x" * (1 << 20))
     elif how == "refuse":
-        raise CineError("first line\nof two")
+        raise InputError("first line\nof two")
     elif how == "bug":
         return {}["Doe^Jane"]
     elif how == "not data":

@@ -4,8 +4,12 @@ import numpy as np
 from flax import nnx
 
 from tests.models.tiny_networks import build_tiny
-from ultrasound_jax import models, steps
-from ultrasound_jax.explain.footage import Clip, Footage
+from ultrasound_jax import models
+from ultrasound_jax.explain.see.footage import (
+    Clip,
+    Footage,
+)
+from ultrasound_jax.training import steps
 
 CLASSES = ("a_line", "b_line", "consolidation", "pleural_effusion")
 FRAMES, SIZE = 4, 32

@@ -1,16 +1,16 @@
 import numpy as np
 
 from tests.explain import small
-from ultrasound_jax.explain import attention
-from ultrasound_jax.explain.footage import stitch
+from ultrasound_jax.explain.see import frame_weights
+from ultrasound_jax.explain.see.footage import stitch
 
 
 def test_attention_is_relative_to_uniform_and_without_padding():
     weights = np.zeros((1, 2, 3, 5))
     weights[..., :4] = 0.25
     weights[0, 1, 2, :4] = (0.7, 0.1, 0.1, 0.1)
-    found = attention.frame_weights({"attention": weights}, 0, 4, 2)
-    assert found.kind == attention.ATTENTION
+    found = frame_weights.frame_weights({"attention": weights}, 0, 4, 2)
+    assert found.kind == frame_weights.ATTENTION
     assert found.heads.shape == (2, 3, 4)
     np.testing.assert_allclose(found.heads[0], 1)
     np.testing.assert_allclose(found.heads[1, 2], (2.8, 0.4, 0.4, 0.4))
@@ -19,26 +19,26 @@ def test_attention_is_relative_to_uniform_and_without_padding():
 
 def test_one_attention_for_all_patterns_is_said_to_be_shared():
     weights = np.full((2, 3, 4), 0.25)
-    found = attention.frame_weights({"attention": weights}, 1, 4, 5)
+    found = frame_weights.frame_weights({"attention": weights}, 1, 4, 5)
     assert found.shared
     assert found.heads.shape == (5, 3, 4)
 
 
 def test_a_network_that_votes_shows_each_frames_score():
     logits = np.array([[[0.0, 2.0], [-2.0, 0.0], [9.0, 9.0]]])
-    found = attention.frame_weights({"frame_logits": logits}, 0, 2, 2)
-    assert found.kind == attention.SCORES
+    found = frame_weights.frame_weights({"frame_logits": logits}, 0, 2, 2)
+    assert found.kind == frame_weights.SCORES
     np.testing.assert_allclose(found.heads[:, 0], [[0.5, 0.1192], [0.8808, 0.5]], 1e-3)
 
 
 def test_a_network_that_weighs_no_frames_has_no_curves():
-    assert attention.frame_weights({"logits": np.zeros((1, 4))}, 0, 4, 4) is None
+    assert frame_weights.frame_weights({"logits": np.zeros((1, 4))}, 0, 4, 4) is None
 
 
 def test_top_frames_are_the_largest_first_and_never_unknown():
     values = np.array([1.0, np.nan, 3.0, 1.0, 2.0])
-    assert attention.top_frames(values, 3).tolist() == [2, 4, 0]
-    assert attention.top_frames(values, 9).tolist() == [2, 4, 0, 3]
+    assert frame_weights.top_frames(values, 3).tolist() == [2, 4, 0]
+    assert frame_weights.top_frames(values, 9).tolist() == [2, 4, 0, 3]
 
 
 def test_clips_are_put_on_the_videos_axis_and_overlaps_averaged():

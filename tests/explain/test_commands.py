@@ -8,10 +8,11 @@ import pytest
 
 from tests.conftest import ROOT, shrink
 from ultrasound_jax import config as settings
-from ultrasound_jax import evaluate, experiment, sharding
+from ultrasound_jax import evaluate, experiment
 from ultrasound_jax.analysis.__main__ import main
-from ultrasound_jax.analysis.predictions import Predictions
-from ultrasound_jax.checkpoint import Checkpoints
+from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.training import sharding
+from ultrasound_jax.training.checkpoint import Checkpoints
 
 
 @pytest.fixture(scope="module")

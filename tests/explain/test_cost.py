@@ -6,7 +6,7 @@ from flax import nnx
 
 from tests.models.tiny_networks import build_tiny
 from ultrasound_jax import models
-from ultrasound_jax.explain import cost
+from ultrasound_jax.explain.cost import profile
 from ultrasound_jax.explain.errors import ExplainError
 
 # GMACs of one 30x256x256 clip in three channels, as counted on the originals. In place
@@ -36,7 +36,7 @@ def published(name, encoder):
     def make():
         return models.build(name, rngs=nnx.Rngs(0), **options)
 
-    return cost.subject_of(name, make, (30, 256, 256, 3), "float32")
+    return profile.subject_of(name, make, (30, 256, 256, 3), "float32")
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_published_networks_cost_what_was_counted_on_the_originals(
     name, encoder, gmacs, parameters
 ):
     subject = published(name, encoder)
-    counted = cost.count(subject)
+    counted = profile.count(subject)
     # The table has two decimals.
     assert counted.macs / 1e9 == pytest.approx(gmacs, abs=0.0051)
-    assert cost.parameters(subject) == parameters
-    assert 2 * counted.inside == pytest.approx(cost.xla_flops(counted), rel=1e-6)
+    assert profile.parameters(subject) == parameters
+    assert 2 * counted.inside == pytest.approx(profile.xla_flops(counted), rel=1e-6)
 
 
 @pytest.mark.slow
@@ -64,9 +64,9 @@ def test_published_networks_cost_what_was_counted_on_the_originals(
     ],
 )
 def test_where_a_network_is_computed_otherwise_its_count_says_so(name, gmacs, ratio):
-    counted = cost.count(published(name, None))
+    counted = profile.count(published(name, None))
     assert counted.macs / 1e9 == pytest.approx(ratio * gmacs, rel=1e-3)
-    assert 2 * counted.inside == pytest.approx(cost.xla_flops(counted), rel=1e-6)
+    assert 2 * counted.inside == pytest.approx(profile.xla_flops(counted), rel=1e-6)
 
 
 def test_the_depthwise_convolutions_of_x3d_are_in_its_count():
@@ -74,22 +74,22 @@ def test_the_depthwise_convolutions_of_x3d_are_in_its_count():
     def make():
         return models.build("x3d_s", rngs=nnx.Rngs(0))
 
-    subject = cost.subject_of("x3d_s", make, (13, 160, 160, 3), "float32")
-    counted = cost.count(subject)
+    subject = profile.subject_of("x3d_s", make, (13, 160, 160, 3), "float32")
+    counted = profile.count(subject)
     assert counted.macs / 1e9 == pytest.approx(1.96, abs=0.0051)
-    assert 2 * counted.inside == pytest.approx(cost.xla_flops(counted), rel=1e-6)
+    assert 2 * counted.inside == pytest.approx(profile.xla_flops(counted), rel=1e-6)
 
 
 @pytest.fixture(scope="module")
 def row():
     make = partial(build_tiny, "luvnet", "tiny_basic", heads=4)
-    subject = cost.subject_of("tiny", make, (4, 20, 20, 1), "float32")
-    return cost.measure(subject, batch=2, repeats=3, warm_up=1)
+    subject = profile.subject_of("tiny", make, (4, 20, 20, 1), "float32")
+    return profile.measure(subject, batch=2, repeats=3, warm_up=1)
 
 
 def test_a_row_has_work_memory_and_time(row):
     assert row["flops"] == 2 * row["macs"] > row["flops_without_padding"] > 0
-    assert row["ratio_to_xla"] == pytest.approx(1, abs=cost.TOLERANCE)
+    assert row["ratio_to_xla"] == pytest.approx(1, abs=profile.TOLERANCE)
     assert row["flops_xla_program"] > row["flops_xla_products"]
     whole = row["flops_without_padding"] / row["flops_xla_program"]
     assert row["ratio_to_xla_program"] == pytest.approx(whole)
@@ -106,7 +106,7 @@ def test_parameters_are_those_of_the_network(row):
 
 
 def test_the_table_has_a_line_a_row_with_the_units_in_its_head(row):
-    head, rule, *lines = cost.table([row, row | {"batch": 4}]).splitlines()
+    head, rule, *lines = profile.table([row, row | {"batch": 4}]).splitlines()
     assert "GMACs" in head and "p95 ms" in head
     cells = dict(zip(head.split("|"), lines[0].split("|"), strict=True))
     assert cells[" A/C "].strip() == f"{row['ratio_to_xla_program']:.3f}"
@@ -116,16 +116,16 @@ def test_the_table_has_a_line_a_row_with_the_units_in_its_head(row):
 
 def test_counts_that_do_not_agree_with_xlas_are_refused(monkeypatch):
     make = partial(build_tiny, "frame_vote", "tiny_basic")
-    subject = cost.subject_of("tiny", make, (4, 20, 20, 1), "float32")
-    counted = cost.count(subject)
-    monkeypatch.setattr(cost, "xla_flops", lambda counted: 2.2 * counted.inside)
+    subject = profile.subject_of("tiny", make, (4, 20, 20, 1), "float32")
+    counted = profile.count(subject)
+    monkeypatch.setattr(profile, "xla_flops", lambda counted: 2.2 * counted.inside)
     with pytest.raises(ExplainError, match="tiny: we count .* XLA"):
-        cost.work(subject, counted, 1)
+        profile.work(subject, counted, 1)
 
 
 def test_the_batch_multiplies_the_work():
     make = partial(build_tiny, "frame_vote", "tiny_basic")
-    subject = cost.subject_of("tiny", make, (4, 20, 20, 1), "float32")
-    one, three = cost.count(subject, 1), cost.count(subject, 3)
+    subject = profile.subject_of("tiny", make, (4, 20, 20, 1), "float32")
+    one, three = profile.count(subject, 1), profile.count(subject, 3)
     assert three.macs == 3 * one.macs
     assert subject.clips(3).dtype == jnp.float32

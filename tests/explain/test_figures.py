@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 
 from tests.explain import small
-from ultrasound_jax.explain.attention import ATTENTION, ROLLOUT, FrameWeights
-from ultrasound_jax.explain.drawing import unit_scale
+from ultrasound_jax.explain.draw.annotated_video import write_mp4
+from ultrasound_jax.explain.draw.page import Page
+from ultrasound_jax.explain.draw.style import unit_scale
 from ultrasound_jax.explain.errors import ExplainError
-from ultrasound_jax.explain.page import Page
-from ultrasound_jax.explain.video import write_mp4
-from ultrasound_jax.explain.views import ClipView, VideoView
+from ultrasound_jax.explain.see.frame_weights import (
+    ATTENTION,
+    ROLLOUT,
+    FrameWeights,
+)
+from ultrasound_jax.explain.see.views import (
+    ClipView,
+    VideoView,
+)
 
 
 def seen(footage, kind="Grad-CAM", rows=4):

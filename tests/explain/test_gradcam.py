@@ -9,11 +9,15 @@ from flax import nnx
 from tests.explain import small
 from tests.models.tiny_networks import QUICK
 from ultrasound_jax import models
-from ultrasound_jax.explain import gradcam
 from ultrasound_jax.explain.errors import ExplainError
-from ultrasound_jax.explain.splice import pushed
-from ultrasound_jax.models.encoders import encode_frames
-from ultrasound_jax.models.frames import blank_padding, frame_mean, real_frames
+from ultrasound_jax.explain.see import gradcam
+from ultrasound_jax.explain.see.inside_value import pushed
+from ultrasound_jax.models._parts.encoders import encode_frames
+from ultrasound_jax.models._parts.padding import (
+    blank_padding,
+    frame_mean,
+    real_frames,
+)
 
 grad_cam = jax.jit(gradcam.grad_cam, compiler_options=QUICK)
 

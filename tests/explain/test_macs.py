@@ -5,10 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ultrasound_jax.explain.cost import xla_flops
+from ultrasound_jax.explain.cost.macs import count_macs
+from ultrasound_jax.explain.cost.profile import xla_flops
 from ultrasound_jax.explain.errors import ExplainError
-from ultrasound_jax.explain.macs import count_macs
-from ultrasound_jax.models.depthwise import as_one_convolution, depthwise_conv
+from ultrasound_jax.models._parts.depthwise import (
+    as_one_convolution,
+    depthwise_conv,
+)
 
 
 def shape(*sizes):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from tests.explain import small
-from ultrasound_jax.explain import curves, page, strips, video
-from ultrasound_jax.explain.attention import (
+from ultrasound_jax.explain.draw import annotated_video, curves, page, strips
+from ultrasound_jax.explain.draw.style import told_apart
+from ultrasound_jax.explain.see.frame_weights import (
     ATTENTION,
     ROLLOUT,
     SCORES,
     FrameWeights,
     axis_range,
 )
-from ultrasound_jax.explain.drawing import told_apart
-from ultrasound_jax.explain.views import shows_where
+from ultrasound_jax.explain.see.views import shows_where
 
 COMMON = {"title": "", "classes": small.CLASSES, "chosen": (0, 1), "first": 49}
 JUDGED = {"scores": np.full(4, 0.5), "labels": np.ones(4), "marks": None}
@@ -33,7 +33,7 @@ def figures(monkeypatch):
 
     for room in (curves, strips):
         monkeypatch.setattr(room, "save", keep)
-    monkeypatch.setattr(video, "pixels", keep)
+    monkeypatch.setattr(annotated_video, "pixels", keep)
     return made
 
 
@@ -83,7 +83,7 @@ def test_attention_that_is_all_but_uniform_looks_so(noise, figures):
 
 def test_the_videos_curves_and_colours_span_as_much(figures):
     weights = attention(8, 1e-4)
-    next(video.attention_pictures(film(8), weights, **COMMON, **JUDGED))
+    next(annotated_video.attention_pictures(film(8), weights, **COMMON, **JUDGED))
     picture, *panels, bar = figures[0].axes
     for panel in (*panels, bar):
         low, high = panel.get_ylim()
@@ -169,7 +169,11 @@ def test_a_map_of_zeros_is_told_of_in_the_video(figures):
     maps = np.ones((4, 2, small.SIZE, small.SIZE))
     maps[1] = 0
     scores = np.full(4, 0.5)
-    next(video.map_pictures(film(2), maps, map_kind="", scores=scores, **COMMON))
+    next(
+        annotated_video.map_pictures(
+            film(2), maps, map_kind="", scores=scores, **COMMON
+        )
+    )
     titles = [panel.get_title() for panel in figures[0].axes[:2]]
     assert titles == ["a line: score 0.50", "b line: score 0.50, nothing speaks for it"]
 

@@ -8,7 +8,7 @@ from flax import nnx
 
 from tests.explain import small
 from tests.models.tiny_networks import QUICK
-from ultrasound_jax.explain import rollout
+from ultrasound_jax.explain.see import rollout
 
 
 def test_two_blocks_as_worked_by_hand():

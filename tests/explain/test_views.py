@@ -8,8 +8,15 @@ from flax import nnx
 
 from tests.explain import small
 from tests.models.tiny_networks import QUICK
-from ultrasound_jax.explain.attention import ATTENTION, ROLLOUT, SCORES
-from ultrasound_jax.explain.views import enlarge, make_look
+from ultrasound_jax.explain.see.frame_weights import (
+    ATTENTION,
+    ROLLOUT,
+    SCORES,
+)
+from ultrasound_jax.explain.see.views import (
+    enlarge,
+    make_look,
+)
 
 
 def look_with(model, **made):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from ultrasound_jax.models import attention
+from ultrasound_jax.models._parts import multi_head
 
 
 def some(*shape, seed=0):
@@ -33,17 +33,17 @@ def by_hand(query, key, value, mask):
 
 @pytest.mark.parametrize("at_once", [4, 5, 11])
 def test_queries_gather_values_by_the_softmax_over_real_keys(at_once, monkeypatch):
-    monkeypatch.setattr(attention, "QUERIES_AT_ONCE", at_once)
-    ours = attention.attend(QUERY, KEY, VALUE, MASK)
+    monkeypatch.setattr(multi_head, "QUERIES_AT_ONCE", at_once)
+    ours = multi_head.attend(QUERY, KEY, VALUE, MASK)
     np.testing.assert_allclose(ours, by_hand(QUERY, KEY, VALUE, MASK), atol=1e-6)
 
 
 def test_turns_change_no_gradient(monkeypatch):
     def gradients(at_once):
-        monkeypatch.setattr(attention, "QUERIES_AT_ONCE", at_once)
+        monkeypatch.setattr(multi_head, "QUERIES_AT_ONCE", at_once)
 
         def loss(*arrays):
-            return jnp.square(attention.attend(*arrays, MASK)).sum()
+            return jnp.square(multi_head.attend(*arrays, MASK)).sum()
 
         return jax.jit(jax.grad(loss, (0, 1, 2)))(QUERY, KEY, VALUE)
 
@@ -53,10 +53,10 @@ def test_turns_change_no_gradient(monkeypatch):
 
 def test_turns_never_hold_the_weights_of_all_queries(monkeypatch):
     def temporary(at_once):
-        monkeypatch.setattr(attention, "QUERIES_AT_ONCE", at_once)
+        monkeypatch.setattr(multi_head, "QUERIES_AT_ONCE", at_once)
 
         def loss(*arrays):
-            return jnp.square(attention.attend(*arrays)).sum()
+            return jnp.square(multi_head.attend(*arrays)).sum()
 
         arrays = some(1, 4096, 1, 4), some(1, 512, 1, 4), some(1, 512, 1, 4)
         program = jax.jit(jax.grad(loss, (0, 1, 2))).lower(*arrays).compile()

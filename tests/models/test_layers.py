@@ -12,14 +12,24 @@ from tests.models.tiny_networks import (
     tiny,
 )
 from ultrasound_jax import models
-from ultrasound_jax.models.frames import frame_mean, masked_softmax, real_frames
-from ultrasound_jax.models.initial import (
+from ultrasound_jax.models._parts.initialisers import (
     kaiming_fan_in,
     kaiming_fan_out,
     torch_uniform,
 )
-from ultrasound_jax.models.layers import BatchNorm, Conv
-from ultrasound_jax.models.stem import StemConv, max_pool
+from ultrasound_jax.models._parts.layers import (
+    BatchNorm,
+    Conv,
+)
+from ultrasound_jax.models._parts.padding import (
+    frame_mean,
+    masked_softmax,
+    real_frames,
+)
+from ultrasound_jax.models._parts.stem import (
+    StemConv,
+    max_pool,
+)
 
 MEAN, DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 IMAGENET = {

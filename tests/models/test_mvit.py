@@ -10,10 +10,17 @@ from flax import nnx
 
 from tests.models.tiny_networks import QUICK, lengths_of
 from tests.models.tiny_transformers import clip_of, tiny
-from ultrasound_jax.models.depthwise import as_one_convolution, depthwise_conv
+from ultrasound_jax.models._parts.depthwise import (
+    as_one_convolution,
+    depthwise_conv,
+)
+from ultrasound_jax.models._parts.patches import PatchConv
+from ultrasound_jax.models._parts.relative_positions import (
+    key_features,
+    query_features,
+    resized,
+)
 from ultrasound_jax.models.mvit import MViTv1B, MViTv2S
-from ultrasound_jax.models.patches import PatchConv
-from ultrasound_jax.models.relative import key_features, query_features, resized
 
 CLOSE = 2e-5  # float32 sums in another order
 

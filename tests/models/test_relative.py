@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from tests.models.tiny_transformers import REFERENCE
-from ultrasound_jax.models.relative import table_rows
+from ultrasound_jax.models._parts.relative_positions import table_rows
 
 
 def exact(queries, keys):

@@ -13,7 +13,7 @@ from tests.models.reference_weights import random_tensor
 from tests.models.tiny_networks import build_tiny, full_size
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
-from ultrasound_jax.models.encoders import build_encoder
+from ultrasound_jax.models._parts.encoders import build_encoder
 
 
 def abstract(name="luvnet", encoder="tiny_basic"):

@@ -19,15 +19,15 @@ from tests.models.tiny_networks import (
 )
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
-from ultrasound_jax.models.clip_conv import (
+from ultrasound_jax.models._parts.clip_conv import (
     convolve_clip,
     fewer,
     max_pool_clip,
     pooled_size,
 )
+from ultrasound_jax.models._parts.encoders import ENCODERS
+from ultrasound_jax.models._parts.layers import Frozen
 from ultrasound_jax.models.cnn_lstm import LstmLayer
-from ultrasound_jax.models.encoders import ENCODERS
-from ultrasound_jax.models.layers import Frozen
 
 
 def random(*shape, seed=0):

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from ultrasound_jax import models
-from ultrasound_jax.models import encoders
+from ultrasound_jax.models._parts import encoders
 from ultrasound_jax.models.densenet import DenseNet
 from ultrasound_jax.models.r2plus1d import R2Plus1D
 from ultrasound_jax.models.resnet import BasicBlock, Bottleneck, ResNet

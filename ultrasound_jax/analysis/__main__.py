@@ -15,12 +15,12 @@ from ultrasound_jax.types import UltrasoundError
 
 _PROGRAM = "python -m ultrasound_jax.analysis"
 VERBS: dict[str, str] = {
-    "metrics": "ultrasound_jax.analysis.metrics_command",
-    "compare": "ultrasound_jax.analysis.compare_command",
-    "readers": "ultrasound_jax.analysis.readers_command",
-    "report": "ultrasound_jax.analysis.study_report",
-    "attention": "ultrasound_jax.explain.attention_command",
-    "cost": "ultrasound_jax.explain.cost_command",
+    "metrics": "ultrasound_jax.analysis.commands.metrics",
+    "compare": "ultrasound_jax.analysis.commands.compare",
+    "readers": "ultrasound_jax.analysis.commands.readers",
+    "report": "ultrasound_jax.analysis.commands.report",
+    "attention": "ultrasound_jax.explain.commands.attention",
+    "cost": "ultrasound_jax.explain.commands.cost",
 }
 HELP: dict[str, str] = {
     "metrics": "every metric with its interval, calibration, subgroups",

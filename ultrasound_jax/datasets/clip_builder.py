@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ultrasound_jax.datasets.beam.builder import ScalableBuilder
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.scale import ScalableBuilder
 
 SPLIT = "clips"
 

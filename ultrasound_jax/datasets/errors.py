@@ -1,7 +1,7 @@
 """The one error type of this room."""
 
-from ultrasound_jax.types import UltrasoundError
+from ultrasound_jax.types import InputError
 
 
-class DatasetError(UltrasoundError):
+class DatasetError(InputError):
     """A data set cannot be built; names the file or option and what was allowed."""

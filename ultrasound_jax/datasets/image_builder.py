@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
+from ultrasound_jax.datasets.beam.builder import ScalableBuilder
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.scale import ScalableBuilder
-from ultrasound_jax.dicom.frames import letterbox
+from ultrasound_jax.media.geometry import letterbox
 
 SPLIT = "images"
 SIDES = range(8, 4097)  # pixels

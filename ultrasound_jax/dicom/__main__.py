@@ -9,15 +9,24 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from ultrasound_jax.dicom.runs import stoppable
+from ultrasound_jax.runs.journal import stoppable
 from ultrasound_jax.types import UltrasoundError
 
 _PROGRAM = "python -m ultrasound_jax.dicom"
 VERBS = {
-    "index": ("index_command", "a folder of DICOM files -> index.csv, the sheet"),
-    "convert": ("convert_command", "index.csv -> de-identified AVI, PNG or clips"),
-    "labels": ("labels_command", "the sheets of two annotators -> one, and a report"),
-    "clips": ("clips_command", "index.csv and labels -> the table of clips"),
+    "index": (
+        "dicom.commands.index",
+        "a folder of DICOM files -> index.csv, the sheet",
+    ),
+    "convert": (
+        "dicom.commands.convert",
+        "index.csv -> de-identified AVI, PNG or clips",
+    ),
+    "labels": (
+        "labels.commands.sheets",
+        "the sheets of two annotators -> one, and a report",
+    ),
+    "clips": ("labels.commands.clips", "index.csv and labels -> the table of clips"),
 }
 
 
@@ -34,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     outer.add_argument("verb", choices=VERBS, metavar="verb", help="see below")
     verb = outer.parse_args(words[:1]).verb
-    module = importlib.import_module(f"ultrasound_jax.dicom.{VERBS[verb][0]}")
+    module = importlib.import_module(f"ultrasound_jax.{VERBS[verb][0]}")
     parser = argparse.ArgumentParser(
         prog=f"{_PROGRAM} {verb}",
         description=module.__doc__,

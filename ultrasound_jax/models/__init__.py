@@ -9,10 +9,10 @@ from typing import Any
 
 from flax import nnx
 
+from ultrasound_jax.models._parts.layers import ModelError
 from ultrasound_jax.models.c3d import C3D
 from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.frame_vote import FrameVote
-from ultrasound_jax.models.layers import ModelError
 from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
 from ultrasound_jax.models.mvit import MViTv1B, MViTv2S
 from ultrasound_jax.models.r2plus1d import R2Plus1D18, R2Plus1D34

@@ -7,22 +7,28 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from ultrasound_jax.models.clip_conv import (
+from ultrasound_jax.models._parts.clip_conv import (
     ClipConv,
     fewer,
     max_pool_clip,
     pooled_size,
 )
-from ultrasound_jax.models.frames import blank_padding, real_frames
-from ultrasound_jax.models.layers import (
+from ultrasound_jax.models._parts.layers import (
     Linear,
     call,
     compute_dtype,
     is_count,
     require,
 )
-from ultrasound_jax.models.patches import check_fits, checked_clip_shape
-from ultrasound_jax.models.stem import StemConv
+from ultrasound_jax.models._parts.padding import (
+    blank_padding,
+    real_frames,
+)
+from ultrasound_jax.models._parts.patches import (
+    check_fits,
+    checked_clip_shape,
+)
+from ultrasound_jax.models._parts.stem import StemConv
 
 HIDDEN = 64  # times the width: the 4096 of both hidden layers
 # Of each group of convolutions: their widths, as multiples of the first, and the pool.

@@ -8,10 +8,21 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from ultrasound_jax.models.encoders import build_encoder, encode_frames
-from ultrasound_jax.models.frames import blank_padding, real_frames
-from ultrasound_jax.models.initial import uniform_bias
-from ultrasound_jax.models.layers import Linear, compute_dtype, is_count, require
+from ultrasound_jax.models._parts.encoders import (
+    build_encoder,
+    encode_frames,
+)
+from ultrasound_jax.models._parts.initialisers import uniform_bias
+from ultrasound_jax.models._parts.layers import (
+    Linear,
+    compute_dtype,
+    is_count,
+    require,
+)
+from ultrasound_jax.models._parts.padding import (
+    blank_padding,
+    real_frames,
+)
 
 
 class LstmLayer(nnx.Module):

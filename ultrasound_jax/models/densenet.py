@@ -10,7 +10,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from ultrasound_jax.models.layers import (
+from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
     PointwiseConv,
@@ -18,7 +18,7 @@ from ultrasound_jax.models.layers import (
     call,
     global_average,
 )
-from ultrasound_jax.models.stem import Stem
+from ultrasound_jax.models._parts.stem import Stem
 
 Features = tuple[Float[Array, "n h w _"], ...]
 

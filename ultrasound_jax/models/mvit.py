@@ -15,8 +15,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from ultrasound_jax.models.frames import blank_padding, real_frames
-from ultrasound_jax.models.layers import (
+from ultrasound_jax.models._parts.layers import (
     LayerNorm,
     Linear,
     call,
@@ -24,8 +23,16 @@ from ultrasound_jax.models.layers import (
     is_count,
     require,
 )
-from ultrasound_jax.models.patches import PatchConv, check_fits, checked_clip_shape
-from ultrasound_jax.models.pooling_attention import (
+from ultrasound_jax.models._parts.padding import (
+    blank_padding,
+    real_frames,
+)
+from ultrasound_jax.models._parts.patches import (
+    PatchConv,
+    check_fits,
+    checked_clip_shape,
+)
+from ultrasound_jax.models._parts.pooling_attention import (
     EPSILON,
     PoolingAttention,
     Sides,
@@ -35,7 +42,7 @@ from ultrasound_jax.models.pooling_attention import (
     pooled_sides,
     small_param,
 )
-from ultrasound_jax.models.stem import max_pool
+from ultrasound_jax.models._parts.stem import max_pool
 
 
 class BlockSize(NamedTuple):

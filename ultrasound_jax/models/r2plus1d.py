@@ -11,9 +11,12 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from ultrasound_jax.models.clip_conv import ClipConv, clip_mean, fewer
-from ultrasound_jax.models.frames import blank_padding, real_frames
-from ultrasound_jax.models.layers import (
+from ultrasound_jax.models._parts.clip_conv import (
+    ClipConv,
+    clip_mean,
+    fewer,
+)
+from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Linear,
     call,
@@ -21,7 +24,11 @@ from ultrasound_jax.models.layers import (
     is_count,
     require,
 )
-from ultrasound_jax.models.stem import StemConv
+from ultrasound_jax.models._parts.padding import (
+    blank_padding,
+    real_frames,
+)
+from ultrasound_jax.models._parts.stem import StemConv
 
 Lengths = Int[Array, " b"] | None
 

@@ -11,15 +11,15 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
-from ultrasound_jax.models.initial import kaiming_fan_out
-from ultrasound_jax.models.layers import (
+from ultrasound_jax.models._parts.initialisers import kaiming_fan_out
+from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
     PointwiseConv,
     call,
     global_average,
 )
-from ultrasound_jax.models.stem import Stem
+from ultrasound_jax.models._parts.stem import Stem
 
 
 class Shortcut(nnx.Module):

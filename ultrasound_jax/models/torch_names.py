@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 
 from flax import nnx
 
+from ultrasound_jax.models._parts.pooling_attention import (
+    PoolingAttention,
+    TokenPool,
+)
 from ultrasound_jax.models.c3d import C3D
 from ultrasound_jax.models.cnn_lstm import CnnLstm
 from ultrasound_jax.models.densenet import DenseNet
 from ultrasound_jax.models.frame_vote import FrameVote
 from ultrasound_jax.models.luvnet import LuvNet, LuvNetNoTemporal
 from ultrasound_jax.models.mvit import Block, MViTv1B, MViTv2S
-from ultrasound_jax.models.pooling_attention import PoolingAttention, TokenPool
 from ultrasound_jax.models.r2plus1d import (
     FactorisedConv,
     R2Plus1D,

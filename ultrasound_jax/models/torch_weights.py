@@ -23,8 +23,12 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ultrasound_jax.models.layers import Frozen, Layout, ModelError
-from ultrasound_jax.models.stem import StemConv
+from ultrasound_jax.models._parts.layers import (
+    Frozen,
+    Layout,
+    ModelError,
+)
+from ultrasound_jax.models._parts.stem import StemConv
 from ultrasound_jax.models.torch_names import ENCODER_PREFIXES, HEADS, renamed
 
 COUNTER = "num_batches_tracked"  # PyTorch's norms count batches; nothing uses it

@@ -11,20 +11,23 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from ultrasound_jax.models.encoders import build_encoder, encode_frames
-from ultrasound_jax.models.frames import (
-    frame_max,
-    frame_mean,
-    masked_softmax,
-    real_frames,
+from ultrasound_jax.models._parts.encoders import (
+    build_encoder,
+    encode_frames,
 )
-from ultrasound_jax.models.initial import torch_uniform
-from ultrasound_jax.models.layers import (
+from ultrasound_jax.models._parts.initialisers import torch_uniform
+from ultrasound_jax.models._parts.layers import (
     Linear,
     compute_dtype,
     freeze,
     is_count,
     require,
+)
+from ultrasound_jax.models._parts.padding import (
+    frame_max,
+    frame_mean,
+    masked_softmax,
+    real_frames,
 )
 
 TANH_UNITS = 32

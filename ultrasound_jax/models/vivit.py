@@ -12,10 +12,11 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from ultrasound_jax.models.attention import attend, attention_weights
-from ultrasound_jax.models.frames import blank_padding, real_frames
-from ultrasound_jax.models.initial import draw, torch_uniform
-from ultrasound_jax.models.layers import (
+from ultrasound_jax.models._parts.initialisers import (
+    draw,
+    torch_uniform,
+)
+from ultrasound_jax.models._parts.layers import (
     LayerNorm,
     Linear,
     call,
@@ -23,7 +24,19 @@ from ultrasound_jax.models.layers import (
     is_count,
     require,
 )
-from ultrasound_jax.models.patches import PatchLinear, check_fits, checked_clip_shape
+from ultrasound_jax.models._parts.multi_head import (
+    attend,
+    attention_weights,
+)
+from ultrasound_jax.models._parts.padding import (
+    blank_padding,
+    real_frames,
+)
+from ultrasound_jax.models._parts.patches import (
+    PatchLinear,
+    check_fits,
+    checked_clip_shape,
+)
 
 Tokens = Float[Array, "b n d"]
 

@@ -17,11 +17,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
-from ultrasound_jax.models.clip_conv import ClipConv, clip_mean
-from ultrasound_jax.models.depthwise import depthwise_conv
-from ultrasound_jax.models.frames import blank_padding, real_frames
-from ultrasound_jax.models.initial import kaiming_fan_out
-from ultrasound_jax.models.layers import (
+from ultrasound_jax.models._parts.clip_conv import (
+    ClipConv,
+    clip_mean,
+)
+from ultrasound_jax.models._parts.depthwise import depthwise_conv
+from ultrasound_jax.models._parts.initialisers import kaiming_fan_out
+from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
     Linear,
@@ -30,7 +32,11 @@ from ultrasound_jax.models.layers import (
     is_count,
     require,
 )
-from ultrasound_jax.models.stem import StemConv
+from ultrasound_jax.models._parts.padding import (
+    blank_padding,
+    real_frames,
+)
+from ultrasound_jax.models._parts.stem import StemConv
 
 EXPANSION = 2.25  # of the channels inside a block
 HEAD = 2048  # features of the head at the published width of 24

@@ -8,10 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ultrasound_jax import optim, provenance, sharding, steps
-from ultrasound_jax.analysis.evaluation import write_metrics
+from ultrasound_jax.analysis.judge.evaluation import write_metrics
 from ultrasound_jax.experiment import Experiment, open_experiment
+from ultrasound_jax.runs import provenance
 from ultrasound_jax.study.plan import Study
+from ultrasound_jax.training import optim, sharding, steps
 
 REPEATS = 3  # steps that are timed; the first one is not
 

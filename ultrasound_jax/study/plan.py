@@ -11,12 +11,15 @@ import jax
 from flax import nnx
 
 from ultrasound_jax import config as settings
-from ultrasound_jax import locks
 from ultrasound_jax import workdir as workdirs
-from ultrasound_jax.analysis.files import read_json, write_whole
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.data.sources import ClipSource
+from ultrasound_jax.data.source import ClipSource
 from ultrasound_jax.experiment import build_model, open_manifest, open_source
+from ultrasound_jax.runs import locks
+from ultrasound_jax.runs.files import (
+    read_json,
+    write_whole,
+)
 from ultrasound_jax.types import Settings, UltrasoundError
 
 # What must be the same for all, or the networks would answer different questions.

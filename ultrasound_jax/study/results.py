@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ultrasound_jax import provenance
-from ultrasound_jax.analysis.assess import Wanted
-from ultrasound_jax.analysis.compare_report import write_comparison
+from ultrasound_jax.analysis.commands.report import write_study
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.evaluation import write_metrics
-from ultrasound_jax.analysis.files import read_json
-from ultrasound_jax.analysis.runs import make_folder, open_runs
-from ultrasound_jax.analysis.study_report import write_study
-from ultrasound_jax.analysis.study_sections import Further
+from ultrasound_jax.analysis.judge.assess import Wanted
+from ultrasound_jax.analysis.judge.evaluation import write_metrics
+from ultrasound_jax.analysis.report.comparison_files import write_comparison
+from ultrasound_jax.analysis.report.study_section import Further
+from ultrasound_jax.analysis.table.inputs import (
+    make_folder,
+    open_runs,
+)
+from ultrasound_jax.runs import provenance
+from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.study.plan import (
     Study,
     StudyError,
@@ -20,7 +23,7 @@ from ultrasound_jax.study.plan import (
     differences,
     shared_settings,
 )
-from ultrasound_jax.study.worker import Outcome
+from ultrasound_jax.study.work import Outcome
 
 KEPT = ("out_of_fold", "folds", "run")
 RATES_FROM = {

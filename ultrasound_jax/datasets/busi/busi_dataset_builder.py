@@ -10,6 +10,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Skipped,
+)
 from ultrasound_jax.datasets.busi.duplicates import Duplicates, find_duplicates
 from ultrasound_jax.datasets.busi.files import CLASSES, PUBLISHED, list_pictures
 from ultrasound_jax.datasets.busi.record import make_record
@@ -20,7 +24,6 @@ from ultrasound_jax.datasets.image_builder import (
     checked_config,
     find_root,
 )
-from ultrasound_jax.datasets.scale import Fact, Skipped
 
 FOLDER = "Dataset_BUSI_with_GT"
 

@@ -9,13 +9,16 @@ import numpy as np
 from ultrasound_jax.datasets.busi.files import Picture
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted
-from ultrasound_jax.datasets.images import (
+from ultrasound_jax.media.near_duplicates import (
+    join_views,
+    near_duplicates,
+)
+from ultrasound_jax.media.pictures import (
     by_view,
     grey,
     read_picture,
     thumbnails_of,
 )
-from ultrasound_jax.datasets.near_duplicates import join_views, near_duplicates
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from ultrasound_jax.datasets.images import SUFFIXES, list_images
+from ultrasound_jax.media.pictures import (
+    SUFFIXES,
+    list_images,
+)
 
 CLASSES = ("benign", "malignant", "normal")
 PUBLISHED = {"benign": 437, "malignant": 210, "normal": 133}

@@ -5,12 +5,21 @@ from functools import reduce
 
 import numpy as np
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Made,
+    Skipped,
+)
 from ultrasound_jax.datasets.busi.calipers import count_calipers
 from ultrasound_jax.datasets.busi.files import CLASSES, Picture
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
-from ultrasound_jax.datasets.images import foreground, grey, read_picture
-from ultrasound_jax.datasets.scale import Fact, Made, Skipped
+from ultrasound_jax.media.pictures import (
+    foreground,
+    grey,
+    read_picture,
+)
+from ultrasound_jax.types import InputError
 
 
 def make_record(size: int, picture: Picture) -> Iterator[Made]:
@@ -19,7 +28,7 @@ def make_record(size: int, picture: Picture) -> Iterator[Made]:
         stored = read_picture(picture.path, name=picture.name)
         image = grey(stored, name=picture.name)
         mask = _union(picture, image.shape)
-    except DatasetError as error:
+    except InputError as error:
         yield Skipped(picture.name, str(error).removeprefix(f"{picture.name}: "))
         return
     calipers = count_calipers(image)

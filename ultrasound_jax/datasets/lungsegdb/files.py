@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ultrasound_jax.datasets.images import list_images
+from ultrasound_jax.media.pictures import list_images
 
 STAGES = {"preprocessed": "preprocessed data", "raw": "raw data"}
 PARTS = ("V1", "V2")

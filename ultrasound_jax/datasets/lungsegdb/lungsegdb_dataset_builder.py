@@ -15,7 +15,6 @@ from ultrasound_jax.datasets.image_builder import (
     checked_config,
     find_root,
 )
-from ultrasound_jax.datasets.images import groups_by_likeness
 from ultrasound_jax.datasets.lungsegdb.files import (
     PARTS,
     STAGES,
@@ -28,6 +27,7 @@ from ultrasound_jax.datasets.lungsegdb.record import (
     make_record,
     views,
 )
+from ultrasound_jax.media.pictures import groups_by_likeness
 
 
 @dataclass(kw_only=True)

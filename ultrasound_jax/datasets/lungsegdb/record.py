@@ -8,17 +8,21 @@ import cv2
 import numpy as np
 from jaxtyping import Int16
 
+from ultrasound_jax.datasets.beam.builder import (
+    Made,
+    Skipped,
+)
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity
-from ultrasound_jax.datasets.images import (
+from ultrasound_jax.datasets.lungsegdb.files import PARTS, Slice
+from ultrasound_jax.media.pictures import (
     foreground,
     grey,
     hounsfield,
     read_picture,
     windowed,
 )
-from ultrasound_jax.datasets.lungsegdb.files import PARTS, Slice
-from ultrasound_jax.datasets.scale import Made, Skipped
+from ultrasound_jax.types import InputError
 
 AIR = -1000  # Hounsfield units of the margins of a fitted slice
 
@@ -74,7 +78,7 @@ def make_record(values: Values, one: Slice) -> Iterator[Made]:
                 f"{one.name}: mask of {mask.shape[1]} x {mask.shape[0]} px, the slice "
                 f"has {image.shape[1]} x {image.shape[0]}"
             )
-    except DatasetError as error:
+    except InputError as error:
         yield Skipped(one.name, str(error).removeprefix(f"{one.name}: "))
         return
     yield one.image_id, _record(values, one, image, mask)

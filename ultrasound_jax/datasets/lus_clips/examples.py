@@ -9,11 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Made,
+    Skipped,
+)
 from ultrasound_jax.datasets.lus_clips.layout import Item
 from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
-from ultrasound_jax.datasets.scale import Fact, Made, Skipped
-from ultrasound_jax.dicom.clean import plan_cleaning, prepare_frames
-from ultrasound_jax.dicom.clip_table import (
+from ultrasound_jax.dicom.clean.cleaning import (
+    plan_cleaning,
+    prepare_frames,
+)
+from ultrasound_jax.dicom.read.decode import open_cine
+from ultrasound_jax.labels.clip_table import (
     DEFAULT_RATE,
     Clip,
     cut,
@@ -21,13 +29,11 @@ from ultrasound_jax.dicom.clip_table import (
     shown_frames,
     stream_clips,
 )
-from ultrasound_jax.dicom.clips import pad_tail
-from ultrasound_jax.dicom.decode import open_cine
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.findings import PATTERNS
-from ultrasound_jax.dicom.limits import Limits
-from ultrasound_jax.dicom.video import read_video
-from ultrasound_jax.types import UNKNOWN
+from ultrasound_jax.labels.findings import PATTERNS
+from ultrasound_jax.media.cutting import pad_tail
+from ultrasound_jax.media.video import read_video
+from ultrasound_jax.runs.limits import Limits
+from ultrasound_jax.types import UNKNOWN, InputError
 
 # The file is read while clips are written, so that its time is not only its own.
 LIMITS = dataclasses.replace(Limits(), seconds=3600.0)
@@ -42,7 +48,7 @@ def cut_video(config: LusClipsConfig, item: Item) -> Iterator[Made]:
         for clip, example in _clips(config, item):
             clips.append(clip)
             yield example["example_id"], example
-    except CineError as error:
+    except InputError as error:
         # The message is for the metadata, where no file name may stand.
         reason = str(error).removeprefix(f"{item.path}: ")
         reason = reason.replace(item.path, "the file")
@@ -137,16 +143,16 @@ def _converted(
         pixel_mm = float(about["mm_per_pixel_x"] or NO_SCALE)
         cleaned = {name: about["settings"][name] for name in CLEANED}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CineError("no readable sidecar of `convert` is beside it") from error
+        raise InputError("no readable sidecar of `convert` is beside it") from error
     wanted = dataclasses.asdict(config.cleaning)
     for name, value in cleaned.items():
         if value != wanted[name]:
-            raise CineError(
+            raise InputError(
                 f"it was converted with {name}={value!r}, allowed is {wanted[name]!r} "
                 "as this build's options have it"
             )
     if "source_frame_of_frame" in about:
-        raise CineError(
+        raise InputError(
             "it was converted to another frame rate, so that labels do not fit its "
             "frames; allowed is `convert --rate native`"
         )

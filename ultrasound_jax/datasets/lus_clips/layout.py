@@ -19,18 +19,18 @@ from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
-from ultrasound_jax.dicom import index_command
-from ultrasound_jax.dicom.clip_table import reason_against
-from ultrasound_jax.dicom.index import (
+from ultrasound_jax.dicom.commands import index as index_command
+from ultrasound_jax.dicom.index.table import (
     IndexRow,
     read_frame_times,
     read_index,
     read_sources,
     sources_path,
 )
-from ultrasound_jax.dicom.label_merge import merge
-from ultrasound_jax.dicom.labels import LabelRow
-from ultrasound_jax.dicom.sheet_rows import read_rows
+from ultrasound_jax.labels.clip_table import reason_against
+from ultrasound_jax.labels.indexed_sheet import read_rows
+from ultrasound_jax.labels.merge import merge
+from ultrasound_jax.labels.sheet import LabelRow
 
 EXPERT, READERS = "expert.csv", ("reader_1.csv", "reader_2.csv")
 MERGED = {1: "version1.csv", 2: "version2.csv"}
@@ -79,7 +79,7 @@ def gather(
 
     Raises:
         DatasetError: a folder or sheet is missing.
-        CineError: an index or a sheet is not one.
+        InputError: an index or a sheet is not one.
     """
     folder = find_part(manual_dir, config.part)
     index_file = folder / "index.csv"

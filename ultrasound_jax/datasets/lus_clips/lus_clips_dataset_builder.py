@@ -8,13 +8,16 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Skipped,
+)
 from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.lus_clips import summary
 from ultrasound_jax.datasets.lus_clips.examples import cut_video
 from ultrasound_jax.datasets.lus_clips.layout import READERS, gather
 from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig, checked_config
-from ultrasound_jax.datasets.scale import Fact, Skipped
-from ultrasound_jax.dicom.findings import PATTERNS
+from ultrasound_jax.labels.findings import PATTERNS
 
 
 class Builder(ClipBuilder):

@@ -6,8 +6,8 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.dicom.clean import CleanSettings
-from ultrasound_jax.dicom.clip_table import ClipSettings
+from ultrasound_jax.dicom.clean.cleaning import CleanSettings
+from ultrasound_jax.labels.clip_table import ClipSettings
 
 PARTS = ("development", "temporal")
 # Option: type, smallest and largest allowed value.

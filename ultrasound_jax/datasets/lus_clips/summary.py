@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ultrasound_jax.datasets.scale import Fact, Skipped
-from ultrasound_jax.dicom.findings import PATTERNS
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Skipped,
+)
+from ultrasound_jax.labels.findings import PATTERNS
 
 
 def count(

@@ -10,7 +10,10 @@ from ultrasound_jax.datasets.lus_phantom.options import PhantomConfig
 from ultrasound_jax.datasets.lus_phantom.patients import draw_findings, draw_patient
 from ultrasound_jax.datasets.lus_phantom.probe import ScanConverter
 from ultrasound_jax.datasets.lus_phantom.scene import draw_scene
-from ultrasound_jax.dicom.clips import clip_step, clip_windows
+from ultrasound_jax.media.cutting import (
+    clip_step,
+    clip_windows,
+)
 
 
 def simulate_video(

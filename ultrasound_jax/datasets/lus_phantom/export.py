@@ -33,11 +33,25 @@ from ultrasound_jax.datasets.lus_phantom.lus_phantom_dataset_builder import (
 )
 from ultrasound_jax.datasets.lus_phantom.patients import draw_findings, draw_patient
 from ultrasound_jax.datasets.lus_phantom.scene import draw_scene
-from ultrasound_jax.dicom.export import SYNTAXES, Calibration, Identity, write_cine
-from ultrasound_jax.dicom.findings import COLUMNS, PATTERNS, SCORE_COLUMN, score_text
-from ultrasound_jax.dicom.labels import Range, format_ranges, ranges_of
-from ultrasound_jax.dicom.progress import Progress
-from ultrasound_jax.dicom.runs import write_whole
+from ultrasound_jax.dicom.make.ultrasound_file import (
+    SYNTAXES,
+    Calibration,
+    Identity,
+    write_cine,
+)
+from ultrasound_jax.labels.findings import (
+    COLUMNS,
+    PATTERNS,
+    SCORE_COLUMN,
+    score_text,
+)
+from ultrasound_jax.labels.sheet import (
+    Range,
+    format_ranges,
+    ranges_of,
+)
+from ultrasound_jax.runs.bar import Progress
+from ultrasound_jax.runs.journal import write_whole
 from ultrasound_jax.types import UltrasoundError
 
 READERS = {

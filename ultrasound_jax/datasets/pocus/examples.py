@@ -6,13 +6,24 @@ from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Made,
+    Skipped,
+)
 from ultrasound_jax.datasets.pocus.options import PocusConfig
 from ultrasound_jax.datasets.pocus.sheet import Recording
-from ultrasound_jax.datasets.scale import Fact, Made, Skipped
-from ultrasound_jax.dicom.clips import clip_step, clip_windows, pad_tail
-from ultrasound_jax.dicom.errors import CineError
-from ultrasound_jax.dicom.frames import resample_times
-from ultrasound_jax.dicom.video import Video, read_video
+from ultrasound_jax.media.cutting import (
+    clip_step,
+    clip_windows,
+    pad_tail,
+)
+from ultrasound_jax.media.geometry import resample_times
+from ultrasound_jax.media.video import (
+    Video,
+    read_video,
+)
+from ultrasound_jax.types import InputError
 
 
 @dataclass(frozen=True)
@@ -28,7 +39,7 @@ def cut_video(config: PocusConfig, item: Item) -> Iterator[Made]:
     recording = item.recording
     try:
         video = read_video(recording.path, config.size)
-    except CineError as error:
+    except InputError as error:
         reason = str(error).removeprefix(f"{recording.path}: ")
         yield Skipped(recording.name, reason)
         return

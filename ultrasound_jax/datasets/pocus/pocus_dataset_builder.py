@@ -10,6 +10,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Skipped,
+)
 from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.examples import Item, cut_video
@@ -26,7 +30,6 @@ from ultrasound_jax.datasets.pocus.sheet import (
     read_sheet,
 )
 from ultrasound_jax.datasets.pocus.summary import Summary
-from ultrasound_jax.datasets.scale import Fact, Skipped
 
 DECODERS = 2  # threads; the writer takes a third thread's worth of time at most
 

@@ -9,6 +9,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Skipped,
+)
 from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
@@ -24,7 +28,6 @@ from ultrasound_jax.datasets.pu2756.sheet import (
     Examination,
     read_sheet,
 )
-from ultrasound_jax.datasets.scale import Fact, Skipped
 
 PUBLISHED = {"benign": 1001, "malignant": 1755}
 

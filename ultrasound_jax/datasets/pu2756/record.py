@@ -3,11 +3,21 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Made,
+    Skipped,
+)
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
-from ultrasound_jax.datasets.images import foreground, grey, list_images, read_picture
 from ultrasound_jax.datasets.pu2756.sheet import DIAGNOSES, LABELS, Examination
-from ultrasound_jax.datasets.scale import Fact, Made, Skipped
+from ultrasound_jax.media.pictures import (
+    foreground,
+    grey,
+    list_images,
+    read_picture,
+)
+from ultrasound_jax.types import InputError
 
 LEVEL = 127  # of a mask's grey; JPEG masks are not two-valued
 
@@ -26,7 +36,7 @@ def make_record(root: str, size: int, examination: Examination) -> Iterator[Made
                 f"{name}: mask of {mask.shape[1]} x {mask.shape[0]} px, the image has "
                 f"{image.shape[1]} x {image.shape[0]}"
             )
-    except DatasetError as error:
+    except InputError as error:
         yield Skipped(name, str(error).removeprefix(f"{name}: "))
         return
     if not mask.any():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.images import list_images
+from ultrasound_jax.media.pictures import list_images
 
 CLASSES = ("epidermal_cyst", "lipoma", "pilomatricoma")
 _OTHERWISE = {"pilomatrixoma": "pilomatricoma", "epidermoid_cyst": "epidermal_cyst"}

@@ -6,12 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Made,
+    Skipped,
+)
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
-from ultrasound_jax.datasets.images import grey, read_picture
-from ultrasound_jax.datasets.scale import Fact, Made, Skipped
 from ultrasound_jax.datasets.skin_tumor.files import CLASSES, Picture
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler
+from ultrasound_jax.media.pictures import (
+    grey,
+    read_picture,
+)
+from ultrasound_jax.types import InputError
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ def make_record(how: Preparation, picture: Picture) -> Iterator[Made]:
     try:
         stored = read_picture(picture.path, name=name)
         image, removed = _prepared(how, stored, name)
-    except DatasetError as error:
+    except InputError as error:
         yield Skipped(name, str(error).removeprefix(f"{name}: "))
         return
     if removed:

@@ -10,14 +10,16 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from absl import logging
 
+from ultrasound_jax.datasets.beam.builder import (
+    Fact,
+    Skipped,
+)
 from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
     ImageConfig,
     checked_config,
 )
-from ultrasound_jax.datasets.images import groups_by_likeness
-from ultrasound_jax.datasets.scale import Fact, Skipped
 from ultrasound_jax.datasets.skin_tumor.files import (
     CLASSES,
     PATIENTS,
@@ -27,6 +29,7 @@ from ultrasound_jax.datasets.skin_tumor.files import (
     with_patients,
 )
 from ultrasound_jax.datasets.skin_tumor.record import Preparation, make_record, views
+from ultrasound_jax.media.pictures import groups_by_likeness
 
 PUBLISHED = 698
 

@@ -1,0 +1,71 @@
+"""Compares runs with one of them, on the same examples: which differences survive?
+
+Writes compare.json, compare.csv and compare.md with its figure (the differences with
+their intervals) into DIR. Differences of AUROC come with the p of DeLong's test, as the
+paper has it, and with tests that know that clips come in patients; Holm's correction is
+over patterns and models. Runs must have predictions of the same examples.
+"""
+
+import argparse
+
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.judge.comparison import (
+    MACRO,
+    compare,
+)
+from ultrasound_jax.analysis.report.comparison_files import write_comparison
+from ultrasound_jax.analysis.report.comparison_section import (
+    p_text,
+    verdict,
+)
+from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.table.inputs import (
+    add_run_arguments,
+    make_folder,
+    open_runs,
+)
+from ultrasound_jax.analysis.table.levels import LEVELS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the verb takes."""
+    add_run_arguments(parser)
+    parser.add_argument("--reference", help="a run, by name; default: the first")
+    parser.add_argument("--level", choices=LEVELS, default="clip")
+    parser.add_argument(
+        "--split", help="default: out_of_fold where runs have it, else test"
+    )
+    parser.add_argument("--replicates", type=int, default=bootstrap.REPLICATES)
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compares, writes, and prints what survives."""
+    runs = open_runs(options.runs)
+    if len(runs) < 2:
+        raise AnalysisError("a comparison needs at least two runs")
+    typed = {path: one.name for path, one in zip(options.runs, runs, strict=True)}
+    comparison = compare(
+        {one.name: one.predictions for one in runs},
+        typed.get(options.reference, options.reference) or runs[0].name,
+        level=options.level,
+        split=options.split,
+        replicates=options.replicates,
+        seed=options.seed,
+    )
+    folder = make_folder(options.out)
+    facts = {"runs": ", ".join(comparison["models"])}
+    write_comparison(folder, comparison, facts=facts)
+    for row in comparison["differences"]:
+        if row["class"] == MACRO or row["survives"] or row["survives"] is None:
+            gap = row["difference"]
+            shown = "not defined" if gap is None else f"{gap:+.3f}"
+            print(
+                f"{row['model']} - {comparison['reference']}, {row['class']}: {shown}, "
+                f"p {p_text(row['holm_p'])} (clustered, Holm); survives: "
+                f"{verdict(row)}"
+            )
+    for note in comparison["notes"]:
+        print(f"note: {note}")
+    print(folder / "compare.md")
+    return 0

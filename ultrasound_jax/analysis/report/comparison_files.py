@@ -1,0 +1,81 @@
+"""The files of a comparison: the tree itself, its rows as CSV, its page."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ultrasound_jax.analysis.judge.comparison import MEASURES
+from ultrasound_jax.analysis.report.comparison_section import page
+from ultrasound_jax.analysis.report.markdown import write_markdown
+from ultrasound_jax.runs.files import write_whole
+
+COLUMNS = (
+    "model",
+    "class",
+    "auroc_reference",
+    "auroc",
+    "difference",
+    "ci_low",
+    "ci_high",
+    "clustered_ci_low",
+    "clustered_ci_high",
+    "delong_p",
+    "clustered_p",
+    "clustered_df",
+    "bootstrap_p",
+    "holm_p",
+    "survives",
+    "reason",
+    "positives",
+    "negatives",
+    "positive_patients",
+    "negative_patients",
+    "replicates_left_out",
+)
+
+
+_PARTS = ("", "_ci_low", "_ci_high")
+
+
+def write_comparison(
+    folder: Path, comparison: Mapping[str, Any], *, facts: Mapping[str, str]
+) -> list[Path]:
+    """Writes compare.json, .csv and .md (its figure beside it) into a folder.
+
+    `facts` stand at the top of the Markdown (which runs, from where).
+    """
+    paths = [folder / f"compare.{kind}" for kind in ("json", "csv", "md")]
+    tree = json.dumps(comparison, indent=1, allow_nan=False)
+    write_whole(paths[0], f"{tree}\n".encode())
+    write_whole(paths[1], compare_csv(comparison).encode())
+    write_markdown(paths[2], page(comparison, facts))
+    return paths
+
+
+def compare_csv(comparison: Mapping[str, Any]) -> str:
+    """Returns the rows as CSV: COLUMNS, then McNemar's; empty is not defined."""
+    shares = [f"share{of}{part}" for of in ("_reference", "") for part in _PARTS]
+    kinds = (*shares, "p_exact", "p_mid", "p_patients", "holm_p")
+    more = [(measure, kind) for measure in MEASURES for kind in kinds]
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow([*COLUMNS, *(f"mcnemar_{m}_{k}" for m, k in more)])
+    for row in comparison["differences"]:
+        flat = dict(row)
+        for name in ("ci", "clustered_ci"):
+            flat[f"{name}_low"], flat[f"{name}_high"] = row[name] or (None, None)
+        cells = [flat[name] for name in COLUMNS]
+        found = {m: _flat(entry) for m, entry in (row["mcnemar"] or {}).items()}
+        cells += [found.get(m, {}).get(k) for m, k in more]
+        table.writerow(["" if cell is None else cell for cell in cells])
+    return out.getvalue()
+
+
+def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:
+    flat = dict(entry)
+    for name in ("share_reference_ci", "share_ci"):
+        flat[f"{name}_low"], flat[f"{name}_high"] = entry[name] or (None, None)
+    return flat

@@ -1,0 +1,97 @@
+"""Uncertainty by resampling patients.
+
+Clips of one patient resemble each other, so clips are not independent: patients are
+drawn with replacement and bring all their clips (the cluster bootstrap; Field and
+Welsh, "Bootstrapping clustered data", 2007). A drawn patient's clips count as often as
+the patient was drawn, so that one sort of the scores serves all replicates. Intervals
+are percentile intervals; with few patients they come out too narrow. In the simulation
+of `tests/analysis/test_bootstrap.py` (2,000 repeats) a nominal 95 % interval held the
+true value in 85 to 88 % of cases with 7 patients, 89 to 93 % with 20 and 93 to 94 %
+with 40, depending on the metric.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.metrics import (
+    METRICS,
+    measure,
+)
+
+REPLICATES = 2000
+_CHUNK = 1 << 18  # weights at a time: what fits into a core's cache
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The middle 95 % of the replicates, and how many replicates had no value."""
+
+    low: float
+    high: float
+    left_out: int
+
+
+def draw_patients(
+    patients: int, *, replicates: int = REPLICATES, seed: int = 0
+) -> Int[np.ndarray, "r p"]:
+    """Returns how often each patient is drawn in each replicate."""
+    if patients < 1 or replicates < 1:
+        raise AnalysisError(f"cannot draw {replicates} times from {patients} patients")
+    if seed < 0:
+        raise AnalysisError(f"seed {seed}; allowed are 0 and above")
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(patients, np.full(patients, 1 / patients), size=replicates)
+
+
+def replicate(
+    labels: Float[np.ndarray, "n k"],
+    scores: Float[np.ndarray, "n k"],
+    decisions: Float[np.ndarray, "n k"],
+    patient: Int[np.ndarray, " n"],
+    drawn: Int[np.ndarray, "r p"],
+) -> dict[str, Float[np.ndarray, "r k"]]:
+    """Returns each metric of each class in each replicate.
+
+    A value is NaN in a replicate that drew no positives or no negatives, where the
+    metric needs them. Decisions are taken as given: thresholds are not estimated anew.
+    """
+    size = max(1, _CHUNK // max(len(labels), 1))
+    chunks = []
+    for start in range(0, len(drawn), size):
+        weights = drawn[start : start + size].astype(float)[:, patient]
+        chunks.append(measure(labels, scores, decisions, weights))
+    return {name: np.concatenate([c[name] for c in chunks]) for name in METRICS}
+
+
+def estimable(
+    labels: Float[np.ndarray, "n k"], patient: Int[np.ndarray, " n"]
+) -> dict[str, Bool[np.ndarray, " k"]]:
+    """Says for which metrics of which classes resampling shows how patients differ.
+
+    The positives that a metric needs must be of at least two patients, and so must the
+    negatives: with a single patient on a side an interval would be falsely narrow.
+    """
+    positive, negative = (
+        np.array([len(set(patient[column == side])) >= 2 for column in labels.T], bool)
+        for side in (1, 0)
+    )
+    both = positive & negative
+    return {
+        "auroc": both,
+        "average_precision": both,
+        "f1": positive,
+        "sensitivity": positive,
+        "specificity": negative,
+    }
+
+
+def interval(values: Float[np.ndarray, " r"]) -> Interval | None:
+    """Returns the percentile interval of the replicates that have a value."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return None
+    low, high = np.quantile(defined, (0.025, 0.975))
+    return Interval(float(low), float(high), len(values) - len(defined))

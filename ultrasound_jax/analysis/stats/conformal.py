@@ -1,0 +1,237 @@
+"""Prediction sets with a promised coverage, for one pattern at a time.
+
+Split conformal prediction (Vovk et al. 2005; Papadopoulos et al. 2002): instead of one
+answer a clip gets the set of answers that calibration patients do not speak against:
+{absent}, {present}, {both} where the network cannot tell, or {} where neither answer
+fits. A label's nonconformity is the probability that the network gives to the other
+label. A label is in the set if its nonconformity is at most a limit, the conformal
+quantile of the calibration clips' own labels.
+
+The promise holds for exchangeable examples. Clips of one patient are not, so there are
+three ways to count:
+
+* `clip`: every calibration clip for itself, as most papers do; with clustered clips the
+  promise is too bold.
+* `patient`: each calibration patient weighs the same, shared among the patient's clips,
+  and the new patient adds one weight at infinity (hierarchical conformal prediction;
+  Lee, Barber and Willett 2023; Dunn, Wasserman and Ramdas 2023). Promise: a clip drawn
+  from a new patient is covered with the wanted probability. It is the subsampling of
+  one clip a patient, averaged over all draws.
+* `whole_patient`: each calibration patient counts with the worst clip. Promise: all
+  clips of a new patient are covered together with the wanted probability.
+
+With K calibration patients the latter two need K >= 1/alpha - 1 (9 for 90 %); with
+fewer the limit is infinite and every set is {both}: true, useless, and said so.
+`marginal` limits serve both labels; `by_class` ones (Mondrian; Vovk 2012) are
+calibrated for each label alone, so that the rare positives are covered as well.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Num
+
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts.resampling import (
+    Resampling,
+    estimate,
+    ratio,
+)
+from ultrasound_jax.analysis.table.judged import Judged
+
+ALPHA = 0.1
+WAYS = ("clip", "patient", "whole_patient")
+KINDS = ("marginal", "by_class")
+SETS = ("none", "absent", "present", "both")
+# Floats such as 0.9 x 10 must not fall above the whole number that they stand for.
+_SLACK = 1e-9
+
+
+def nonconformity(
+    labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """Returns the probability that each score gives to the other label."""
+    return np.where(labels == 1, 1.0 - scores, scores)
+
+
+def conformal_limit(
+    values: Num[np.ndarray, " n"],
+    patient: Int[np.ndarray, " n"],
+    way: str,
+    alpha: float = ALPHA,
+) -> float:
+    """Returns the conformal quantile of nonconformities; inf where they are too few.
+
+    Raises:
+      AnalysisError: another way, or an alpha that is not between 0 and 1.
+    """
+    if way not in WAYS:
+        raise AnalysisError(f"way '{way}'; allowed are {', '.join(WAYS)}")
+    _check(alpha)
+    if way == "whole_patient":
+        worst: dict[int, float] = {}
+        for who, value in zip(patient.tolist(), values.tolist(), strict=True):
+            worst[who] = max(value, worst.get(who, -np.inf))
+        values = np.array(list(worst.values()))
+        patient = np.arange(len(values))
+    if way == "clip":
+        patient = np.arange(len(values))
+    _, member, counts = np.unique(patient, return_inverse=True, return_counts=True)
+    weights = 1.0 / counts[member]  # of the new patient, infinitely far away: 1
+    needed = (len(counts) + 1) * (1 - alpha) - _SLACK
+    order = np.argsort(values, kind="stable")
+    reached = np.flatnonzero(np.cumsum(weights[order]) >= needed)
+    return float(values[order][reached[0]]) if len(reached) else float("inf")
+
+
+def _check(alpha: float) -> None:
+    if not 0 < alpha < 1:
+        raise AnalysisError(f"alpha {alpha}; allowed are 0 < alpha < 1")
+
+
+def limits_of(
+    labels: Num[np.ndarray, " n"],
+    scores: Num[np.ndarray, " n"],
+    patient: Int[np.ndarray, " n"],
+    *,
+    way: str,
+    kind: str,
+    alpha: float = ALPHA,
+) -> tuple[float, float]:
+    """Returns the limits of the labels absent and present, from rows with a label.
+
+    Raises:
+      AnalysisError: another kind, or see `conformal_limit`.
+    """
+    if kind not in KINDS:
+        raise AnalysisError(f"kind '{kind}'; allowed are {', '.join(KINDS)}")
+    strange = nonconformity(labels, scores)
+    chosen = [labels == 0, labels == 1]
+    if kind == "marginal":
+        chosen = [~np.isnan(labels.astype(float))] * 2
+    absent, present = (
+        conformal_limit(strange[rows], patient[rows], way, alpha) for rows in chosen
+    )
+    return absent, present
+
+
+def holds(
+    scores: Num[np.ndarray, " n"], limits: tuple[float, float]
+) -> Bool[np.ndarray, "n 2"]:
+    """Says of each score whether absent and present are in its set."""
+    return np.stack([scores <= limits[0], 1.0 - scores <= limits[1]], axis=1)
+
+
+def conform(
+    judged: Judged,
+    alpha: float = ALPHA,
+    *,
+    replicates: int = bootstrap.REPLICATES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Returns how prediction sets calibrated on the references do on judged rows.
+
+        {"alpha", "calibrated_on", "patients_needed", "classes": {name: {kind: {way:
+            {"limits_by_fold": {fold: [absent, present]}, "useless": bool, "examples",
+             "patients", "calibration_patients": fewest over folds and labels,
+             "coverage": of clips, "patient_coverage": mean over patients of the share
+             of their clips covered, "whole_patients": share of patients all of whose
+             clips are covered, "coverage_positive", "coverage_negative", and the
+             shares of sets "none", "absent", "present", "both", each with _ci}}}}}
+
+    An infinite limit is null. `useless` says that every set holds both answers. Without
+    reference rows, `classes` is empty.
+
+    Raises:
+      AnalysisError: an alpha that is not between 0 and 1.
+    """
+    _check(alpha)
+    tree: dict[str, Any] = {
+        "alpha": alpha,
+        "calibrated_on": judged.source or None,
+        "optimistic": judged.optimistic,
+        "patients_needed": int(np.ceil(1 / alpha - 1 - _SLACK)),
+        "classes": {},
+    }
+    if not judged.references:
+        return tree
+    resampling = Resampling(
+        judged.rows.patient_index(), replicates=replicates, seed=seed
+    )
+    for k, name in enumerate(judged.rows.classes):
+        tree["classes"][name] = {
+            kind: {
+                way: _assess(judged, k, kind, way, alpha, resampling) for way in WAYS
+            }
+            for kind in KINDS
+        }
+    return tree
+
+
+def _assess(
+    judged: Judged, k: int, kind: str, way: str, alpha: float, resampling: Resampling
+) -> dict[str, Any]:
+    sets = np.zeros((len(judged.rows), 2), bool)
+    limits: dict[str, list[float | None]] = {}
+    calibration = []
+    for fold, reference in judged.references.items():
+        labels, patient = reference.labels[:, k], reference.patient_index()
+        found = limits_of(
+            labels, reference.scores[:, k], patient, way=way, kind=kind, alpha=alpha
+        )
+        here = judged.rows.fold == fold
+        sets[here] = holds(judged.rows.scores[here, k], found)
+        limits[str(fold)] = [None if np.isinf(x) else x for x in found]
+        sides = ([labels == 0, labels == 1]) if kind == "by_class" else [labels >= 0]
+        calibration += [len(set(patient[rows].tolist())) for rows in sides]
+    labels = judged.rows.labels[:, k]
+    entry = coverage(labels, sets, resampling)
+    useless = entry["examples"] > 0 and entry["both"] == 1
+    return {
+        "limits_by_fold": limits,
+        "useless": bool(useless),
+        "calibration_patients": min(calibration),
+        **entry,
+    }
+
+
+def coverage(
+    labels: Float[np.ndarray, " n"],
+    sets: Bool[np.ndarray, "n 2"],
+    resampling: Resampling,
+) -> Mapping[str, Any]:
+    """Returns how often sets hold the truth and how large they are, with intervals."""
+    known, present = ~np.isnan(labels), labels == 1
+    covered = known & np.where(present, sets[:, 1], sets[:, 0])
+    size = sets[:, 0] + 2 * sets[:, 1]  # the place in SETS
+    shares = [known & (size == m) for m in range(len(SETS))]
+    columns = np.stack(
+        [known, covered, present, covered & present, known & ~present]
+        + [covered & ~present, *shares],
+        axis=1,
+    )
+    sums, patients = resampling.sums(columns), resampling.contributors(known)
+    entry: dict[str, Any] = {"examples": int(known.sum()), "patients": patients}
+
+    def share(name: str, above: np.ndarray, below: np.ndarray, carriers: int) -> None:
+        entry.update(
+            estimate(name, ratio(above, below), patients=carriers, kind="share")
+        )
+
+    share("coverage", sums[:, 1], sums[:, 0], patients)
+    own = resampling.by_patient(columns)[:, :2]
+    judged = (own[:, 0] > 0).astype(float)
+    for name, value in (
+        ("patient_coverage", np.nan_to_num(ratio(own[:, 1], own[:, 0]))),
+        ("whole_patients", judged * (own[:, 0] == own[:, 1])),
+    ):
+        drawn = resampling.drawn @ np.stack([value, judged], axis=1)
+        share(name, drawn[:, 0], drawn[:, 1], patients)
+    for name, place in (("coverage_positive", 2), ("coverage_negative", 4)):
+        carriers = resampling.contributors(columns[:, place])
+        share(name, sums[:, place + 1], sums[:, place], carriers)
+    for name, column in zip(SETS, sums[:, 6:].T, strict=True):
+        share(name, column, sums[:, 0], patients)
+    return entry

@@ -1,0 +1,140 @@
+"""What a threshold does: sensitivity, specificity and predictive values at a point."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Num
+
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts.metrics import (
+    roc_points,
+    youden_threshold,
+)
+from ultrasound_jax.analysis.stats._parts.resampling import (
+    Resampling,
+    estimate,
+    ratio,
+)
+from ultrasound_jax.analysis.table.judged import (
+    Judged,
+    threshold_entry,
+)
+from ultrasound_jax.analysis.table.predictions import Predictions
+
+SENSITIVITIES = (0.90, 0.95)
+YOUDEN = "youden"
+# Number -> which of (hits, misses, alarms, quiet) are above and below the line.
+RATES = {
+    "sensitivity": ((0,), (0, 1)),
+    "specificity": ((3,), (2, 3)),
+    "positive_predictive_value": ((0,), (0, 2)),
+    "negative_predictive_value": ((3,), (1, 3)),
+    "flagged": ((0, 2), (0, 1, 2, 3)),
+}
+
+
+def _name(wanted: float) -> str:
+    """Two digits, or as many as tell it from others."""
+    short = f"{wanted:.2f}"
+    return f"sensitivity {short if float(short) == wanted else repr(wanted)}"
+
+
+def threshold_at_sensitivity(
+    labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"], wanted: float
+) -> float | None:
+    """Returns the highest threshold with at least the wanted sensitivity.
+
+    It lies midway between the lowest score counted as positive and the next lower one.
+    None where the class lacks positives or negatives.
+
+    Raises:
+      AnalysisError: a sensitivity that is not above 0 and at most 1.
+    """
+    if not 0 < wanted <= 1:
+        raise AnalysisError(f"sensitivity {wanted}; allowed are 0 < sensitivity <= 1")
+    points = roc_points(labels, scores)
+    if not points.defined():
+        return None
+    needed = np.ceil(wanted * points.true[-1] - 1e-9)
+    return points.threshold(int(np.argmax(points.true >= needed)))
+
+
+def operate(
+    judged: Judged,
+    sensitivities: Sequence[float] = SENSITIVITIES,
+    *,
+    replicates: int = bootstrap.REPLICATES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Returns the judged rows' rates at Youden's point and at fixed sensitivities.
+
+        {"thresholds_from": "validation", "optimistic": false, "points": {point:
+            {name: {"threshold", each of RATES with _ci, "hits", "misses", "alarms",
+                    "quiet", "patients"}}}}
+
+    A point is chosen on the reference rows of `judged`, so the sensitivity reached on
+    new patients may be another than the one aimed at. Thresholds stay fixed in the
+    bootstrap.
+    """
+    points = {YOUDEN: youden_threshold} | {
+        _name(wanted): partial(threshold_at_sensitivity, wanted=wanted)
+        for wanted in sensitivities
+    }
+    resampling = Resampling(
+        judged.rows.patient_index(), replicates=replicates, seed=seed
+    )
+    tree: dict[str, Any] = {
+        "thresholds_from": judged.source or None,
+        "optimistic": judged.optimistic,
+        "points": {},
+    }
+    for point, choose in points.items():
+        limits = judged.limits(choose)
+        decisions = judged.decisions(limits)
+        tree["points"][point] = {
+            name: threshold_entry(limits, k)
+            | rates(judged.rows, decisions[:, k], k, resampling)
+            for k, name in enumerate(judged.rows.classes)
+        }
+    return tree
+
+
+def rates(
+    table: Predictions,
+    decisions: Float[np.ndarray, " n"],
+    k: int,
+    resampling: Resampling,
+) -> dict[str, Any]:
+    """Returns the rates of class `k` and the counts that they are made of.
+
+    All are null where any annotated example has no decision.
+    """
+    labels = table.labels[:, k]
+    known = ~np.isnan(labels)
+    if np.isnan(decisions[known]).any():
+        nothing = {name: None for r in RATES for name in (r, f"{r}_ci")}
+        return (
+            nothing
+            | dict.fromkeys(("hits", "misses", "alarms", "quiet"))
+            | {"patients": resampling.contributors(known)}
+        )
+    present, flagged = labels == 1, decisions == 1
+    cells = np.stack(
+        [present & flagged, present & ~flagged, ~present & flagged, ~present & ~flagged]
+    )
+    cells = (cells & known).T
+    sums = resampling.sums(cells)
+    entry: dict[str, Any] = {}
+    for name, (above, below) in RATES.items():
+        values = ratio(sums[:, above].sum(axis=1), sums[:, below].sum(axis=1))
+        carriers = resampling.contributors(cells[:, below].sum(axis=1))
+        entry |= estimate(name, values, patients=carriers, kind="share")
+    counts = zip(("hits", "misses", "alarms", "quiet"), sums[0], strict=True)
+    return (
+        entry
+        | {name: int(count) for name, count in counts}
+        | {"patients": resampling.contributors(known)}
+    )

@@ -1,0 +1,116 @@
+"""What the index wants to know of one file. Runs in a worker process.
+
+The answer holds the patient's identifiers as the file has them. It goes to the parent
+through a pipe and is made pseudonymous there before anything is written.
+"""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from ultrasound_jax.dicom.read.decode import open_cine
+from ultrasound_jax.dicom.read.header import (
+    CineHeader,
+    read_header,
+)
+from ultrasound_jax.dicom.read.regions import choose_region
+from ultrasound_jax.runs.limits import Limits
+from ultrasound_jax.types import InputError
+
+_MAGIC = (128, b"DICM")
+# Without a preamble a data set begins with group 2 or 8, in either byte order.
+_BARE = ((b"\2\0", b"\0"), (b"\x08\0", b"\0"), (b"\0\2", b""), (b"\0\x08", b""))
+_SUFFIXES = (".dcm", ".dicom", ".ima", ".dic")
+_CHUNK = 1 << 20
+
+
+def describe_file(item: dict[str, Any]) -> dict[str, Any]:
+    """Looks into one file.
+
+    Args:
+        item: `path`; `limits` as the fields of `Limits`; `pixels`: decode the first
+            frame as well, so that a file with a header only is found out.
+
+    Returns:
+        `state`: `described`, `unreadable` (with `reason`) or `not_dicom`; `sha256` of
+        all but the last; and of a described file the fields of IndexRow that can be
+        told without pseudonyms, with `patient_id`, `study_uid`, `study_date` and `sop`
+        as stored, `ultrasound` and `times`.
+    """
+    path, limits = Path(item["path"]), Limits(**item["limits"])
+    try:
+        with open(path, "rb") as file:
+            head = file.read(132)
+            if not _claims_dicom(path.name, head):
+                return {"state": "not_dicom"}
+            digest = hashlib.sha256(head)
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        return {
+            "state": "unreadable",
+            "reason": f"cannot be read: {error.strerror}",
+            "sha256": "",
+        }
+    known = {"sha256": digest.hexdigest()}
+    if path.name.upper() == "DICOMDIR":
+        reason = "a DICOMDIR, which lists files and has no pixels"
+        return known | {"state": "unreadable", "reason": reason}
+    if not head:
+        return known | {"state": "unreadable", "reason": "the file is empty"}
+    try:
+        return known | _described(read_header(path, limits=limits), item, limits)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        return known | {"state": "unreadable", "reason": reason}
+
+
+def _claims_dicom(name: str, head: bytes) -> bool:
+    """Whether a file has the look or the name of DICOM."""
+    start, magic = _MAGIC
+    if head[start:].startswith(magic):
+        return True
+    if name.upper() == "DICOMDIR" or name.lower().endswith(_SUFFIXES):
+        return True
+    return any(head[:2] == group and head[3:4].startswith(z) for group, z in _BARE)
+
+
+def _described(
+    header: CineHeader, item: dict[str, Any], limits: Limits
+) -> dict[str, Any]:
+    pixel_notes: list[str] = []
+    if item["pixels"] and header.is_ultrasound:
+        with open_cine(header.path, limits=limits) as cine:
+            pixel_notes = list(cine.notes)
+    chosen = choose_region(header.regions, header.rows, header.columns)
+    region, notes = chosen if chosen is not None else (None, [])
+    timing = header.timing
+    return {
+        "state": "described",
+        "patient_id": header.patient_id,
+        "study_uid": header.study_uid,
+        "study_date": header.study_date,
+        "sop": header.sop_instance_uid,
+        "ultrasound": header.is_ultrasound,
+        "times": None if timing.times is None else timing.times.tolist(),
+        "manufacturer": header.manufacturer,
+        "model": header.model,
+        "fields": {
+            # The original calls every file with NumberOfFrames a video, but many
+            # scanners write a 1 into their stills.
+            "data_type": "video" if header.frames > 1 else "image",
+            "frames": header.frames,
+            "rows": header.rows,
+            "columns": header.columns,
+            "transfer_syntax": header.transfer_syntax,
+            "photometric": header.photometric,
+            "frame_rate": timing.rate,
+            "frame_rate_source": timing.source,
+            "regions": [dataclasses.asdict(r) for r in header.regions],
+            "region_index": None if region is None else region.index,
+            "mm_x": None if region is None else region.mm_x,
+            "mm_y": None if region is None else region.mm_y,
+            "reason": "; ".join([*notes, *timing.notes, *pixel_notes]),
+        },
+    }

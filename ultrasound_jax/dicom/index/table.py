@@ -1,0 +1,253 @@
+"""The index: one row a file, without names, and the sheet that doctors label in.
+
+Two files belong together. `index.csv` may be given away: it has pseudonyms, and the
+columns for labels. `index.sources.json` says where each video lies; paths may carry
+names, so that it is readable by its owner only and stays with the user.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ultrasound_jax.runs.journal import write_whole
+from ultrasound_jax.types import InputError
+
+LABEL_COLUMNS = (
+    "Point Zone",
+    "A-line",
+    "B-line",
+    "Confluent B-line",
+    "Consolidation",
+    "Pleural effusion",
+    "Lung sliding",
+    "Lung Ultrasound Score",
+)
+STATUSES = ("ok", "skipped")
+_SOURCES_FORMAT = "ultrasound_jax sources 1"
+_NOTE = "Private: paths may carry names of patients. This file stays with you."
+_INTEGERS = ("data_idx", "frames", "rows", "columns", "region_index")
+_NUMBERS = ("frame_rate", "mm_x", "mm_y")
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """What the index knows of one file; None and "" where it knows nothing.
+
+    video_id: `<patient_id>_<data_idx, 5 digits>`; of a skipped file `F` and a keyed
+        hash of its path. Unique.
+    patient_id, study_id: pseudonyms.
+    study_date: ISO, shifted, or empty.
+    data_idx: the number in the file's name where names are such, else a running one.
+    data_type: `video` or `image`.
+    frame_rate: Hz; frame_rate_source: the DICOM tag that it is from, or `none`.
+    frame_times_file: relative to the index; only where the intervals vary.
+    regions: the calibrated regions as JSON objects, boxes end-inclusive.
+    region_index: of the region that is used by default; mm_x, mm_y: its pixels' size.
+    status: `ok` or `skipped`; reason: why skipped, or what to know about an ok file.
+    labels: every other column, by its header: those of LABEL_COLUMNS and the user's.
+    """
+
+    video_id: str
+    patient_id: str = ""
+    study_id: str = ""
+    study_date: str = ""
+    data_idx: int | None = None
+    data_type: str = ""
+    frames: int | None = None
+    rows: int | None = None
+    columns: int | None = None
+    transfer_syntax: str = ""
+    photometric: str = ""
+    frame_rate: float | None = None
+    frame_rate_source: str = ""
+    frame_times_file: str = ""
+    regions: tuple[Mapping[str, Any], ...] = ()
+    region_index: int | None = None
+    mm_x: float | None = None
+    mm_y: float | None = None
+    manufacturer: str = ""
+    model: str = ""
+    sha256: str = ""
+    status: str = "ok"
+    reason: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether this is a file to work with."""
+        return self.status == "ok"
+
+    @property
+    def labelled(self) -> bool:
+        """Whether somebody has written anything into its label columns."""
+        return any(cell.strip() for cell in self.labels.values())
+
+
+OWN_COLUMNS = tuple(f.name for f in fields(IndexRow) if f.name != "labels")
+
+
+def read_index(path: str | os.PathLike[str]) -> list[IndexRow]:
+    """Reads index.csv, also after a spreadsheet program has saved it.
+
+    A byte-order mark, semicolons instead of commas, other orders of columns and
+    columns of the user's own are fine; rows without any text are left out.
+
+    Raises:
+        InputError: no such file, not UTF-8, a column is missing, a cell is not what its
+            column holds, or an id stands twice; names the file and its line.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no readable index: {error}") from error
+    header = text.partition("\n")[0]
+    separator = ";" if header.count(";") > header.count(",") else ","
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
+    missing = [c for c in OWN_COLUMNS if c not in (reader.fieldnames or ())]
+    if missing:
+        raise InputError(f"{path}: not an index, it lacks {', '.join(missing)}")
+    rows, seen = [], set()
+    for cells in reader:
+        if not any(isinstance(v, str) and v.strip() for v in cells.values()):
+            continue
+        row = _parsed_row(cells, f"{path}: line {reader.line_num}")
+        if row.video_id in seen:
+            raise InputError(f"{path}: {row.video_id} stands there twice")
+        seen.add(row.video_id)
+        rows.append(row)
+    return rows
+
+
+def _parsed_row(cells: dict[Any, Any], place: str) -> IndexRow:
+    # The key None holds cells beyond the header; the value None, cells that are absent.
+    if None in cells:
+        raise InputError(f"{place}: more cells than the header has columns")
+    values: dict[str, Any] = {k: (v or "").strip() for k, v in cells.items()}
+    name = ""
+    try:
+        for name in _INTEGERS:
+            values[name] = int(float(values[name])) if values[name] else None
+        for name in _NUMBERS:
+            # Where semicolons separate cells, commas may stand in numbers.
+            number = values[name].replace(",", ".")
+            values[name] = float(number) if number else None
+        name = "regions"
+        values[name] = tuple(json.loads(values[name] or "[]"))
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f"{place}: {name} is {values[name]!r}") from None
+    if values["status"] not in STATUSES or not values["video_id"]:
+        raise InputError(
+            f"{place}: video_id {values['video_id']!r}, status {values['status']!r}; "
+            f"allowed are an id and one of {', '.join(STATUSES)}"
+        )
+    own = {name: values.pop(name) for name in OWN_COLUMNS}
+    return IndexRow(**own, labels=values)
+
+
+def write_index(path: str | os.PathLike[str], rows: Iterable[IndexRow]) -> None:
+    """Writes index.csv whole: our columns, the label columns, then the user's own.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    rows = list(rows)
+    names: list[str] = list(LABEL_COLUMNS)
+    names += dict.fromkeys(
+        n for row in rows for n in row.labels if n not in LABEL_COLUMNS
+    )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*OWN_COLUMNS, *names])
+    for row in rows:
+        own = [_cell(getattr(row, name)) for name in OWN_COLUMNS]
+        writer.writerow(own + [row.labels.get(name, "") for name in names])
+    write_whole(path, text.getvalue())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return json.dumps([dict(entry) for entry in value], separators=(",", ":"))
+    if isinstance(value, float):
+        return f"{value:.9g}"
+    return str(value)
+
+
+def sources_path(index_path: str | os.PathLike[str]) -> Path:
+    """The private file beside an index: `index.csv` has `index.sources.json`."""
+    return Path(index_path).with_suffix(".sources.json")
+
+
+def read_sources(index_path: str | os.PathLike[str]) -> dict[str, Path]:
+    """Where each video of an index lies: `video_id` to path, skipped files as well.
+
+    The folder of the recordings is written once in the file (`root`), so that it can be
+    corrected where the recordings have moved.
+
+    Raises:
+        InputError: the sources file is missing or something else.
+    """
+    path = sources_path(index_path)
+    try:
+        tree = json.loads(path.read_bytes())
+        if tree["format"] != _SOURCES_FORMAT:
+            raise ValueError(f"format is {tree['format']!r}")
+        root = Path(tree["root"])
+        return {name: root / place for name, place in tree["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: no readable sources file; `index` writes it beside {index_path}: "
+            f"{error}"
+        ) from error
+
+
+def write_sources(
+    index_path: str | os.PathLike[str],
+    root: Path,
+    files: Mapping[str, str],
+    not_dicom: Iterable[str] = (),
+) -> None:
+    """Writes the private file beside an index, readable by its owner only.
+
+    Args:
+        index_path: of the index.csv.
+        root: folder of the recordings.
+        files: `video_id` to the file's path below `root`.
+        not_dicom: paths of files that are none; nothing but this list holds them.
+    """
+    tree = {
+        "format": _SOURCES_FORMAT,
+        "note": _NOTE,
+        "root": str(root),
+        "files": dict(sorted(files.items())),
+        "not_dicom": list(not_dicom),
+    }
+    text = json.dumps(tree, indent=1) + "\n"
+    write_whole(sources_path(index_path), text, mode=0o600)
+
+
+def read_frame_times(
+    index_path: str | os.PathLike[str], row: IndexRow
+) -> np.ndarray | None:
+    """Seconds of every frame after the first; None where the intervals do not vary.
+
+    Raises:
+        InputError: the file of times that the row names is not there or not such.
+    """
+    if not row.frame_times_file:
+        return None
+    path = Path(index_path).parent / row.frame_times_file
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            return np.array([float(line["seconds"]) for line in csv.DictReader(file)])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no readable frame times: {error!r}") from error

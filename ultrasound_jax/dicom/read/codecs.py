@@ -1,0 +1,205 @@
+"""Decoders of one compressed frame: raw samples, no colour conversion.
+
+Each kind of picture has a first decoder and, where another can read it too, a second
+one of another origin that checks it. All are permissively licensed. pylibjpeg-libjpeg
+is never used: it is GPL, and it whitens some scanners' lossless pictures.
+"""
+
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+import imagecodecs
+import numpy as np
+
+from ultrasound_jax.dicom.read.codestream import Codestream
+from ultrasound_jax.dicom.read.samples import Layout
+from ultrasound_jax.types import InputError
+
+RLE = "1.2.840.10008.1.2.5"
+_JPEG_SYNTAX = {
+    "jpeg": "1.2.840.10008.1.2.4.50",
+    "lossless jpeg": "1.2.840.10008.1.2.4.57",
+    "jpegls": "1.2.840.10008.1.2.4.81",
+    "j2k": "1.2.840.10008.1.2.4.91",
+}
+# Two correct decoders of a DCT differ by rounding, and at chroma edges by how they
+# enlarge the chroma; JPEG 2000's irreversible wavelet by rounding.
+_LOSSY = {"jpeg": (2.0, 48), "j2k": (1.0, 4), "htj2k": (1.0, 4)}
+_SPARE = 1024  # an RLE segment may be padded; one that unpacks to far more is a bomb
+
+
+class Decoder(NamedTuple):
+    """A name for messages, and a function from code to samples, `h w` or `h w 3`.
+
+    final: what it cannot decode is not given to the decoders behind it.
+    """
+
+    name: str
+    decode: Callable[[bytes, Codestream, Layout], np.ndarray]
+    final: bool = False
+
+
+def libjpeg_turbo(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
+    """Any JPEG of 2 to 16 bits, DCT or lossless."""
+    space = "GRAYSCALE" if stream.samples == 1 else "YCBCR"
+    return imagecodecs.jpeg8_decode(code, colorspace=space, outcolorspace=space)
+
+
+def luma_of_jpeg(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
+    """The Y of a YCbCr JPEG, without decoding its chroma."""
+    return imagecodecs.jpeg8_decode(code, colorspace="YCBCR", outcolorspace="GRAYSCALE")
+
+
+def charls(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
+    """JPEG-LS; it must have its end mark, or CharLS 2.4 looks for it for seconds."""
+    if not code.rstrip(b"\0").endswith(b"\xff\xd9"):
+        raise InputError("a jpegls frame has no end mark")
+    return imagecodecs.jpegls_decode(code)
+
+
+def openjpeg(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
+    """JPEG 2000, high-throughput or not; undoes its colour transform."""
+    return imagecodecs.jpeg2k_decode(code, verbose=0, numthreads=1)
+
+
+def openjph(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
+    """High-throughput JPEG 2000."""
+    return imagecodecs.htj2k_decode(code)
+
+
+def packbits(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
+    """DICOM's RLE: a plane a byte of a sample, the most significant first (PS3.5 G)."""
+    size, wide = layout.rows * layout.columns, layout.bits_allocated // 8
+    count, *offsets = struct.unpack_from("<16I", code)
+    if count != layout.samples * wide:
+        raise InputError(
+            f"an RLE frame has {count} segments, allowed are {layout.samples * wide}"
+        )
+    ends = [*offsets[1:count], len(code)]
+    planes = []
+    for start, end in zip(offsets[:count], ends, strict=True):
+        unpacked = imagecodecs.packbits_decode(code[start:end], out=size + _SPARE)
+        plane = np.frombuffer(unpacked, np.uint8)
+        if len(plane) < size:
+            raise InputError(
+                f"an RLE segment has {len(plane)} bytes, {size} are needed"
+            )
+        planes.append(plane[:size])
+    words = np.stack(planes).reshape(layout.samples, wide, size)
+    samples = np.ascontiguousarray(words.transpose(2, 0, 1)).view(f">u{wide}")
+    picture = samples.reshape(layout.rows, layout.columns, layout.samples)
+    return np.squeeze(picture.astype(f"u{wide}"), axis=2 if layout.samples == 1 else ())
+
+
+def gdcm(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
+    """Everything but 12-bit DCT and high-throughput JPEG 2000."""
+    import gdcm  # its library takes long to load
+
+    gdcm.Trace.WarningOff()
+    gdcm.Trace.ErrorOff()
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(code + b"\0" * (len(code) % 2))
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    rle = stream.kind == "rle"
+    bits = layout.bits_allocated if rle else 8 if stream.precision <= 8 else 16
+    depth = bits if rle else stream.precision
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((stream.columns, stream.rows, 1))
+    image.SetDataElement(element)
+    colour = stream.samples == 3
+    photometric = "RGB" if colour else "MONOCHROME2"
+    if stream.kind == "j2k" and stream.transformed:
+        photometric = "YBR_RCT" if stream.lossless else "YBR_ICT"
+    image.SetPhotometricInterpretation(
+        gdcm.PhotometricInterpretation(
+            gdcm.PhotometricInterpretation.GetPIType(photometric)
+        )
+    )
+    if colour:
+        image.SetPlanarConfiguration(0)
+    syntax = RLE if rle else _JPEG_SYNTAX[stream.kind]
+    image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
+    image.SetPixelFormat(
+        gdcm.PixelFormat(stream.samples, bits, depth, depth - 1, int(stream.signed))
+    )
+    # GDCM gives bytes as a str; this is how they come out of it again.
+    values = image.GetBuffer().encode("utf-8", "surrogateescape")
+    kind = f"{'i' if stream.signed else 'u'}{bits // 8}"
+    shape = (stream.rows, stream.columns, *(3,) * colour)
+    return np.frombuffer(values, kind).reshape(shape)
+
+
+LUMA = Decoder("libjpeg-turbo", luma_of_jpeg)
+DECODERS: dict[str, tuple[Decoder, ...]] = {
+    "jpeg": (Decoder("libjpeg-turbo", libjpeg_turbo), Decoder("gdcm", gdcm)),
+    "lossless jpeg": (Decoder("libjpeg-turbo", libjpeg_turbo), Decoder("gdcm", gdcm)),
+    # GDCM brings an older CharLS, a little slower. It goes first, since it sees damage
+    # at once, where CharLS 2.4 may take 20 s over less than a kilobyte.
+    "jpegls": (Decoder("gdcm", gdcm, final=True), Decoder("charls", charls)),
+    "j2k": (Decoder("openjpeg", openjpeg), Decoder("gdcm", gdcm)),
+    "htj2k": (Decoder("openjph", openjph), Decoder("openjpeg", openjpeg)),
+    "rle": (Decoder("packbits", packbits), Decoder("gdcm", gdcm)),
+}
+
+
+def decoders_for(stream: Codestream) -> tuple[Decoder, ...]:
+    """Returns the decoders of a picture, the first choice first.
+
+    GDCM cannot decode a DCT of 12 bits nor JPEG-LS of less than 8, and mixes the planes
+    up that RLE makes of several samples of more than 8 bits.
+    """
+    found, deep = DECODERS[stream.kind], stream.precision > 8
+    if stream.kind == "jpegls":
+        return found if stream.precision >= 8 else found[1:]
+    alone = stream.kind == "jpeg" or (stream.kind == "rle" and stream.samples > 1)
+    return found[:1] if deep and alone else found
+
+
+def decode(
+    decoder: Decoder, code: bytes, stream: Codestream, layout: Layout
+) -> np.ndarray:
+    """Runs a decoder whose result must have the size that the picture states.
+
+    Raises:
+        InputError: names the decoder; codecs' own words are not passed on.
+    """
+    try:
+        samples = decoder.decode(code, stream, layout)
+    except InputError:
+        raise
+    except Exception as error:  # codecs raise types of their own, and MemoryError
+        raise InputError(
+            f"{decoder.name} cannot decode a {stream.kind} frame "
+            f"({type(error).__name__})"
+        ) from None
+    if samples.shape != (stream.rows, stream.columns, *(3,) * (stream.samples == 3)):
+        raise InputError(
+            f"{decoder.name} decodes {samples.shape}, allowed are {stream.rows} x "
+            f"{stream.columns} pixels of {stream.samples}"
+        )
+    return samples
+
+
+def check_agreement(
+    first: tuple[str, np.ndarray], second: tuple[str, np.ndarray], stream: Codestream
+) -> None:
+    """Compares what two decoders made of one frame.
+
+    Raises:
+        InputError: they differ, for lossless pictures at all, for lossy ones by more
+            than rounding does; both are named.
+    """
+    gap = np.abs(first[1].astype(np.int32) - second[1].astype(np.int32))
+    scale = max(1, 1 << (stream.precision - 8)) if stream.precision > 8 else 1
+    mean, most = (0.0, 0) if stream.lossless else _LOSSY.get(stream.kind, (0.0, 0))
+    if gap.mean() > mean * scale or gap.max() > most * scale:
+        raise InputError(
+            f"{first[0]} and {second[0]} disagree on a {stream.kind} frame: by "
+            f"{gap.mean():.3g} on average and at most {gap.max()}, allowed are "
+            f"{mean * scale:.3g} and {most * scale}"
+        )

@@ -1,0 +1,248 @@
+"""How the stored bytes of one file become pictures in true colours.
+
+Codecs give raw samples. Which codec, which colour space, which table of tones or
+colours: all this is decided once a file, on its first frame (two more are asked where
+that one speaks against the stated colours, or cannot tell), and holds for every frame.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+
+from ultrasound_jax.dicom.read import codecs, colour, fragments, palette, tone
+from ultrasound_jax.dicom.read.codestream import (
+    Codestream,
+    read_codestream,
+    starts_picture,
+)
+from ultrasound_jax.dicom.read.fragments import FrameTable
+from ultrasound_jax.dicom.read.header import CineHeader
+from ultrasound_jax.dicom.read.samples import (
+    cut_bits,
+    read_layout,
+    samples_of,
+)
+from ultrasound_jax.dicom.read.source import (
+    DEFLATED,
+    UNCOMPRESSED,
+    Source,
+)
+from ultrasound_jax.types import InputError
+
+Want = Literal["stored", "grey"]
+
+
+class Pictures:
+    """How the stored bytes of one file become pictures; decided on its first frame."""
+
+    def __init__(
+        self, source: Source, header: CineHeader, want: Want, cross_check: bool
+    ) -> None:
+        self.source, self.header, self.want = source, header, want
+        self.layout = read_layout(source, header)
+        self.table = self._find_frames()
+        notes = list(self.table.notes)
+        first = self.read(0)
+        self.kind = self._kind(first)
+        stream = self._codestream(first)
+        self.decoder = self._decoder(stream, first, cross_check, notes)
+        self.decoder_name = self.decoder.name if self.decoder else "native"
+        self.bits = self.layout.bits_stored
+        signed = self.layout.signed
+        if stream is not None and self.kind != "rle":
+            self.bits, signed = min(self.bits, stream.precision), signed | stream.signed
+        samples = self._samples(0, first, stream)
+        self._choose_colours(samples, stream, signed, notes)
+        self.notes = tuple(notes)
+
+    def _find_frames(self) -> FrameTable:
+        if self.source.encapsulated:
+            return fragments.encapsulated_frames(
+                self.source, self.header.frames, stated=self.header.multi_frame
+            )
+        return fragments.native_frames(self.source, self.layout, self.header.frames)
+
+    def read(self, index: int) -> bytes:
+        """Returns the stored bytes of a frame."""
+        return self.table.read(self.source.stream, index)
+
+    def _kind(self, first: bytes) -> str:
+        """How frames are stored, by what stands there rather than by the syntax."""
+        if not self.source.encapsulated:
+            return "native"
+        if starts_picture(first) or first[4:8] == b"jP  ":
+            return "picture"
+        if self.header.transfer_syntax == codecs.RLE:
+            return "rle"
+        if self.header.transfer_syntax in UNCOMPRESSED:
+            return "native"
+        raise InputError(
+            f"transfer syntax {self.header.transfer_syntax} is not supported, allowed "
+            "are uncompressed, deflated, JPEG, JPEG-LS, JPEG 2000, RLE and MPEG"
+        )
+
+    def _codestream(self, code: bytes) -> Codestream | None:
+        """The headline of a compressed frame, which must have the stated size."""
+        layout = self.layout
+        if self.kind == "native":
+            return None
+        if self.kind == "rle":
+            size = layout.columns, layout.rows, layout.samples
+            return Codestream("rle", *size, layout.bits_allocated, lossless=True)
+        stream = read_codestream(code)
+        if (stream.columns, stream.rows) != (layout.columns, layout.rows):
+            raise InputError(
+                f"a frame of {stream.columns} x {stream.rows} pixels, allowed are "
+                f"the {layout.columns} x {layout.rows} of the header"
+            )
+        if stream.samples not in (1, 3) or not 2 <= stream.precision <= 16:
+            raise InputError(
+                f"a frame has {stream.samples} components of {stream.precision} bits, "
+                "allowed are 1 or 3 of 2 to 16"
+            )
+        return stream
+
+    def _decoder(
+        self,
+        stream: Codestream | None,
+        first: bytes,
+        cross_check: bool,
+        notes: list[str],
+    ) -> codecs.Decoder | None:
+        """The first decoder that can read the first frame; the others must agree."""
+        if stream is None:
+            return None
+        results, failures = [], []
+        for decoder in codecs.decoders_for(stream):
+            try:
+                samples = codecs.decode(decoder, first, stream, self.layout)
+                results.append((decoder, samples))
+            except InputError as error:
+                failures.append(str(error))
+                if decoder.final:
+                    break
+            if results and not cross_check:
+                break
+        if not results:
+            raise InputError("; ".join(failures))
+        notes += failures
+        for other, samples in results[1:]:
+            decoder, reference = results[0]
+            codecs.check_agreement(
+                (decoder.name, reference), (other.name, samples), stream
+            )
+        return results[0][0]
+
+    def _samples(
+        self, index: int, stored: bytes, stream: Codestream | None
+    ) -> np.ndarray:
+        """A frame's raw samples, `h w` or `h w 3`."""
+        if stream is None or self.decoder is None:
+            needed = (self.layout.frame_bits + 7) // 8
+            if self.source.encapsulated:  # may be padded to an even length
+                if not needed <= len(stored) <= needed + 1:
+                    raise InputError(f"{len(stored)} bytes, {needed} are needed")
+                stored, index = stored[:needed], 0
+            return samples_of(stored, self.layout, index)
+        samples = codecs.decode(self.decoder, stored, stream, self.layout)
+        return cut_bits(samples, self.layout) if self.kind == "rle" else samples
+
+    def _choose_colours(
+        self,
+        samples: np.ndarray,
+        stream: Codestream | None,
+        signed: bool,
+        notes: list[str],
+    ) -> None:
+        photometric, dataset = self.header.photometric, self.source.dataset
+        in_colour = samples.ndim == 3
+        if in_colour != (self.header.samples == 3):
+            notes.append(
+                f"states {self.header.samples} samples a pixel, a frame differs"
+            )
+        if photometric == "PALETTE COLOR" and not in_colour:
+            self.space = "palette"
+            self.lookup = palette.read_palette(
+                dataset,
+                bits=self.bits,
+                signed=signed,
+                big_endian=not self.source.little_endian,
+            )
+            if self.want == "grey":
+                self.lookup = colour.to_grey(self.lookup[None], colour.RGB)[0]
+            return
+        self.lookup = tone.tone_table(
+            dataset,
+            bits=self.bits,
+            signed=signed,
+            inverted=photometric == "MONOCHROME1" and not in_colour,
+            colour=in_colour,
+        )
+        if not in_colour:
+            self.space = "grey"
+            return
+        stated = colour.stated_space(photometric, stream)
+        self.space, disputed = colour.seen_space(stated, self._witnesses(samples))
+        if disputed:
+            notes.append(
+                f"some frames look {colour.other_space(stated)} and others {stated}: "
+                f"{stated} is taken, as stated"
+            )
+        if self.space != stated:
+            notes.append(f"its colours are stated as {stated} but are {self.space}")
+        elif stated != colour.stated_space(photometric, None):
+            notes.append(f"{photometric} is stated but the frames are {self.space}")
+
+    def _witnesses(self, first: np.ndarray) -> Iterator[np.ndarray]:
+        """The first, the last and the middle frame, in stored colours.
+
+        Damaged ones are left out here; `make` raises when it is their turn. To read
+        the end of a deflated file is to inflate all of it: there the first must do.
+        """
+        yield tone.apply_table(first, self.lookup, self.bits)
+        last = self.header.frames - 1
+        if self.source.syntax == DEFLATED:
+            return
+        for index in sorted({last, last // 2} - {0}, reverse=True):
+            try:
+                stored = self.read(index)
+                samples = self._samples(index, stored, self._codestream(stored))
+            except InputError:
+                continue
+            if samples.ndim == 3:
+                yield tone.apply_table(samples, self.lookup, self.bits)
+
+    def make(self, index: int, stored: bytes) -> np.ndarray:
+        """Returns frame `index` as it is wanted.
+
+        Raises:
+            InputError: it is damaged or of another kind than the first.
+        """
+        try:
+            stream = self._codestream(stored)
+            if stream is not None and self._luma_is_enough(stream):
+                stream = dataclasses.replace(stream, samples=1)
+                return codecs.decode(codecs.LUMA, stored, stream, self.layout)
+            samples = self._samples(index, stored, stream)
+        except InputError as error:
+            raise InputError(f"frame {index + 1}: {error}") from None
+        if (samples.ndim == 3) == (self.space in ("grey", "palette")):
+            raise InputError(f"frame {index + 1} has other samples than the first")
+        shown = tone.apply_table(samples, self.lookup, self.bits)
+        if not shown.flags.writeable:  # a view of the bytes that were read
+            shown = shown.copy()
+        if self.space in ("grey", "palette"):
+            return shown
+        convert = colour.to_grey if self.want == "grey" else colour.to_rgb
+        return convert(shown, self.space)
+
+    def _luma_is_enough(self, stream: Codestream) -> bool:
+        return (
+            self.want == "grey"
+            and self.space == colour.YBR
+            and stream.kind == "jpeg"
+            and stream.samples == 3
+            and self.bits == stream.precision == 8
+        )

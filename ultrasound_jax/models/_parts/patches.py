@@ -1,0 +1,153 @@
+"""How a clip becomes the tokens of a transformer, also a grey one for colour."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float
+
+from ultrasound_jax.models._parts.initialisers import torch_uniform
+from ultrasound_jax.models._parts.layers import (
+    Linear,
+    ModelError,
+    is_count,
+    require,
+)
+from ultrasound_jax.models._parts.stem import (
+    StemConv,
+    check_channels,
+    grey_inputs,
+)
+
+
+def checked_clip_shape(clip_shape: Sequence[int]) -> tuple[int, int, int]:
+    """The frames, height and width that a network is sized for."""
+    fits = len(clip_shape) == 3 and all(is_count(size) for size in clip_shape)
+    require(fits, "clip_shape", tuple(clip_shape), "(frames, height, width), each > 0")
+    frames, height, width = clip_shape
+    return frames, height, width
+
+
+def check_fits(
+    clip: Float[Array, "b t h w c"], clip_shape: tuple[int, int, int]
+) -> None:
+    """Refuse a clip that is longer, or of another image size, than the network's."""
+    frames, height, width = clip.shape[1:4]
+    if frames > clip_shape[0] or (height, width) != clip_shape[1:]:
+        most, *sides = clip_shape
+        raise ModelError(
+            f"a clip of {frames} frames of {height}x{width}: allowed are up to {most} "
+            f"of {sides[0]}x{sides[1]}, as clip_shape says"
+        )
+
+
+class PatchLinear(Linear):
+    """One token for each square of `patch` pixels of a frame (ViViT, section 3.2).
+
+    A patch's values are ordered by row, column, channel. A grey clip is taken as
+    `StemConv` takes it: the weights are summed over the channels that it stands for.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        features: int,
+        *,
+        patch: int,
+        grey_scale: Sequence[float] | None = None,
+        grey_offset: Sequence[float] | None = None,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        require(is_count(channels), "channels", channels, "1 or more")
+        scale, offset = grey_inputs(channels, grey_scale, grey_offset)
+        super().__init__(patch * patch * channels, features, dtype=dtype, rngs=rngs)
+        self.grey_scale, self.grey_offset = scale, offset
+        self.channels, self.patch = channels, patch
+
+    def __call__(self, clip: Float[Array, "b t h w c"]) -> Float[Array, "b t n d"]:
+        """Tokens by row and column; sides must be multiples of the patch."""
+        check_channels(clip, self.channels)
+        batch, frames, height, width, given = clip.shape
+        rows, columns, patch = height // self.patch, width // self.patch, self.patch
+        x = clip.reshape(batch, frames, rows, patch, columns, patch, given)
+        x = x.swapaxes(3, 4).reshape(batch, frames, rows * columns, -1)
+        kernel, bias = self.kernel[...], self.bias[...]  # pyright: ignore[reportOptionalSubscript]
+        if given != self.channels:
+            apart = kernel.reshape(patch * patch, self.channels, -1)
+            offset = np.asarray(self.grey_offset, np.float32)[:, None]
+            kernel = (apart * np.asarray(self.grey_scale, np.float32)[:, None]).sum(1)
+            bias = bias + (apart * offset).sum((0, 1))
+        x = x.astype(self.dtype) @ kernel.astype(self.dtype)
+        return x + bias.astype(self.dtype)
+
+
+class PatchConv(StemConv):
+    """One token for every second frame and fourth pixel, from 3x7x7 windows (MViT).
+
+    Frame 2s is the middle of step s. A window's three frames pass one 2-D convolution
+    side by side, which is 2 to 9 times faster on a CPU than one in three dimensions.
+    Takes `StemConv`'s options.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        features: int,
+        *,
+        grey_scale: Sequence[float] | None = None,
+        grey_offset: Sequence[float] | None = None,
+        dtype: DTypeLike = jnp.float32,
+        rngs: nnx.Rngs,
+    ):
+        super().__init__(
+            channels,
+            features,
+            (3, 7, 7),
+            stride=(2, 4, 4),
+            bias=True,
+            grey_scale=grey_scale,
+            grey_offset=grey_offset,
+            kernel_init=torch_uniform,
+            dtype=dtype,
+            rngs=rngs,
+        )
+
+    def __call__(
+        self,
+        image: Float[Array, "b t h w c"],
+        mask: Bool[Array, "b t"] | None = None,
+    ) -> Float[Array, "b s i j d"]:
+        """Tokens by step, row and column; frames where `mask` is false must be zero."""
+        if image.shape[-1] != self.in_features:
+            return super().__call__(image, mask)
+        x = self._convolve(image, self.kernel[...])
+        return x + self.bias[...].astype(x.dtype)  # pyright: ignore[reportOptionalSubscript]
+
+    def _convolve(
+        self, image: Float[Array, "b t h w c"], kernel: Float[Array, "3 7 7 c d"]
+    ) -> Float[Array, "b s i j d"]:
+        frames = side_by_side(image)
+        batch, steps, *pixels = frames.shape[:4]
+        flat = jnp.moveaxis(kernel, 0, 2).reshape(7, 7, -1, kernel.shape[-1])
+        x = jax.lax.conv_general_dilated(
+            frames.reshape(batch * steps, *pixels, -1).astype(self.dtype),
+            flat.astype(self.dtype),
+            window_strides=(4, 4),
+            padding=((3, 3), (3, 3)),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        return x.reshape(batch, steps, *x.shape[1:])
+
+
+def side_by_side(clip: Float[Array, "b t h w c"]) -> Float[Array, "b s h w 3 c"]:
+    """Frames 2s-1, 2s and 2s+1 of each step s; zeros before and after the clip."""
+    frames = clip.shape[1]
+    steps = math.ceil(frames / 2)
+    filled = jnp.pad(clip, ((0, 0), (1, 2 * steps - frames), *((0, 0),) * 3))
+    taps = [filled[:, first : first + 2 * steps - 1 : 2] for first in range(3)]
+    return jnp.stack(taps, -2)

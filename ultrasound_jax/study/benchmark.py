@@ -1,0 +1,282 @@
+"""Speed, as a ratio to a named alternative: `python -m ultrasound_jax.benchmark step`.
+
+`data` reads batches, `step` trains and evaluates on one batch over and over, `loop`
+does both together and says for how long the step waited; `all` is these three, on the
+settings of `--config` (default configs/luvnet.py). `ingest` reads a clinical cine of 60
+frames, made for it, and needs neither settings nor a dataset. Everything is the median
+of repeats within one process.
+"""
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from ultrasound_jax import config as settings
+from ultrasound_jax import experiment as experiments
+from ultrasound_jax.dicom.read import speed
+from ultrasound_jax.experiment import Experiment
+from ultrasound_jax.runs import provenance
+from ultrasound_jax.training import optim, sharding, steps
+from ultrasound_jax.types import UltrasoundError
+
+WHAT = ("data", "step", "loop")
+
+
+def median_seconds(action: Callable[[], Any], repeats: int) -> float:
+    """Returns the median time of `action` after one call that is not counted."""
+    jax.block_until_ready(action())
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(action())
+        times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def median_of_stream(batches: Iterator[Any], count: int, repeats: int) -> float:
+    """Returns the median time of `count` batches in a row, after a first batch."""
+
+    def draw() -> Any:
+        return list(itertools.islice(batches, count))[-1]
+
+    return median_seconds(draw, repeats) / count
+
+
+def device_stream(experiment: Experiment) -> Iterator[Any]:
+    """Yields the training batches on the device, one after the other."""
+    pairs = ((batch, None) for batch in experiment.train_batches())
+    for batch, _ in sharding.ahead(pairs, experiment.mesh):
+        yield jax.block_until_ready(batch)
+
+
+def plain_stream(experiment: Experiment) -> Iterator[Any]:
+    """Yields the same kind of batches the plain way: a loop over TFDS, then stack."""
+    source, size = experiment.source, experiment.config.data.batch_size
+    places = itertools.cycle(experiment.indices["train"].tolist())
+    frames = source.clip_shape[0]
+    while True:
+        records = [source.records[i] for i in itertools.islice(places, size)]
+        clips = [
+            np.pad(r["clip"], ((0, frames - len(r["clip"])), *((0, 0),) * 3))
+            for r in records
+        ]
+        rows = {
+            "clip": np.stack(clips),
+            "length": np.array([len(r["clip"]) for r in records], np.int32),
+            "labels": np.stack([r["labels"] for r in records]),
+            "index": np.zeros(size, np.int32),
+        }
+        yield jax.block_until_ready(sharding.to_device(rows, experiment.mesh))
+
+
+def bench_data(experiment: Experiment, repeats: int) -> dict[str, float]:
+    """Clips a second from ArrayRecord to a batch on the device."""
+    size = experiment.config.data.batch_size
+    count = max(32 // size, 4)
+    ours = median_of_stream(device_stream(experiment), count, repeats)
+    plain = median_of_stream(plain_stream(experiment), count, repeats)
+    return {
+        "clips_per_s": size / ours,
+        "plain_tfds_loop_clips_per_s": size / plain,
+        "ratio_to_plain_tfds_loop": plain / ours,
+    }
+
+
+def bench_step(experiment: Experiment, repeats: int) -> dict[str, float]:
+    """Clips a second of the train and the eval step alone, on one batch."""
+    config = experiment.config
+    train = TrainStep(experiment)
+    ours = median_seconds(train.once, repeats)
+    flax = median_seconds(FlaxStep(experiment, train.batch).once, repeats)
+    shapes = experiment.batch_shapes(config.data.eval_batch_size)
+    rows = {k: np.zeros(s.shape, s.dtype) for k, s in shapes.items()}
+    batch = sharding.to_device(rows, experiment.mesh)
+    weights = steps.evaluated(train.state)
+    evaluation = median_seconds(lambda: experiment.eval_step(*weights, batch), repeats)
+    return {
+        "train_clips_per_s": config.data.batch_size / ours,
+        "eval_clips_per_s": config.data.eval_batch_size / evaluation,
+        "nnx_jit_optimizer_clips_per_s": config.data.batch_size / flax,
+        "ratio_to_nnx_jit_optimizer": flax / ours,
+    }
+
+
+def bench_loop(experiment: Experiment, repeats: int) -> dict[str, float]:
+    """Clips a second of reading and training together, and the time spent waiting."""
+    train = TrainStep(experiment)
+    pairs = ((batch, None) for batch in experiment.train_batches())
+    ours = (batch for batch, _ in sharding.ahead(pairs, experiment.mesh))
+    rate, share = loop_rate(train, ours, experiment, repeats)
+    plain, plain_share = loop_rate(train, plain_stream(experiment), experiment, repeats)
+    return {
+        "clips_per_s": rate,
+        "share_waiting_for_data": share,
+        "plain_tfds_loop_clips_per_s": plain,
+        "plain_tfds_loop_share_waiting": plain_share,
+        "ratio_to_plain_tfds_loop": rate / plain,
+    }
+
+
+def loop_rate(
+    train: "TrainStep", batches: Iterator[Any], experiment: Experiment, repeats: int
+) -> tuple[float, float]:
+    """Returns clips a second and the share of time in which the step had no batch."""
+    size = experiment.config.data.batch_size
+    train.batch = next(batches)
+    jax.block_until_ready(train.once())
+    rates, shares = [], []
+    for _ in range(repeats):
+        start, waited = time.perf_counter(), 0.0
+        for _ in range(5):
+            before = time.perf_counter()
+            train.batch = next(batches)
+            waited += time.perf_counter() - before
+            jax.block_until_ready(train.once())
+        spent = time.perf_counter() - start
+        rates.append(5 * size / spent)
+        shares.append(waited / spent)
+    return float(np.median(rates)), float(np.median(shares))
+
+
+def bench_ingest(
+    repeats: int, *, frames: int = 60, rows: int = 720, columns: int = 1280
+) -> dict[str, float]:
+    """Frames a second from a JPEG YBR_FULL_422 cine to 256 x 256 pictures.
+
+    Ours crops to the region and letterboxes; the plain way is pydicom's `pixel_array`
+    of the whole cine, and cv2.resize in a loop.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path, size = Path(folder) / "cine.dcm", 256
+        speed.write_cine(path, frames=frames, rows=rows, columns=columns)
+        read = speed.read_ours
+        colour = median_seconds(lambda: read(path, size, want="stored"), repeats)
+        grey = median_seconds(lambda: read(path, size, want="grey"), repeats)
+        both = median_seconds(lambda: read(path, size, want="grey", threads=2), repeats)
+        plain = median_seconds(lambda: speed.read_plainly(path, size), repeats)
+        difference = speed.difference(path)
+    return {
+        "rgb_frames_per_s": frames / colour,
+        "grey_frames_per_s": frames / grey,
+        "grey_2_threads_frames_per_s": frames / both,
+        "plain_pydicom_loop_frames_per_s": frames / plain,
+        "rgb_ratio_to_plain_pydicom_loop": plain / colour,
+        "grey_ratio_to_plain_pydicom_loop": plain / grey,
+        "mean_difference_levels": difference,
+    }
+
+
+class TrainStep:
+    """The program's own step, on one batch."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        config = experiment.config
+        plan = optim.make_plan(config, len(experiment.indices["train"]))
+        self.state = experiment.initial_state(plan.optimizer)
+        say = lambda line: print(line, file=sys.stderr)  # noqa: E731
+        self.compiled = experiment.compile_train_step(plan.optimizer, self.state, say)
+        rows = experiment.source.load(
+            np.resize(experiment.indices["train"], config.data.batch_size)
+        )
+        self.batch = sharding.to_device(dict(rows), experiment.mesh)
+
+    def once(self) -> Any:
+        """Makes one step."""
+        self.state, terms = self.compiled(self.state, self.batch, jnp.float32(1))
+        return terms
+
+
+class FlaxStep:
+    """The step as Flax's own guide writes it: nnx.jit around nnx.Optimizer."""
+
+    def __init__(self, experiment: Experiment, batch: Any) -> None:
+        config = experiment.config
+        classes = len(experiment.source.classes)
+        shape = experiment.source.clip_shape[:3]
+        model = experiments.build_model(
+            config, patterns=classes, clip_shape=shape, say=print
+        )
+        model = nnx.view(model, deterministic=False, use_running_average=False)
+        self.model, self.batch = model, batch
+        self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
+        task = experiment.task
+        augment = experiment.augment
+
+        @nnx.jit
+        def step(model: Any, optimizer: Any, batch: Any) -> Any:
+            def loss_fn(model: Any) -> Any:
+                pixels, *others = task.inputs(batch)
+                key = jax.random.fold_in(jax.random.key(0), optimizer.step[...])
+                rngs = nnx.Rngs(dropout=key)
+                terms = task.loss(
+                    model(augment(pixels, key=key), *others, rngs=rngs), batch
+                )
+                return terms.total / terms.weight
+
+            loss, grads = nnx.value_and_grad(loss_fn)(model)
+            optimizer.update(model, grads)
+            return loss
+
+        self.step = step
+
+    def once(self) -> Any:
+        """Makes one step."""
+        return self.step(self.model, self.optimizer, self.batch)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints a line a figure; `--out` also writes them with their provenance."""
+    parser = argparse.ArgumentParser(
+        prog="ultrasound_jax.benchmark", description=__doc__
+    )
+    parser.add_argument("what", choices=(*WHAT, "ingest", "all"))
+    parser.add_argument("--config", default="configs/luvnet.py")
+    parser.add_argument("--manual_dir", default="", help="as config.data.manual_dir")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--out", type=Path, help="a .json file to write")
+    given = parser.parse_args(arguments)
+    try:
+        if given.what == "ingest":
+            facts, found = provenance.facts(), {"ingest": bench_ingest(given.repeats)}
+            print(f"{facts['cpu']}; 60 frames of 1280 x 720 pixels")
+        else:
+            facts, found = training_figures(given)
+    except UltrasoundError as error:
+        print(f"ultrasound_jax: {error}", file=sys.stderr)
+        return 2
+    for name, figures in found.items():
+        for figure, value in figures.items():
+            print(f"{name}.{figure} {value:.3g}")
+    if given.out:
+        text = json.dumps({"run": facts, "repeats": given.repeats} | found, indent=2)
+        given.out.write_text(text + "\n")
+    return 0
+
+
+def training_figures(
+    given: argparse.Namespace,
+) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+    """Returns what was run on what, and the figures of each benchmark of training."""
+    config = settings.load(given.config)
+    config.data.manual_dir = given.manual_dir
+    steps.use_compilation_cache(config.compilation_cache)
+    experiment = experiments.open_experiment(config, print)
+    benches = {"data": bench_data, "step": bench_step, "loop": bench_loop}
+    names = WHAT if given.what == "all" else (given.what,)
+    found = {name: benches[name](experiment, given.repeats) for name in names}
+    facts = provenance.facts() | {"precision": config.dtype, "config": given.config}
+    size = config.data.batch_size
+    print(f"{facts['devices']}; {facts['cpu']}; {config.dtype}; batch {size}")
+    return facts, found

@@ -1,0 +1,89 @@
+"""Cross-validation: each patient is judged by a network that never saw them."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from ultrasound_jax import evaluate
+from ultrasound_jax import workdir as workdirs
+from ultrasound_jax.analysis.judge.evaluation import OUT_OF_FOLD
+from ultrasound_jax.analysis.table.predictions import (
+    Predictions,
+    joined,
+)
+from ultrasound_jax.experiment import open_experiment
+from ultrasound_jax.runs.files import read_json
+from ultrasound_jax.train import train_and_evaluate
+from ultrasound_jax.training.console import (
+    Console,
+    Stopwatch,
+)
+from ultrasound_jax.types import Settings
+
+
+def cross_validate(config: Settings, workdir: Path) -> dict:
+    """Trains and judges every fold in `workdir/fold_<k>`, then pools the predictions.
+
+    Which examples train, validate and test is the protocol `rotation` of
+    `data/protocols.py`; all patients take part. A fold that is finished is not trained
+    again, so that an interrupted study goes on with the same command. Returns the
+    metrics of the pooled predictions, which it writes beside the folds.
+    """
+    console, clock = Console(), Stopwatch()
+    with clock.of("opening"):
+        whole = open_experiment(config, console.say)
+    workdirs.claim_workdir(config, workdir)
+    evaluate.write_manifest(whole, workdir)
+    alone, tables = [], []
+    for fold in range(config.data.folds):
+        folder = workdir / f"fold_{fold}"
+        if not (folder / "metrics.json").exists():
+            console.say(f"fold {fold + 1} of {config.data.folds}: {folder}")
+            own = copy.deepcopy(config)
+            own.data.fold = fold
+            with clock.of("training"):
+                train_and_evaluate(own, folder)
+        if jax.process_index() == 0:
+            alone.append(read_json(folder / "metrics.json"))
+            tables.append(Predictions.read(folder / "predictions.csv"))
+    if jax.process_index():
+        return {}
+    return evaluate.write_report(
+        pool(tables),
+        whole,
+        workdir,
+        console.say,
+        clock,
+        facts={"minutes of all folds": minutes_of(alone)},
+        tree={"folds": [summary_of_fold(metrics) for metrics in alone]},
+    )
+
+
+def minutes_of(folds: Sequence[dict]) -> str:
+    """Returns the time that training the folds took, whenever that was."""
+    return f"{sum(float(m['run']['minutes']) for m in folds):.1f}"
+
+
+def summary_of_fold(metrics: dict) -> dict:
+    """Returns a fold's own macro AUROC, free of the other folds' calibration."""
+    levels = ("clip", "video_mean", "video_max")
+    return {level: metrics["test"][level]["macro_auroc"] for level in levels}
+
+
+def pool(folds: Sequence[Predictions]) -> Predictions:
+    """Joins the held-out rows of each fold's table into one, as split `out_of_fold`."""
+    held_out = [table.of_split("test") for table in folds]
+    return joined(
+        [
+            replace(
+                table,
+                fold=np.full(len(table), fold),
+                split=(OUT_OF_FOLD,) * len(table),
+            )
+            for fold, table in enumerate(held_out)
+        ]
+    )

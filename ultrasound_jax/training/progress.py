@@ -1,0 +1,87 @@
+"""What the loop knows beside the arrays: the best so far, when to stop, the plateau."""
+
+import math
+from dataclasses import asdict, dataclass
+
+from ultrasound_jax.training.optim import Plateau
+from ultrasound_jax.types import Settings, UltrasoundError
+
+
+class ProgressError(UltrasoundError):
+    """A validation that says that training has gone astray."""
+
+
+@dataclass
+class Progress:
+    """Changes only when an epoch is judged; saved with every checkpoint."""
+
+    select: str
+    patience: int
+    plateau: Plateau | None
+    evaluated: int = 0  # the last step that was judged
+    best: float | None = None
+    best_step: int = 0
+    waited: int = 0  # epochs since the best
+    stopped: bool = False
+
+    @classmethod
+    def begin(cls, config: Settings) -> "Progress":
+        """Returns the state before the first epoch."""
+        settings = config.optim
+        plateau = None
+        if settings.schedule == "plateau":
+            plateau = Plateau(settings.plateau_factor, settings.plateau_patience)
+        return cls(config.train.select, config.train.patience, plateau)
+
+    @classmethod
+    def from_json(cls, tree: dict, config: Settings) -> "Progress":
+        """Returns the state that `to_json` gave."""
+        plateau = tree["plateau"]
+        begun = cls.begin(config)
+        known = {k: v for k, v in tree.items() if k not in ("plateau", "patience")}
+        return cls(
+            **known,
+            patience=begun.patience,
+            plateau=Plateau(**plateau) if plateau else None,
+        )
+
+    def to_json(self) -> dict:
+        """Returns plain numbers and strings."""
+        return asdict(self)
+
+    @property
+    def rate_scale(self) -> float:
+        """What the plateau makes of the schedule's learning rate."""
+        return self.plateau.scale if self.plateau else 1.0
+
+    def judge(self, step: int, found: dict[str, float]) -> bool:
+        """Takes one evaluation into account; True if it is the best so far.
+
+        Where the AUROC is not defined, as no pattern has both kinds of clips, the loss
+        decides.
+        """
+        if not math.isfinite(found["loss"]):
+            raise ProgressError(
+                f"the validation loss is {found['loss']} at step {step}; saved are the "
+                "steps before. A lower config.optim.lr or config.optim.clip_norm helps"
+            )
+        value = found.get(self.select, -found["loss"])
+        if self.select == "loss":
+            value = -found["loss"]
+        self.evaluated = step
+        better = self.best is None or value > self.best
+        if better:
+            self.best, self.best_step, self.waited = value, step, 0
+        else:
+            self.waited += 1
+            self.stopped = bool(self.patience) and self.waited >= self.patience
+        if self.plateau:
+            self.plateau.update(found["loss"])
+        return better
+
+    def line(self, epoch: int, found: dict[str, float]) -> str:
+        """Returns what is printed after an epoch."""
+        words = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
+        note = "best so far" if not self.waited else f"{self.waited} since the best"
+        stop = "; no better for long enough, stopping" if self.stopped else ""
+        return f"epoch {epoch}: validation {words} ({note}{stop})"

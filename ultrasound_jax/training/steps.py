@@ -1,0 +1,270 @@
+"""The jitted steps: a pure function of the state and a batch, compiled once.
+
+Networks are NNX modules, but only their graph definitions are kept; the step merges
+one with the state's arrays inside the traced function, which costs nothing at run time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+import psutil
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Array
+
+from ultrasound_jax.training import sharding
+from ultrasound_jax.types import ArrayTree, UltrasoundError
+
+Batch = dict[str, Array]
+
+
+class StepError(UltrasoundError):
+    """A compiled step that does not fit the device."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """All that training changes. `stats` is every variable that is no parameter.
+
+    `average` is the exponential moving average of (params, stats), or None.
+    """
+
+    step: ArrayTree  # int32 scalar
+    params: ArrayTree
+    stats: ArrayTree
+    opt_state: ArrayTree
+    average: ArrayTree
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network without its arrays: how it computes in training and in evaluation."""
+
+    train: nnx.GraphDef
+    evaluation: nnx.GraphDef
+
+
+def split(model: nnx.Module) -> tuple[Network, ArrayTree, ArrayTree]:
+    """Takes a network apart into its definition, parameters and statistics."""
+    train = nnx.view(
+        model, deterministic=False, use_running_average=False, raise_if_not_found=False
+    )
+    evaluation = nnx.view(
+        model, deterministic=True, use_running_average=True, raise_if_not_found=False
+    )
+    definition, params, stats = nnx.split(train, nnx.Param, ...)
+    return Network(definition, nnx.graphdef(evaluation)), params, stats
+
+
+def init_state(
+    params: ArrayTree,
+    stats: ArrayTree,
+    optimizer: optax.GradientTransformation,
+    *,
+    averaged: bool,
+) -> TrainState:
+    """Returns the state before the first step."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        stats=stats,
+        opt_state=optimizer.init(params),
+        average=(params, stats) if averaged else None,
+    )
+
+
+def make_train_step(
+    network: Network,
+    task: Any,
+    optimizer: optax.GradientTransformation,
+    *,
+    augment: Callable[..., Array],
+    seed: int,
+    accumulate: int = 1,
+    ema: float = 0.0,
+) -> Callable[[TrainState, Batch, Array], tuple[TrainState, Batch]]:
+    """Returns `(state, batch, rate_scale) -> (state, metrics)`.
+
+    Randomness is a function of `seed`, the step and the row alone. With `accumulate`
+    micro-batches the gradient is the whole batch's, divided once by the number of
+    annotated entries; batch norms see one micro-batch after the other.
+    """
+
+    def micro_loss(
+        params: ArrayTree, stats: ArrayTree, batch: Batch, key: Array, whole
+    ):
+        model = nnx.merge(network.train, params, stats, copy=True)
+        augment_key, dropout_key = jax.random.split(key)
+        pixels, *others = task.inputs(batch)
+        # Without the barrier XLA on CPU recomputes the resampling inside the stem.
+        pixels = jax.lax.optimization_barrier(augment(pixels, key=augment_key))
+        outputs = model(pixels, *others, rngs=nnx.Rngs(dropout=dropout_key))
+        terms = task.loss(outputs, batch)
+        new_stats = nnx.state(model, nnx.Not(nnx.Param))
+        return terms.total / whole, (new_stats, terms.per_example)
+
+    def step(
+        state: TrainState, batch: Batch, rate_scale: Array
+    ) -> tuple[TrainState, Batch]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        whole = jnp.maximum(task.weight(batch), 1.0)
+        gradient = jax.value_and_grad(micro_loss, has_aux=True)
+
+        def one(carry: Any, part: Any) -> Any:
+            grads, stats, loss = carry
+            rows, part_key = part
+            (partial, (stats, each)), more = gradient(
+                state.params, stats, rows, part_key, whole
+            )
+            return (jax.tree.map(jnp.add, grads, more), stats, loss + partial), each
+
+        if accumulate == 1:
+            (loss, (stats, each)), grads = gradient(
+                state.params, state.stats, batch, key, whole
+            )
+        else:
+            zeros = jax.tree.map(jnp.zeros_like, state.params)
+            parts = jax.tree.map(lambda rows: _deal(rows, accumulate), batch)
+            keys = jax.random.split(key, accumulate)
+            (grads, stats, loss), each = jax.lax.scan(
+                one, (zeros, state.stats, jnp.zeros(())), (parts, keys)
+            )
+            each = each.swapaxes(0, 1).reshape(-1)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        updates = jax.tree.map(lambda u: u * rate_scale, updates)
+        params = optax.apply_updates(state.params, updates)
+        new_state = TrainState(
+            step=state.step + 1,
+            params=params,
+            stats=stats,
+            opt_state=opt_state,
+            average=_average(state.average, (params, stats), ema),
+        )
+        norm = optax.tree.norm(grads)
+        terms = {"loss": loss, "loss_per_example": each, "grad_norm": norm}
+        return new_state, terms | {"index": batch["index"]}
+
+    return step
+
+
+def _deal(rows: Array, parts: int) -> Array:
+    """Splits rows into `parts` without moving any to another device."""
+    return rows.reshape(-1, parts, *rows.shape[1:]).swapaxes(0, 1)
+
+
+def _average(average: ArrayTree, new: ArrayTree, decay: float) -> ArrayTree:
+    if average is None:
+        return None
+    return jax.tree.map(lambda a, n: decay * a + (1 - decay) * n, average, new)
+
+
+def evaluated(state: TrainState) -> tuple[ArrayTree, ArrayTree]:
+    """Returns the (params, stats) that evaluation uses: averaged ones where kept."""
+    return state.average or (state.params, state.stats)
+
+
+def make_eval_step(
+    network: Network, task: Any
+) -> Callable[[ArrayTree, ArrayTree, Batch], Batch]:
+    """Returns `(params, stats, batch) -> scores b k and the loss in parts`."""
+
+    def step(params: ArrayTree, stats: ArrayTree, batch: Batch) -> Batch:
+        model = nnx.merge(network.evaluation, params, stats, copy=True)
+        outputs = model(*task.inputs(batch))
+        terms = task.loss(outputs, batch)
+        return {
+            "scores": task.scores(outputs),
+            "loss_total": terms.total,
+            "loss_weight": terms.weight,
+        }
+
+    return step
+
+
+def compile_train_step(
+    step: Callable, state: TrainState, batch: ArrayTree, mesh: Mesh
+) -> Any:
+    """Compiles for these shapes; the old state's memory becomes the new state's."""
+    everywhere, rows = sharding.replicated(mesh), sharding.by_rows(mesh)
+    jitted = jax.jit(
+        step,
+        in_shardings=(everywhere, rows, everywhere),
+        out_shardings=(everywhere, everywhere),
+        donate_argnums=0,
+    )
+    scale = jax.ShapeDtypeStruct((), jnp.float32)
+    return jitted.lower(state, batch, scale).compile()
+
+
+def compile_eval_step(
+    step: Callable, weights: ArrayTree, batch: ArrayTree, mesh: Mesh
+) -> Any:
+    """Compiles for these shapes; every process gets all scores."""
+    everywhere, rows = sharding.replicated(mesh), sharding.by_rows(mesh)
+    jitted = jax.jit(
+        step,
+        in_shardings=(everywhere, everywhere, rows),
+        out_shardings=everywhere,
+    )
+    return jitted.lower(*weights, batch).compile()
+
+
+def use_compilation_cache(folder: str) -> None:
+    """Keeps compiled steps in a folder between runs; "" compiles anew each time."""
+    path = str(Path(folder).expanduser().absolute()) if folder else None
+    jax.config.update("jax_compilation_cache_dir", path)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def memory_bytes(compiled: Any) -> dict[str, int]:
+    """Returns what XLA's own analysis says that a step takes on one device."""
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return {}
+    parts = {
+        "arguments": int(analysis.argument_size_in_bytes),
+        "temporary": int(analysis.temp_size_in_bytes),
+        "outputs": int(analysis.output_size_in_bytes),
+        "reused": int(analysis.alias_size_in_bytes),
+        "code": int(analysis.generated_code_size_in_bytes),
+    }
+    parts["total"] = sum(parts.values()) - 2 * parts["reused"]
+    return parts
+
+
+def memory_limit(mesh: Mesh, given_gb: float) -> int:
+    """Returns the bytes that a step may take on a device: given, or what it has.
+
+    A CPU's limit is what the machine has free, shared by its devices.
+    """
+    if given_gb:
+        return int(given_gb * 2**30)
+    device = mesh.local_devices[0]
+    known = device.memory_stats()
+    if known and "bytes_limit" in known:
+        return int(known["bytes_limit"])
+    return psutil.virtual_memory().available // len(mesh.local_devices)
+
+
+def memory_line(parts: dict[str, int], limit: int) -> str:
+    """Returns the analysis as one line."""
+    if not parts:
+        return "memory of the training step: the compiler does not say"
+    words = ", ".join(f"{name} {size / 2**30:.2f}" for name, size in parts.items())
+    return f"memory of the training step, GiB: {words}; limit {limit / 2**30:.2f}"
+
+
+def check_memory(parts: dict[str, int], limit: int) -> None:
+    """Refuses a step that needs more than the device has."""
+    if parts and parts["total"] > limit:
+        raise StepError(
+            f"the training step does not fit: {memory_line(parts, limit)}; lower "
+            "config.data.batch_size, raise config.optim.accumulate, or set "
+            "config.model.remat=True"
+        )
