@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ultrasound_jax.analysis.judge import evaluation
+from ultrasound_jax.analysis.judge import run as judging
 from ultrasound_jax.analysis.report import run_report
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.examples import SplitError
@@ -114,20 +114,18 @@ def write_report(
     if jax.process_index():
         return {}
     config = experiment.config
-    pooled = evaluation.OUT_OF_FOLD in table.split
-    judge = evaluation.evaluate_out_of_fold if pooled else evaluation.evaluate
     with clock.of("evaluation"):
         table.write(workdir / "predictions.csv")
-        metrics = judge(
+        metrics = judging.judge_table(
             table, replicates=config.evaluation.replicates, seed=config.seed
         )
     lines = run_facts(experiment, clock) | dict(facts or {})
     title = f"{lines['network']} on {lines['dataset']}"
-    run_report.write_report(workdir, metrics, table, title=title, facts=lines)
+    run_report.write_report(workdir, table, metrics, title=title, facts=lines)
     run = {"run": lines | {"seconds": clock.rounded()}}
     metrics = metrics | run | dict(tree or {})
-    evaluation.write_metrics(workdir / "metrics.json", metrics)
-    say(summary(metrics, workdir))
+    judging.write_metrics(workdir / "metrics.json", metrics)
+    say(summary(metrics, table, workdir))
     return metrics
 
 
@@ -145,17 +143,9 @@ def run_facts(experiment: Experiment, clock: Stopwatch) -> dict[str, str]:
     }
 
 
-def summary(metrics: dict, workdir: Path) -> str:
+def summary(metrics: dict, table: Predictions, workdir: Path) -> str:
     """Returns the headline and where the rest is."""
-    split = "test" if "test" in metrics else evaluation.OUT_OF_FOLD
-    lines = []
-    for level, level_name in (("clip", "clips"), ("video_mean", "videos")):
-        value = metrics[split][level]["macro_auroc"]
-        interval = metrics[split][level]["macro_auroc_ci"]
-        words = "not defined" if value is None else f"{value:.3f}"
-        if interval:
-            words += f" [{interval[0]:.3f}, {interval[1]:.3f}]"
-        lines.append(f"{split} macro AUROC of {level_name}: {words}")
+    lines = judging.headline(metrics, table)
     written = "report.md, metrics.json, predictions.csv"
     return "\n".join([*lines, f"written to {workdir}: {written}"])
 

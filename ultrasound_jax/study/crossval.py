@@ -10,11 +10,11 @@ import numpy as np
 
 from ultrasound_jax import evaluate
 from ultrasound_jax import workdir as workdirs
-from ultrasound_jax.analysis.judge.evaluation import OUT_OF_FOLD
 from ultrasound_jax.analysis.table.predictions import (
     Predictions,
     joined,
 )
+from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
 from ultrasound_jax.experiment import open_experiment
 from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.train import train_and_evaluate
