@@ -14,6 +14,7 @@ STOREYS = (
     "benchmark",
     "study",
     "train",
+    "external",
     "evaluate",
     "explain",
     "predict",

@@ -23,7 +23,7 @@ from ultrasound_jax.data.audit.thumbnails import (
     middle,
 )
 from ultrasound_jax.data.examples import SplitError
-from ultrasound_jax.data.source import RecordSource
+from ultrasound_jax.data.source import Source
 
 SHOWN = 12  # pairs on the page
 PICTURED = 24  # pairs on the contact sheet
@@ -34,7 +34,7 @@ WHAT = {"patient_id": "patients", "video_id": "videos", "study_id": "studies"}
 class Report:
     """An audit's result and what it was made of; ids in it are the dataset's own."""
 
-    source: RecordSource
+    source: Source
     samples: Samples
     leaks: Leaks
     threshold: float
@@ -131,7 +131,7 @@ class Report:
 
     def _pairs(self) -> list[str]:
         counts = self.counts()
-        what = "images" if self.source.pixels == "image" else "videos"
+        what = f"{self.source.spec.units[1]}s"
         lines = [
             f"alike       {counts['all']} pairs of {what} correlate above "
             f"{self.threshold:g}; {counts['across_sides']} across sides, "
