@@ -11,20 +11,14 @@ import numpy as np
 from ultrasound_jax.analysis.judge.evaluation import youden_thresholds
 from ultrasound_jax.analysis.judge.run import headline, judge_table
 from ultrasound_jax.analysis.report import run_report
-from ultrasound_jax.data import protocols
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.experiment import (
-    Experiment,
-    network_name,
-    network_settings,
-    open_source,
-)
-from ultrasound_jax.predict import Run, model_file, open_run
+from ultrasound_jax.experiment import Experiment, network_name, network_settings
+from ultrasound_jax.predict import model_file, open_run
+from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.predict.split import columns_of, mask_writer, table_of
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.runs.files import write_whole
-from ultrasound_jax.training import sharding
 from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.types import ArrayTree, Settings
 
@@ -182,49 +176,6 @@ def write_manifest(experiment: Experiment, workdir: Path) -> None:
         wanted = experiment.config.data.manifest_out
         for target in (path, *([Path(wanted)] if wanted else [])):
             experiment.manifest.write(target)
-
-
-def own_experiment(
-    run: Run, config: Settings, say: Callable[[str], None]
-) -> Experiment:
-    """A trained run with its own dataset and `splits.json`.
-
-    Nothing depends on how splits are computed today.
-
-    Raises:
-        SpecError, SplitError: the dataset is no longer what the run was trained on.
-    """
-    source = open_source(config, say).reading(run.spec)
-    manifest = Manifest.read(run.folder / "splits.json")
-    manifest.check(source.table)
-    indices = protocols.assign(
-        manifest, source.table, protocol=config.data.protocol, fold=config.data.fold
-    )
-    return with_source(run, config, source, indices, manifest)
-
-
-def with_source(
-    run: Run,
-    config: Settings,
-    source: Any,
-    indices: dict[str, np.ndarray],
-    manifest: Manifest | None,
-) -> Experiment:
-    """A trained run with examples to judge it on."""
-    mesh = sharding.data_mesh()
-    size = config.data.eval_batch_size
-    sharding.check_batch("config.data.eval_batch_size", size, mesh)
-    return Experiment(
-        config=config,
-        mesh=mesh,
-        source=source,
-        manifest=manifest,
-        indices=indices,
-        task=run.task,
-        network=run.network,
-        params=run.weights[0],
-        stats=run.weights[1],
-    )
 
 
 def evaluate_run(config: Settings, workdir: Path) -> dict:

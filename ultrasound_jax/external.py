@@ -27,6 +27,7 @@ from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import Spec, SpecError
 from ultrasound_jax.experiment import open_source
 from ultrasound_jax.predict import Run, open_run
+from ultrasound_jax.predict.examples import with_source
 from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.types import Settings
 
@@ -81,9 +82,7 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
         source, notes = matched(run, whole)
         check_patients(run, source, config)
         places = judged_places(run, source, notes)
-        experiment = evaluate.with_source(
-            run, config, source, {SPLIT: places}, manifest=None
-        )
+        experiment = with_source(run, config, source, {SPLIT: places}, manifest=None)
         notes |= near_copies(run, source, console.say)
     with clock.of("evaluation"):
         out.mkdir(parents=True, exist_ok=True)
