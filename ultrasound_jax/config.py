@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
 CHOICES = {
@@ -241,11 +242,9 @@ def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def write(config: Settings, folder: Path) -> None:
-    """Writes the resolved settings as `config.json`, atomically."""
-    temporary = folder / ".config.json.tmp"
+    """Writes the resolved settings as `config.json`, whole or not at all."""
     text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
-    temporary.write_text(text + "\n")
-    temporary.replace(folder / "config.json")
+    write_whole(folder / "config.json", text + "\n")
 
 
 def read(folder: Path) -> Settings:

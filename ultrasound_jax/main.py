@@ -9,12 +9,11 @@ from ml_collections import config_flags
 from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate, external, train
 from ultrasound_jax import workdir as workdirs
-from ultrasound_jax.runs import cli
+from ultrasound_jax.runs.cli import guard, refuse
 from ultrasound_jax.study import crossval, tune
 from ultrasound_jax.training import sharding, steps
 from ultrasound_jax.types import UltrasoundError
 
-PROGRAM = "ultrasound_jax"
 MODES = {
     "train": train.train_and_evaluate,
     "evaluate": evaluate.evaluate_run,
@@ -41,13 +40,13 @@ def parse(argv: Sequence[str]) -> list[str]:
         rest, ASSIGNED[:] = settings.assignments(argv)
         return flags.FLAGS(rest)
     except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
-        sys.exit(cli.refuse(PROGRAM, error))
+        sys.exit(refuse(error))
 
 
 def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
-    code = cli.guard(PROGRAM, lambda prompt: run(argv[1:]))
+    code = guard(lambda prompt: run(argv[1:]))
     return sharding.leave(code) if code else None
 
 
@@ -65,5 +64,12 @@ def run(rest: Sequence[str]) -> None:
         MODES[MODE.value](config, workdir)
 
 
-if __name__ == "__main__":
+def cli() -> None:
+    """The program as an installed command; ends with its exit code."""
+    for flag in flags.FLAGS.get_key_flags_for_module(__name__):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # for --help
     app.run(main, flags_parser=parse)
+
+
+if __name__ == "__main__":
+    cli()

@@ -13,7 +13,6 @@ import jax.numpy as jnp
 
 from ultrasound_jax import evaluate
 from ultrasound_jax.experiment import Experiment, open_experiment
-from ultrasound_jax.runs.signals import Interrupts
 from ultrasound_jax.training import optim, sharding, steps
 from ultrasound_jax.training.checkpoint import Checkpoints
 from ultrasound_jax.training.console import (
@@ -22,6 +21,7 @@ from ultrasound_jax.training.console import (
     Stopwatch,
     parameter_table,
 )
+from ultrasound_jax.training.interrupts import SharedInterrupts
 from ultrasound_jax.training.progress import Progress
 from ultrasound_jax.training.steplog import StepLog
 from ultrasound_jax.types import ArrayTree, Settings
@@ -93,7 +93,7 @@ def train(
     step, host_batches = int(state.step), batches.get_state()
     feed = sharding.ahead(((b, batches.get_state()) for b in batches), experiment.mesh)
     console.start(plan.total, done=step, examples_a_step=config.data.batch_size)
-    with Scalars(loop.workdir, step=step) as scalars, Interrupts() as interrupts:
+    with Scalars(loop.workdir, step=step) as scalars, SharedInterrupts() as interrupts:
         log = StepLog(scalars, experiment.source.table.example_id, host["log"])
         while True:
             epoch_ends = step > 0 and step % plan.steps_per_epoch == 0

@@ -8,7 +8,6 @@ import contextlib
 import csv
 import hashlib
 import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 import numpy as np
 
 from ultrasound_jax.data.examples import ExampleTable
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.types import InputError
 
 TABLE_FILE = "example_table.csv"
 IDS = ("example_id", "video_id", "patient_id", "study_id")
@@ -59,11 +60,9 @@ def read_table(
     rows = list(csv.reader(io.StringIO(text)))[1:]
     if len(rows) != len(records) or {len(row) for row in rows} != {columns}:
         text = _scan(records, (pixels, *masks), len(classes), groups)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         # A read-only dataset is scanned at every start.
-        with contextlib.suppress(OSError):
-            temporary.write_text(text)
-            temporary.replace(path)
+        with contextlib.suppress(InputError):
+            write_whole(path, text)
     return _parse(text, tuple(classes), name, tuple(groups))
 
 

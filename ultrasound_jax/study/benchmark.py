@@ -27,9 +27,9 @@ from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax.dicom.read import speed
 from ultrasound_jax.experiment import Experiment
-from ultrasound_jax.runs import provenance
+from ultrasound_jax.runs import cli, provenance
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.training import optim, sharding, steps
-from ultrasound_jax.types import UltrasoundError
 
 WHAT = ("data", "step", "loop")
 
@@ -231,31 +231,29 @@ class FlaxStep:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a figure; `--out` also writes them with their provenance."""
-    parser = argparse.ArgumentParser(
-        prog="ultrasound_jax.benchmark", description=__doc__
-    )
+    parser = cli.Parser("python -m ultrasound_jax.benchmark", description=__doc__)
     parser.add_argument("what", choices=(*WHAT, "ingest", "all"))
     parser.add_argument("--config", default="configs/luvnet.py")
     parser.add_argument("--manual_dir", default="", help="as config.data.manual_dir")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, help="a .json file to write")
     given = parser.parse_args(arguments)
-    try:
-        if given.what == "ingest":
-            facts, found = provenance.facts(), {"ingest": bench_ingest(given.repeats)}
-            print(f"{facts['cpu']}; 60 frames of 1280 x 720 pixels")
-        else:
-            facts, found = training_figures(given)
-    except UltrasoundError as error:
-        print(f"ultrasound_jax: {error}", file=sys.stderr)
-        return 2
+    return cli.guard(lambda prompt: measure(given))
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Does what the command line asks for."""
+    if given.what == "ingest":
+        facts, found = provenance.facts(), {"ingest": bench_ingest(given.repeats)}
+        print(f"{facts['cpu']}; 60 frames of 1280 x 720 pixels")
+    else:
+        facts, found = training_figures(given)
     for name, figures in found.items():
         for figure, value in figures.items():
             print(f"{name}.{figure} {value:.3g}")
     if given.out:
         text = json.dumps({"run": facts, "repeats": given.repeats} | found, indent=2)
-        given.out.write_text(text + "\n")
-    return 0
+        write_whole(given.out, text + "\n")
 
 
 def training_figures(
