@@ -139,7 +139,7 @@ def other_data(config: Settings, overrides: Mapping[str, Any]) -> Settings:
         if key.startswith("options.")
     }
     if name != config.data.name:
-        known = option_names(name)
+        known = sources.builder_options(name, {})
         options = {
             key: value for key, value in config.data.options.items() if key in known
         } | options
@@ -157,12 +157,6 @@ def other_data(config: Settings, overrides: Mapping[str, Any]) -> Settings:
                 )
             changed.data[key] = value
     return changed
-
-
-def option_names(name: str) -> set[str]:
-    """The options of a dataset's builder."""
-    shipped = sources.builder_class(name).make_config()
-    return {field.name for field in dataclasses.fields(shipped)}
 
 
 def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
