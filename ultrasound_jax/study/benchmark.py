@@ -220,9 +220,8 @@ class FlaxStep:
                 pixels, *others = task.inputs(batch)
                 key = jax.random.fold_in(jax.random.key(0), optimizer.step[...])
                 rngs = nnx.Rngs(dropout=key)
-                terms = task.loss(
-                    model(augment(pixels, key=key), *others, rngs=rngs), batch
-                )
+                fields = augment({"clip": pixels}, {"clip": "pixels"}, key=key)
+                terms = task.loss(model(fields["clip"], *others, rngs=rngs), batch)
                 return terms.total / terms.weight
 
             loss, grads = nnx.value_and_grad(loss_fn)(model)

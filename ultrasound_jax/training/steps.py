@@ -84,7 +84,7 @@ def make_train_step(
     task: Any,
     optimizer: optax.GradientTransformation,
     *,
-    augment: Callable[..., Array],
+    augment: Callable[..., Batch],
     seed: int,
     accumulate: int = 1,
     ema: float = 0.0,
@@ -102,8 +102,9 @@ def make_train_step(
         model = nnx.merge(network.train, params, stats, copy=True)
         augment_key, dropout_key = jax.random.split(key)
         pixels, *others = task.inputs(batch)
+        fields = augment({"clip": pixels}, {"clip": "pixels"}, key=augment_key)
         # Without the barrier XLA on CPU recomputes the resampling inside the stem.
-        pixels = jax.lax.optimization_barrier(augment(pixels, key=augment_key))
+        pixels = jax.lax.optimization_barrier(fields["clip"])
         outputs = model(pixels, *others, rngs=nnx.Rngs(dropout=dropout_key))
         terms = task.loss(outputs, batch)
         new_stats = nnx.state(model, nnx.Not(nnx.Param))
