@@ -69,11 +69,16 @@ def base() -> Any:
     task.options = ConfigDict()  # the task's own
     task.options.class_weights = "none"  # none | balanced (negatives over positives)
 
-    augment: Any = ConfigDict()
-    config.augment = augment
-    augment.flip = 0.5  # probability of a left-right mirror
-    augment.rotate = 0.5  # probability of a rotation
-    augment.degrees = 10.0  # the rotation is uniform in [-degrees, degrees]
+    # Operations on the training batch, one after the other: each a file of
+    # ultrasound_jax/augment, or package.module:function, with its options. [] for none.
+    config.augment = [
+        {
+            "name": "flip_and_rotate",
+            "flip": 0.5,  # probability of a left-right mirror
+            "rotate": 0.5,  # probability of a rotation
+            "degrees": 10.0,  # the rotation is uniform in [-degrees, degrees]
+        }
+    ]
 
     optim: Any = ConfigDict()
     config.optim = optim

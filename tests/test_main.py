@@ -16,6 +16,12 @@ from tests.conftest import ROOT
         (["--config=configs/luvnet.py", "--config.optim.lrr=1"], "did you mean 'lr'"),
         (["--config=configs/luvnet.py", "--config.optim.lr=fast"], "fast"),
         (["--config=configs/luvnet.py:papr"], "'paper'"),
+        (["--config=configs/luvnet.py", "--config.augment[0].flip=2"], "from 0 to 1"),
+        (["--config=configs/luvnet.py", "--config.augment=none"], "a list in JSON"),
+        (
+            ["--config=configs/luvnet.py", '--config.augment=[{"name": "flop"}]'],
+            "there are brightness, flip_and_rotate",
+        ),
         (["--config=configs/_base.py"], "has no get_config"),
         (["--config=configs/luvnet.py", "--mode=test"], "crossval"),
         (["--config=configs/luvnet.py", "--workdirs=x"], "workdir"),

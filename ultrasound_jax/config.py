@@ -5,12 +5,13 @@ import importlib.util
 import json
 import math
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from ultrasound_jax import augment
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
@@ -41,7 +42,6 @@ NOT_NEGATIVE = (
     "data.split_seed",
     "data.fold",
     "model.width",
-    "augment.degrees",
     "optim.weight_decay",
     "optim.warmup_epochs",
     "optim.plateau_patience",
@@ -50,7 +50,6 @@ NOT_NEGATIVE = (
     "tune.epochs",
     "evaluation.replicates",
 )
-PROBABILITIES = ("augment.flip", "augment.rotate")
 FRACTIONS = (
     "data.test_fraction",
     "optim.ema",
@@ -140,25 +139,54 @@ def parsed(text: str) -> Any:
 def _check_key(config: Settings, key: str) -> None:
     node: Any = config
     walked: list[str] = []
-    for part in key.split("."):
-        if not isinstance(node, ConfigDict) or part not in node:
-            allowed = sorted(node) if isinstance(node, ConfigDict) else []
-            near = difflib.get_close_matches(part, allowed, n=1)
+    for part in _parts(key):
+        inside = _inside(node)
+        if part not in inside:
+            allowed = sorted(inside)
+            named = [name for name in allowed if not name.startswith("[")]
+            near = difflib.get_close_matches(part, named, n=1)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
-            where = f"'{'.'.join(walked)}' has" if walked else "there are"
+            above = ".".join(walked).replace(".[", "[")
+            where = f"'{above}' has" if walked else "there are"
             raise ConfigError(
                 f"unknown setting 'config.{key}'{hint}; {where}: "
                 f"{', '.join(allowed) or 'no settings below it'}"
             )
-        node = node[part]
+        node = inside[part]
         walked.append(part)
+
+
+def _parts(key: str) -> list[str]:
+    """Takes `augment[0].flip` apart into `augment`, `[0]` and `flip`."""
+    return key.replace("[", ".[").split(".")
+
+
+def _inside(node: Any) -> Mapping[str, Any]:
+    """What lies below a setting, by the part of a key that leads there."""
+    if isinstance(node, list):
+        return {f"[{place}]": one for place, one in enumerate(node)}
+    return dict(node) if isinstance(node, Mapping | ConfigDict) else {}
+
+
+def _set(config: Settings, key: str, value: Any) -> None:
+    """Raises TypeError for a value of another type, as ConfigDict does."""
+    *path, last = _parts(key)
+    holder: Any = config
+    for part in path:
+        holder = _inside(holder)[part]
+    if isinstance(holder, ConfigDict):
+        holder[last] = value
+    else:
+        checked = ConfigDict(holder)
+        checked[last] = value
+        holder.update(checked.to_dict())
 
 
 def _check_leaf(config: Settings, key: str) -> None:
     node: Any = config
-    for part in key.split("."):
-        node = node[part]
-    if isinstance(node, ConfigDict):
+    for part in _parts(key):
+        node = _inside(node)[part]
+    if isinstance(node, Mapping | ConfigDict):
         inside = ", ".join(f"{key}.{name}" for name in sorted(node))
         raise ConfigError(f"config.{key} has settings of its own; give {inside}")
 
@@ -176,7 +204,7 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
         _check_leaf(config, key)
         value = parsed(text)
         try:
-            config.update_from_flattened_dict({key: value})
+            _set(config, key, value)
         except (TypeError, ValueError) as error:
             kind = type(dict(flatten(config)).get(key)).__name__
             raise ConfigError(
@@ -187,9 +215,9 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
 def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
-    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *PROBABILITIES, *FRACTIONS}
+    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, "augment"}
     needed |= {f"{key}_{end}" for key in RANGES for end in ("low", "high")}
-    if missing := sorted(needed - values.keys()):
+    if missing := sorted(needed - values.keys() - {*config}):
         raise ConfigError(
             f"the settings lack {', '.join(missing[:5])}: they are of another version "
             "of the program, which can still evaluate them"
@@ -200,8 +228,6 @@ def check(config: Settings) -> None:
         _require(values[key] >= 1, key, values[key], "1 or more")
     for key in NOT_NEGATIVE:
         _require(values[key] >= 0, key, values[key], "0 or more")
-    for key in PROBABILITIES:
-        _require(0 <= values[key] <= 1, key, values[key], "from 0 to 1")
     for key in FRACTIONS:
         _require(0 <= values[key] < 1, key, values[key], "from 0 to below 1")
     for key in RANGES:
@@ -222,6 +248,10 @@ def check(config: Settings) -> None:
         parts,
         f"a divisor of batch_size={batch}",
     )
+    try:
+        augment.build(config.augment)
+    except augment.AugmentError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _require(holds: bool, key: str, value: Any, allowed: str) -> None:
@@ -232,13 +262,19 @@ def _require(holds: bool, key: str, value: Any, allowed: str) -> None:
 
 
 def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields `("optim.lr", 0.001)` and so on, sorted by name."""
+    """Yields `("augment[0].flip", 0.5)`, `("optim.lr", 0.001)` and so on, by name."""
     for key in sorted(config):
-        value = config[key]
-        if isinstance(value, ConfigDict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+        yield from _leaves(config[key], f"{prefix}{key}")
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping | ConfigDict):
+        yield from flatten(value, f"{name}.")
+    elif isinstance(value, list) and value:
+        for place, one in enumerate(value):
+            yield from _leaves(one, f"{name}[{place}]")
+    else:
+        yield name, value
 
 
 def write(config: Settings, folder: Path) -> None:

@@ -6,7 +6,7 @@ they cannot disagree about any of it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from ultrasound_jax import models, tasks
-from ultrasound_jax.augment.clips import flip_and_rotate
+from ultrasound_jax import augment, models, tasks
 from ultrasound_jax.data import pipeline, protocols
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.splits import Manifest, make_manifest
@@ -78,9 +77,9 @@ class Experiment:
         )
 
     @property
-    def augment(self) -> Callable:
-        """The configured `(clip, key=…) -> clip` of training."""
-        return partial(flip_and_rotate, **self.config.augment.to_dict())
+    def augment(self) -> augment.Augment:
+        """The configured `(fields, roles, key=…) -> fields` of training."""
+        return augment.build(self.config.augment)
 
     def initial_state(
         self, optimizer: optax.GradientTransformation

@@ -1,7 +1,9 @@
 """Trains, evaluates or cross-validates: `python -m ultrasound_jax.main --help`."""
 
+import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -20,6 +22,23 @@ MODES = {
     "crossval": crossval.cross_validate,
     "tune": tune.tune,
 }
+
+
+class JsonList(flags.ArgumentParser):
+    """A setting that is a list, as `--config.augment=[]`."""
+
+    def parse(self, argument: Any) -> list:
+        """Reads a list in JSON; a default is one already."""
+        try:
+            value = json.loads(argument) if isinstance(argument, str) else argument
+        except ValueError:
+            value = None
+        if not isinstance(value, list):
+            raise ValueError("it must be a list in JSON, such as []")
+        return value
+
+
+config_flags.register_flag_parser_for_type(list, JsonList())
 CONFIG = config_flags.DEFINE_config_file("config", None, "path[:variant]")
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 WORKDIR = flags.DEFINE_string("workdir", "", "the run's folder; runs/<config>[-<arg>]")
