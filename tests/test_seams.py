@@ -194,9 +194,8 @@ def toy_house(tmp_path, monkeypatch):
         written(tmp_path / "code" / "toy_house", name, text)
     monkeypatch.syspath_prepend(str(tmp_path / "code"))
     written(tmp_path / "statistics", "surprise", STATISTIC)
-    monkeypatch.setattr(
-        stats, "__path__", [*stats.__path__, str(tmp_path / "statistics")]
-    )
+    found_in = [*stats.__path__, str(tmp_path / "statistics")]
+    monkeypatch.setattr(stats, "__path__", found_in)
     importlib.invalidate_caches()
     yield written(tmp_path, "toy", CONFIG)
     for name in [n for n in sys.modules if n.startswith("toy_house")]:
