@@ -12,7 +12,6 @@ from ultrasound_jax import external, train
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.spec import SpecError
-from ultrasound_jax.datasets.lus_phantom.export import main as export
 from ultrasound_jax.predict import RunError, open_run
 
 
@@ -28,14 +27,6 @@ def trained(tmp_path_factory, data_dir):
     config.train.epochs = 1
     folder = tmp_path_factory.mktemp("external") / "run"
     train.train_and_evaluate(config, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def hospital(tmp_path_factory):
-    """Another hospital's folder: DICOM files of phantoms, indexed and converted."""
-    folder = tmp_path_factory.mktemp("hospital")
-    export(["--out", str(folder), "--patients", "4"])
     return folder
 
 
@@ -109,9 +100,7 @@ class Other:
 
 def test_classes_are_matched_by_name_and_the_rest_is_told(trained):
     run = open_run(trained, print)
-    theirs = ("pleural_effusion", "fracture", "b_lines")
-    own = [name for name in run.classes if name in ("b_lines", "pleural_effusion")]
-    assert own, run.classes
+    theirs = ("pleural_effusion", "fracture", "b_line")
     source = Other(theirs, [[1, 0, 0], [0, 1, -1], [-1, 1, -1]], run.spec)
     read, notes = external.matched(run, source)
     assert read.classes == run.classes

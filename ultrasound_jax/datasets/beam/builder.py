@@ -35,6 +35,8 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     # Texts of a record that group examples and name no file and nobody, such as a zone;
     # class labels group as well, and need not be listed.
     GROUPS: ClassVar[tuple[str, ...]] = ()
+    # Options whose other values make other patients of the same ids.
+    OTHER_PATIENTS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, file_format: Any = None, **kwargs: Any):
         super().__init__(file_format=file_format or "array_record", **kwargs)
