@@ -18,13 +18,15 @@ LUVNET = str(ROOT / "configs/luvnet.py")
         ("data.test_fraction", 1.0, "from 0 to below 1"),
         ("optim.accumulate", 3, "a divisor of batch_size=8"),
         ("train.epochs", 0, "1 or more"),
-        ("augment.flip", 1.5, "from 0 to 1"),
+        ("augment[0].flip", 1.5, "from 0 to 1"),
+        ("augment[0].degrees", -1.0, "0 or more"),
+        ("augment[0].name", "flop", "flip_and_rotate, or package.module:function"),
         ("dtype", "float16", "'float32', 'bfloat16'"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_allowed(key, value, allowed):
     config = settings.load(LUVNET)
-    config.update_from_flattened_dict({key: value})
+    settings.override(config, [f"{key}={value}"])
     with pytest.raises(settings.ConfigError) as refused:
         settings.check(config)
     assert f"config.{key}={value!r}" in str(refused.value)
@@ -39,6 +41,39 @@ def test_an_unknown_setting_is_refused_with_its_neighbours():
 
 def test_a_known_setting_passes():
     settings.check_overrides(["main", "--config", LUVNET, "--config.optim.lr=1"])
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("augment[0].degres", r"did you mean 'degrees'.*degrees, flip, name, rotate"),
+        ("augment[1].degrees", r"'augment' has: \[0\]"),
+        ("augment.degrees", r"'augment' has: \[0\]"),
+    ],
+)
+def test_an_unknown_setting_of_an_operation_is_refused(key, said):
+    arguments = ["main", f"--config={LUVNET}", f"--config.{key}=1"]
+    with pytest.raises(settings.ConfigError, match=said):
+        settings.check_overrides(arguments)
+
+
+def test_an_operation_keeps_its_types_and_its_place():
+    config = settings.load(LUVNET)
+    settings.override(config, ["augment[0].degrees=5"])
+    assert dict(settings.flatten(config))["augment[0].degrees"] == 5.0
+    with pytest.raises(settings.ConfigError, match=r"augment\[0\].flip='often'.*float"):
+        settings.override(config, ["augment[0].flip=often"])
+    settings.override(config, ["augment=[]"])
+    settings.check(config)
+    assert dict(settings.flatten(config))["augment"] == []
+
+
+def test_an_old_runs_augmentation_is_refused_as_what_it_is():
+    config = settings.load(LUVNET).copy_and_resolve_references()
+    with config.ignore_type(), config.unlocked():
+        config.augment = {"flip": 0.5}
+    with pytest.raises(settings.ConfigError, match="must be a list of operations"):
+        settings.check(config)
 
 
 def test_an_unknown_variant_names_the_known_ones():
@@ -85,6 +120,14 @@ def test_a_run_is_claimed_once_and_continued_with_the_same_settings(tmp_path):
     workdirs.claim_workdir(config, tmp_path / "run")
     config.optim.lr = 0.5
     with pytest.raises(settings.ConfigError, match=r"optim.lr=0.5 \(there 0.001\)"):
+        workdirs.claim_workdir(config, tmp_path / "run")
+    config.optim.lr = 0.001
+    config.augment[0]["degrees"] = 5.0
+    changed = r"augment\[0\].degrees=5.0 \(there 10.0\)"
+    with pytest.raises(settings.ConfigError, match=changed):
+        workdirs.claim_workdir(config, tmp_path / "run")
+    config.augment = []
+    with pytest.raises(settings.ConfigError, match=r"augment=\[\] \(there None\)"):
         workdirs.claim_workdir(config, tmp_path / "run")
 
 

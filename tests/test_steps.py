@@ -30,6 +30,10 @@ def rows():
     }
 
 
+def unchanged(fields, roles, key):
+    return fields
+
+
 def run(rows, *, devices=1, count=3, accumulate=1, optimizer=None, ema=0.0, **options):
     """Makes `count` steps and returns the states' parameters and the losses."""
     mesh = jax.sharding.Mesh(jax.devices()[:devices], ("data",))
@@ -41,7 +45,7 @@ def run(rows, *, devices=1, count=3, accumulate=1, optimizer=None, ema=0.0, **op
         net,
         TASK,
         optimizer,
-        augment=lambda clip, key: clip,
+        augment=unchanged,
         seed=0,
         accumulate=accumulate,
         ema=ema,
@@ -85,9 +89,9 @@ def test_the_step_is_compiled_once(rows):
     optimizer = optax.sgd(0.1)
     mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
 
-    def augment(clip, key):
+    def augment(fields, roles, key):
         traces.append(1)
-        return clip
+        return fields
 
     step = steps.make_train_step(net, TASK, optimizer, augment=augment, seed=0)
     state = sharding.replicate(
@@ -106,7 +110,7 @@ def test_the_old_state_is_donated(rows):
     state = sharding.replicate(
         steps.init_state(params, stats, optimizer, averaged=False), mesh
     )
-    step = steps.make_train_step(net, TASK, optimizer, augment=lambda c, key: c, seed=0)
+    step = steps.make_train_step(net, TASK, optimizer, augment=unchanged, seed=0)
     compiled = steps.compile_train_step(step, state, rows, mesh)
     compiled(state, sharding.to_device(rows, mesh), jnp.float32(1))
     assert all(p.is_deleted() for p in jax.tree.leaves(state.params))
@@ -143,7 +147,7 @@ def test_a_scaled_rate_scales_the_step(rows):
     optimizer = optax.sgd(0.1)
     state = steps.init_state(params, stats, optimizer, averaged=False)
     step = jax.jit(
-        steps.make_train_step(net, TASK, optimizer, augment=lambda c, key: c, seed=0)
+        steps.make_train_step(net, TASK, optimizer, augment=unchanged, seed=0)
     )
     moves = []
     for scale in (1.0, 0.5):
@@ -179,7 +183,7 @@ def test_a_step_over_the_limit_is_refused_with_the_numbers(rows):
     optimizer = optax.sgd(0.1)
     mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
     state = steps.init_state(params, stats, optimizer, averaged=False)
-    step = steps.make_train_step(net, TASK, optimizer, augment=lambda c, key: c, seed=0)
+    step = steps.make_train_step(net, TASK, optimizer, augment=unchanged, seed=0)
     memory = steps.memory_bytes(steps.compile_train_step(step, state, rows, mesh))
     assert memory["temporary"] > 0
     steps.check_memory(memory, memory["total"])

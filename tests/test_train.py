@@ -31,7 +31,7 @@ def finished(data_dir, tmp_path_factory):
         config.optim.ema = 0.5
         config.optim.schedule = "plateau"
         config.optim.clip_norm = 1.0
-        config.task.class_weights = "balanced"
+        config.task.options.class_weights = "balanced"
         config.data.sampling = "balanced"
         workdir = tmp_path_factory.mktemp("run") / "run"
         metrics = train.train_and_evaluate(config, workdir)
@@ -122,7 +122,7 @@ def test_early_stopping_ends_the_run(tiny_config, tmp_path, capsys):
     tiny_config.optim.name = "sgd"
     tiny_config.train.epochs, tiny_config.train.patience = 30, 1
     tiny_config.train.select = "loss"
-    tiny_config.augment.flip = tiny_config.augment.rotate = 0.0
+    tiny_config.augment = []
     train.train_and_evaluate(tiny_config, tmp_path / "run")
     out = capsys.readouterr().out
     assert "no better for long enough, stopping" in out

@@ -5,12 +5,14 @@ import importlib.util
 import json
 import math
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from ultrasound_jax import augment
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
 CHOICES = {
@@ -19,10 +21,8 @@ CHOICES = {
     "data.sampling": ("uniform", "balanced", "patient"),
     "data.protocol": ("holdout", "rotation"),
     "model.pooling": ("mean", "max", "attention", "tanh_attention"),
-    "task.class_weights": ("none", "balanced"),
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "plateau"),
-    "train.select": ("macro_auroc", "loss"),
     "tune.what": ("lr", "lr_and_weight_decay"),
 }
 AT_LEAST_ONE = (
@@ -42,7 +42,6 @@ NOT_NEGATIVE = (
     "data.split_seed",
     "data.fold",
     "model.width",
-    "augment.degrees",
     "optim.weight_decay",
     "optim.warmup_epochs",
     "optim.plateau_patience",
@@ -51,7 +50,6 @@ NOT_NEGATIVE = (
     "tune.epochs",
     "evaluation.replicates",
 )
-PROBABILITIES = ("augment.flip", "augment.rotate")
 FRACTIONS = (
     "data.test_fraction",
     "optim.ema",
@@ -114,28 +112,81 @@ def check_overrides(argv: Sequence[str]) -> None:
             _check_key(config, name.removeprefix("config."))
 
 
+def assignments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command line without `--config.x=v`, and these as `x=v`, if it has no file.
+
+    With `--config=FILE` nothing is taken out: the flags know what to do with them.
+    """
+    named = any(a.lstrip("-").split("=")[0] == "config" for a in argv if a[:1] == "-")
+    if named:
+        return list(argv), []
+    taken = [a for a in argv if a.lstrip("-").startswith("config.") and a[0] == "-"]
+    short = [a for a in taken if "=" not in a]
+    if short:
+        raise ConfigError(f"'{short[0]}' is not allowed here: give {short[0]}=VALUE")
+    rest = [a for a in argv if a not in taken]
+    return rest, [a.lstrip("-").removeprefix("config.") for a in taken]
+
+
+def parsed(text: str) -> Any:
+    """The value that a command line means: JSON where it is any, else the text."""
+    try:
+        return json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text
+
+
 def _check_key(config: Settings, key: str) -> None:
     node: Any = config
     walked: list[str] = []
-    for part in key.split("."):
-        if not isinstance(node, ConfigDict) or part not in node:
-            allowed = sorted(node) if isinstance(node, ConfigDict) else []
-            near = difflib.get_close_matches(part, allowed, n=1)
+    for part in _parts(key):
+        inside = _inside(node)
+        if part not in inside:
+            allowed = sorted(inside)
+            named = [name for name in allowed if not name.startswith("[")]
+            near = difflib.get_close_matches(part, named, n=1)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
-            where = f"'{'.'.join(walked)}' has" if walked else "there are"
+            above = ".".join(walked).replace(".[", "[")
+            where = f"'{above}' has" if walked else "there are"
             raise ConfigError(
                 f"unknown setting 'config.{key}'{hint}; {where}: "
                 f"{', '.join(allowed) or 'no settings below it'}"
             )
-        node = node[part]
+        node = inside[part]
         walked.append(part)
+
+
+def _parts(key: str) -> list[str]:
+    """Takes `augment[0].flip` apart into `augment`, `[0]` and `flip`."""
+    return key.replace("[", ".[").split(".")
+
+
+def _inside(node: Any) -> Mapping[str, Any]:
+    """What lies below a setting, by the part of a key that leads there."""
+    if isinstance(node, list):
+        return {f"[{place}]": one for place, one in enumerate(node)}
+    return dict(node) if isinstance(node, Mapping | ConfigDict) else {}
+
+
+def _set(config: Settings, key: str, value: Any) -> None:
+    """Raises TypeError for a value of another type, as ConfigDict does."""
+    *path, last = _parts(key)
+    holder: Any = config
+    for part in path:
+        holder = _inside(holder)[part]
+    if isinstance(holder, ConfigDict):
+        holder[last] = value
+    else:
+        checked = ConfigDict(holder)
+        checked[last] = value
+        holder.update(checked.to_dict())
 
 
 def _check_leaf(config: Settings, key: str) -> None:
     node: Any = config
-    for part in key.split("."):
-        node = node[part]
-    if isinstance(node, ConfigDict):
+    for part in _parts(key):
+        node = _inside(node)[part]
+    if isinstance(node, Mapping | ConfigDict):
         inside = ", ".join(f"{key}.{name}" for name in sorted(node))
         raise ConfigError(f"config.{key} has settings of its own; give {inside}")
 
@@ -151,12 +202,9 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
             raise ConfigError(f"'{assignment}' is not allowed: it must be KEY=VALUE")
         _check_key(config, key)
         _check_leaf(config, key)
+        value = parsed(text)
         try:
-            value = json.loads(text.lower() if text in ("True", "False") else text)
-        except ValueError:
-            value = text
-        try:
-            config.update_from_flattened_dict({key: value})
+            _set(config, key, value)
         except (TypeError, ValueError) as error:
             kind = type(dict(flatten(config)).get(key)).__name__
             raise ConfigError(
@@ -167,9 +215,9 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
 def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
-    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *PROBABILITIES, *FRACTIONS}
+    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, "augment"}
     needed |= {f"{key}_{end}" for key in RANGES for end in ("low", "high")}
-    if missing := sorted(needed - values.keys()):
+    if missing := sorted(needed - values.keys() - {*config}):
         raise ConfigError(
             f"the settings lack {', '.join(missing[:5])}: they are of another version "
             "of the program, which can still evaluate them"
@@ -180,8 +228,6 @@ def check(config: Settings) -> None:
         _require(values[key] >= 1, key, values[key], "1 or more")
     for key in NOT_NEGATIVE:
         _require(values[key] >= 0, key, values[key], "0 or more")
-    for key in PROBABILITIES:
-        _require(0 <= values[key] <= 1, key, values[key], "from 0 to 1")
     for key in FRACTIONS:
         _require(0 <= values[key] < 1, key, values[key], "from 0 to below 1")
     for key in RANGES:
@@ -202,6 +248,10 @@ def check(config: Settings) -> None:
         parts,
         f"a divisor of batch_size={batch}",
     )
+    try:
+        augment.build(config.augment)
+    except augment.AugmentError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _require(holds: bool, key: str, value: Any, allowed: str) -> None:
@@ -212,21 +262,25 @@ def _require(holds: bool, key: str, value: Any, allowed: str) -> None:
 
 
 def flatten(config: Settings, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields `("optim.lr", 0.001)` and so on, sorted by name."""
+    """Yields `("augment[0].flip", 0.5)`, `("optim.lr", 0.001)` and so on, by name."""
     for key in sorted(config):
-        value = config[key]
-        if isinstance(value, ConfigDict):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+        yield from _leaves(config[key], f"{prefix}{key}")
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping | ConfigDict):
+        yield from flatten(value, f"{name}.")
+    elif isinstance(value, list) and value:
+        for place, one in enumerate(value):
+            yield from _leaves(one, f"{name}[{place}]")
+    else:
+        yield name, value
 
 
 def write(config: Settings, folder: Path) -> None:
-    """Writes the resolved settings as `config.json`, atomically."""
-    temporary = folder / ".config.json.tmp"
+    """Writes the resolved settings as `config.json`, whole or not at all."""
     text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
-    temporary.write_text(text + "\n")
-    temporary.replace(folder / "config.json")
+    write_whole(folder / "config.json", text + "\n")
 
 
 def read(folder: Path) -> Settings:

@@ -6,10 +6,10 @@ import pytest
 
 from tests.analysis.simulated import join, simulate, without_positives
 from ultrasound_jax.analysis.document import value_text
-from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.report.run_report import write_report
 from ultrasound_jax.analysis.stats._parts.roc_panels import LEVEL_STYLES
+from ultrasound_jax.types import InputError
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,8 @@ def test_a_value_without_an_interval_says_so():
     assert value_text(entry, "f1") == "not defined"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path, study):
+def test_a_folder_that_is_a_file_is_named(tmp_path, study):
     table, tree = study
-    with pytest.raises(AnalysisError, match="nowhere.*cannot be written"):
+    (tmp_path / "nowhere").write_text("a file")
+    with pytest.raises(InputError, match="nowhere.*cannot be written"):
         write_report(tmp_path / "nowhere", table, tree, title="t", facts={})

@@ -38,7 +38,17 @@ from ultrasound_jax.analysis.table.inputs import (
 from ultrasound_jax.analysis.table.units import plural
 from ultrasound_jax.runs.files import write_whole
 
-COLUMNS = ("run", "split", "part", "group", "pattern", "metric", "value", "low", "high")
+COLUMNS = (
+    "run",
+    "split",
+    "part",
+    "group",
+    "pattern",
+    "metric",
+    "value",
+    "low",
+    "high",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,18 +154,19 @@ def blocks(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> list[
 def to_csv(trees: Mapping[str, Mapping[str, Any]]) -> str:
     """Returns one row a number; what is not defined is an empty cell."""
     out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(COLUMNS)
+    table = csv.DictWriter(out, [*map(str, COLUMNS)], restval="", lineterminator="\n")
+    table.writeheader()
     for name, tree in trees.items():
         for row in _rows(tree):
-            table.writerow([name, tree["split"], *row])
+            table.writerow({"run": name, "split": tree["split"]} | row)
     return out.getvalue()
 
 
-def _rows(tree: Mapping[str, Any]) -> list[list[Any]]:
+def _rows(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows = []
     for level, entry in tree["levels"].items():
         rows += level_rows("metrics", level, entry)
     for one in of_tree(tree):
-        rows += one.rows(tree)
+        place = {"part": one.name, "group": tree["level"]}
+        rows += [place | row for row in one.rows(one.view(tree))]
     return rows

@@ -13,7 +13,7 @@ from ultrasound_jax.analysis.table.splits import rows_of
 
 def assessment(tree: Mapping[str, Any], tag: str) -> list[Block]:
     """Returns all of an `assess` tree's blocks; figures are called after `tag`, too."""
-    found = [block for one in of_tree(tree) for block in one.blocks(tree)]
+    found = [block for one in of_tree(tree) for block in one.blocks(one.view(tree))]
     return tagged(found, tag)
 
 

@@ -1,7 +1,7 @@
 """The report of a run: tables, how they were made, and figures."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ def write_report(
     *,
     title: str,
     facts: Mapping[str, str],
+    more: Sequence[Block] = (),
 ) -> Path:
     """Writes `report.md` and its figures beside it; returns the report's path.
 
@@ -29,17 +30,24 @@ def write_report(
         tree: that of `judge_table` of it.
         title: of the report.
         facts: a line each at the top (data, model, date, …).
+        more: blocks behind those of all splits, such as pictures of examples.
 
     Raises:
-      AnalysisError: a folder that is not there.
+      InputError: a folder that cannot be written into.
     """
     path = Path(folder) / "report.md"
-    write_markdown(path, blocks(table, tree, title=title, facts=facts), figures="")
+    found = blocks(table, tree, title=title, facts=facts, more=more)
+    write_markdown(path, found, figures="")
     return path
 
 
 def blocks(
-    table: AnyTable, tree: Mapping[str, Any], *, title: str, facts: Mapping[str, str]
+    table: AnyTable,
+    tree: Mapping[str, Any],
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    more: Sequence[Block] = (),
 ) -> list[Block]:
     """Returns the report as a document; see `write_report`."""
     found: list[Block] = [
@@ -53,4 +61,4 @@ def blocks(
         split = one["split"]
         found.append(Heading(label(split).capitalize()))
         found += [*assessment(one, split), *pictures(one, table, split)]
-    return [*found, *methods(splits)]
+    return [*found, *more, *methods(splits)]

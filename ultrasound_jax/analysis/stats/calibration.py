@@ -230,13 +230,13 @@ def compute(
 
 def rows(tree: Tree) -> list[CsvRow]:
     """The numbers of each class, then those of all."""
-    found, place = tree[NAME], [NAME, tree["level"]]
+    found, level = tree[NAME], tree["level"]
     own = [
         row
         for name, entry in found["classes"].items()
-        for row in number_rows([*place, name], entry)
+        for row in number_rows(NAME, level, name, entry)
     ]
-    return own + number_rows([*place, "macro"], found)
+    return own + number_rows(NAME, level, "macro", found)
 
 
 def blocks(tree: Tree) -> list[Block]:

@@ -284,9 +284,7 @@ def rows(tree: Tree) -> list[CsvRow]:
         for name, kinds in tree[NAME]["classes"].items()
         for kind, ways in kinds.items()
         for way, entry in ways.items()
-        for row in number_rows(
-            [f"conformal: {kind}, {way}", tree["level"], name], entry
-        )
+        for row in number_rows(f"conformal: {kind}, {way}", tree["level"], name, entry)
     ]
 
 

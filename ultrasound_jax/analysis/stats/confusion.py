@@ -18,7 +18,7 @@ from ultrasound_jax.analysis.stats._parts import boundary_intervals
 from ultrasound_jax.analysis.stats._parts.metrics import number
 from ultrasound_jax.analysis.stats._parts.resampling import Resampling, estimate, ratio
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Tree
-from ultrasound_jax.analysis.stats._parts.wording import n_text, units_text
+from ultrasound_jax.analysis.stats._parts.wording import n_text, number_rows, units_text
 from ultrasound_jax.analysis.table.judged import Judged
 from ultrasound_jax.analysis.table.predictions import MULTICLASS
 
@@ -120,12 +120,10 @@ def rows(tree: Tree) -> list[CsvRow]:
     """The counts of the matrices; all else is in the levels."""
     found = []
     for level, entry in tree["levels"].items():
-        matrix = entry[NAME]
-        for name, counts in zip(matrix["classes"], matrix["counts"], strict=True):
-            found += [
-                [NAME, level, name, f"decided {other}", count, "", ""]
-                for other, count in zip(matrix["classes"], counts, strict=True)
-            ]
+        names = entry[NAME]["classes"]
+        for name, counts in zip(names, entry[NAME]["counts"], strict=True):
+            decided = {f"decided {k}": n for k, n in zip(names, counts, strict=True)}
+            found += number_rows(NAME, level, name, decided)
     return found
 
 

@@ -192,7 +192,7 @@ def rows(tree: Tree) -> list[CsvRow]:
         row
         for point, classes in tree[NAME]["points"].items()
         for name, entry in classes.items()
-        for row in number_rows([f"operating: {point}", tree["level"], name], entry)
+        for row in number_rows(f"operating: {point}", tree["level"], name, entry)
     ]
 
 

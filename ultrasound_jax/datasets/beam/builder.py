@@ -11,40 +11,18 @@ imported without being asked for.
 import functools
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 from absl import logging
 from tqdm import tqdm
 
+from ultrasound_jax.data.spec import Field, Spec
+from ultrasound_jax.datasets.beam.records import Fact, Made, Make, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An input that could not be used: a name that tells no patient, and one line."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Fact:
-    """Something learned about an item that belongs into the metadata, not the records.
-
-    `value` is what JSON can hold; `Builder.account` gets all facts of a build.
-    """
-
-    name: str
-    value: Any
-
-
-Made = tuple[str, dict[str, Any]] | Skipped | Fact
-Make = Callable[[Any], Iterable[Made]]
 
 
 class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -54,10 +32,29 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     (groups, duplicates) and returns `{split: self.examples(items, make)}`.
     """
 
+    # Texts of a record that group examples and name no file and nobody, such as a zone;
+    # class labels group as well, and need not be listed.
+    GROUPS: ClassVar[tuple[str, ...]] = ()
+    # Options whose other values make other patients of the same ids.
+    OTHER_PATIENTS: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, *, file_format: Any = None, **kwargs: Any):
         super().__init__(file_format=file_format or "array_record", **kwargs)
         self._beam = False
         self._told: list[Skipped | Fact] = []
+
+    def spec(self) -> Spec:
+        """The arrays of an example, as a batch has them, and what they mean."""
+        raise DatasetError(f"{self.name}: the builder declares no spec()")
+
+    def group_fields(self) -> dict[str, Field]:
+        """The columns that subgroups are told apart by: see `GROUPS`."""
+        names = [
+            name
+            for name, feature in self.info.features.items()
+            if hasattr(feature, "int2str") or name in self.GROUPS
+        ]
+        return {name: Field(shape=(), dtype="str", role="group") for name in names}
 
     def examples(
         self, items: Sequence[Any], make: Make, *, ahead: int = 0, unit: str = "files"

@@ -6,9 +6,11 @@ A file says
 * `OPTIONS`: what a user can choose, which become flags of the verb `metrics`;
 * `compute(judged, options, drawing)`: its numbers, as a tree that JSON can hold, of the
   rows that are judged; `drawing` is `{"replicates", "seed"}` of the bootstrap;
-* `blocks(tree)` and `rows(tree)`: its part of a report and of `metrics.csv` (part,
-  group, class, number, value, low, high), from the whole tree of `judge.assess`, where
-  its own is `tree[NAME]`;
+* `blocks(tree)`: its part of a report, from what it computed, to which the rest of the
+  tree of `judge.assess` is added (`split`, `units`, `levels`, …, and its own once more
+  as `tree[NAME]`);
+* `rows(tree)`: its part of `metrics.csv`, from the same, as `{"metric", "value"}` and
+  what else it has of `part`, `group`, `pattern`, `low` and `high`;
 * `SOURCES`: what the references of a report must cite;
 
 and, if it likes,
@@ -50,7 +52,7 @@ TAKEN = ("split", "level", "levels", "units", "kind", "decision", "thresholds_fr
     "further",
 )
 Tree = Mapping[str, Any]
-CsvRow = list[Any]
+CsvRow = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +88,10 @@ class Statistic:
     headline: tuple[tuple[str, str, str], ...]
     pictures: Callable[[Tree, Mapping[str, Any]], Sequence[Picture]]
     overview: Callable[[Mapping[str, Tree], Mapping[str, Any]], Sequence[Block]]
+
+    def view(self, tree: Tree) -> dict[str, Any]:
+        """Returns what this one computed with the rest of a judged tree added."""
+        return dict(tree.get(self.name, {})) | dict(tree)
 
     def own_options(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """Returns what is asked of this one, and the defaults of the rest."""

@@ -1,6 +1,6 @@
 """Words and rows that several statistics share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ultrasound_jax.analysis.document import NOT_DEFINED, label, value_text
@@ -83,26 +83,28 @@ def level_text(level: Tree, key: str, word: str) -> str:
     return value_text(level, key)
 
 
-def number_rows(place: Sequence[str], entry: Tree) -> list[list[Any]]:
+def number_rows(
+    part: str, group: str, pattern: str, entry: Tree
+) -> list[dict[str, Any]]:
     """Returns each number of an entry, with its interval where it has one.
 
-    place: the part, the group and the class of the rows of `metrics.csv`.
+    part, group, pattern: of all these rows of `metrics.csv`.
     """
+    place = {"part": part, "group": group, "pattern": pattern}
     rows = []
     for name, value in entry.items():
         if name.endswith("_ci") or isinstance(value, dict | list | bool | str):
             continue
-        ends = entry.get(f"{name}_ci") or ("", "")
-        rows.append([*place, name, "" if value is None else value, *ends])
+        ends = dict(zip(("low", "high"), entry.get(f"{name}_ci") or (), strict=False))
+        shown = "" if value is None else value
+        rows.append(place | {"metric": name, "value": shown} | ends)
     return rows
 
 
-def level_rows(part: str, group: str, level: Tree) -> list[list[Any]]:
+def level_rows(part: str, group: str, level: Tree) -> list[dict[str, Any]]:
     """Returns the numbers of one LEVEL: counts, of all classes, of each class."""
-    rows = [
-        [part, group, "", what, count, "", ""] for what, count in level["n"].items()
-    ]
-    rows += number_rows([part, group, "macro"], level)
+    rows = number_rows(part, group, "", level["n"])
+    rows += number_rows(part, group, "macro", level)
     for name, entry in level["classes"].items():
-        rows += number_rows([part, group, name], entry)
+        rows += number_rows(part, group, name, entry)
     return rows

@@ -1,18 +1,20 @@
-"""Augmentation of clips on the device: one draw a clip, the same for all its frames."""
+"""Flip and rotation as they stood before fields had roles, word for word.
+
+Runs that were published trained with these numbers; the operation must give the same.
+"""
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
 
 
 def flip_and_rotate(
-    clip: Float[Array, "b t h w c"],
+    clip,
     *,
-    key: PRNGKeyArray,
-    flip: float,
-    rotate: float,
-    degrees: float,
-) -> Float[Array, "b t h w c"]:
+    key,
+    flip,
+    rotate,
+    degrees,
+):
     """Mirrors left-right with probability `flip`, then turns with probability `rotate`.
 
     The angle is uniform in [-degrees, degrees] about the middle of the frame, bilinear,
@@ -27,12 +29,12 @@ def flip_and_rotate(
 
 
 def _warp(
-    clip: Float[Array, "t h w c"],
-    key: PRNGKeyArray,
-    flip: float,
-    rotate: float,
-    degrees: float,
-) -> Float[Array, "t h w c"]:
+    clip,
+    key,
+    flip,
+    rotate,
+    degrees,
+):
     flip_key, rotate_key, angle_key = jax.random.split(key, 3)
     mirrored = jax.random.bernoulli(flip_key, flip)
     turned = jax.random.bernoulli(rotate_key, rotate)
@@ -49,15 +51,13 @@ def _warp(
     return _bilinear(clip, source_y, source_x)
 
 
-def _bilinear(
-    clip: Float[Array, "t h w c"], y: Float[Array, "h w"], x: Float[Array, "h w"]
-) -> Float[Array, "t h w c"]:
+def _bilinear(clip, y, x):
     """Samples all frames at the same places; outside the frame is 0."""
     frames, height, width, channels = clip.shape
     pixels = jnp.moveaxis(clip, 0, 2).reshape(height * width, frames * channels)
     top, left = jnp.floor(y), jnp.floor(x)
 
-    def corner(row: Float[Array, "h w"], column: Float[Array, "h w"]) -> Array:
+    def corner(row, column):
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         share = (1 - jnp.abs(y - row)) * (1 - jnp.abs(x - column)) * inside
         row = jnp.clip(row, 0, height - 1).astype(jnp.int32)

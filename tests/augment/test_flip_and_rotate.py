@@ -4,10 +4,22 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ultrasound_jax.augment import clips
+from tests.augment import former
+from ultrasound_jax import augment
+from ultrasound_jax.augment import _sampling
 
-warp = jax.jit(clips.flip_and_rotate, static_argnames=("flip", "rotate", "degrees"))
 ALWAYS = {"flip": 0.0, "rotate": 1.0, "degrees": 10.0}
+
+
+def operation(**options):
+    """The configured `(fields, roles, key=…) -> fields`."""
+    return augment.build([{"name": "flip_and_rotate"} | options])
+
+
+def warp(clip, *, key, **options):
+    roles = {"clip": "pixels"}
+    moved = jax.jit(lambda c, k: operation(**options)({"clip": c}, roles, key=k))
+    return moved(clip, key)["clip"]
 
 
 @pytest.fixture
@@ -17,10 +29,27 @@ def clip():
 
 
 def test_without_any_probability_nothing_changes(clip):
-    out = clips.flip_and_rotate(
-        clip, key=jax.random.key(0), flip=0.0, rotate=0.0, degrees=10.0
-    )
-    assert out is clip
+    unmoved = operation(flip=0.0, rotate=0.0, degrees=10.0)
+    fields = {"clip": clip}
+    assert unmoved(fields, {"clip": "pixels"}, key=jax.random.key(0)) is fields
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("jitted", [True, False])
+def test_clips_are_moved_bit_for_bit_as_before_there_were_roles(clip, seed, jitted):
+    options = {"flip": 0.5, "rotate": 0.7, "degrees": 12.0}
+    key = jax.random.key(seed)
+
+    def before(clip, key):
+        return former.flip_and_rotate(clip, key=key, **options)
+
+    def now(clip, key):
+        fields, roles = {"clip": clip, "other": clip}, {"clip": "pixels"}
+        return operation(**options)(fields, roles, key=key)["clip"]
+
+    if jitted:
+        before, now = jax.jit(before), jax.jit(now)
+    np.testing.assert_array_equal(now(clip, key), before(clip, key))
 
 
 def test_an_unturned_clip_is_copied_or_mirrored_exactly(clip):
@@ -37,7 +66,7 @@ def test_a_turn_equals_scipy(clip):
         np.cos(radians) * dy - np.sin(radians) * dx + 8.0,
         np.sin(radians) * dy + np.cos(radians) * dx + 11.5,
     )
-    ours = clips._bilinear(clip[0], *(jnp.asarray(p, jnp.float32) for p in places))
+    ours = _sampling.bilinear(clip[0], *(jnp.asarray(p, jnp.float32) for p in places))
     for frame, turned in zip(clip[0], ours, strict=True):
         padded = np.pad(frame[..., 0], 1)
         theirs = ndimage.map_coordinates(padded, [p + 1 for p in places], order=1)
@@ -64,7 +93,7 @@ def test_a_turned_clip_keeps_its_contrast():
 
 def test_outside_the_frame_is_black():
     white = jnp.ones((1, 1, 32, 32, 1))
-    out = clips._bilinear(white[0], *jnp.full((2, 32, 32), -5.0))
+    out = _sampling.bilinear(white[0], *jnp.full((2, 32, 32), -5.0))
     assert float(jnp.abs(out).max()) == 0.0
 
 
