@@ -16,6 +16,7 @@ STOREYS = (
     "benchmark",
     "study",
     "train",
+    "external",
     "evaluate",
     "explain",
     "predict",

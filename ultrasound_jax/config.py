@@ -20,10 +20,8 @@ CHOICES = {
     "data.sampling": ("uniform", "balanced", "patient"),
     "data.protocol": ("holdout", "rotation"),
     "model.pooling": ("mean", "max", "attention", "tanh_attention"),
-    "task.class_weights": ("none", "balanced"),
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "plateau"),
-    "train.select": ("macro_auroc", "loss"),
     "tune.what": ("lr", "lr_and_weight_decay"),
 }
 AT_LEAST_ONE = (
@@ -115,6 +113,30 @@ def check_overrides(argv: Sequence[str]) -> None:
             _check_key(config, name.removeprefix("config."))
 
 
+def assignments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command line without `--config.x=v`, and these as `x=v`, if it has no file.
+
+    With `--config=FILE` nothing is taken out: the flags know what to do with them.
+    """
+    named = any(a.lstrip("-").split("=")[0] == "config" for a in argv if a[:1] == "-")
+    if named:
+        return list(argv), []
+    taken = [a for a in argv if a.lstrip("-").startswith("config.") and a[0] == "-"]
+    short = [a for a in taken if "=" not in a]
+    if short:
+        raise ConfigError(f"'{short[0]}' is not allowed here: give {short[0]}=VALUE")
+    rest = [a for a in argv if a not in taken]
+    return rest, [a.lstrip("-").removeprefix("config.") for a in taken]
+
+
+def parsed(text: str) -> Any:
+    """The value that a command line means: JSON where it is any, else the text."""
+    try:
+        return json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text
+
+
 def _check_key(config: Settings, key: str) -> None:
     node: Any = config
     walked: list[str] = []
@@ -152,10 +174,7 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
             raise ConfigError(f"'{assignment}' is not allowed: it must be KEY=VALUE")
         _check_key(config, key)
         _check_leaf(config, key)
-        try:
-            value = json.loads(text.lower() if text in ("True", "False") else text)
-        except ValueError:
-            value = text
+        value = parsed(text)
         try:
             config.update_from_flattened_dict({key: value})
         except (TypeError, ValueError) as error:

@@ -65,19 +65,18 @@ def plain_stream(experiment: Experiment) -> Iterator[Any]:
     """Yields the same kind of batches the plain way: a loop over TFDS, then stack."""
     source, size = experiment.source, experiment.config.data.batch_size
     places = itertools.cycle(experiment.indices["train"].tolist())
-    frames = source.clip_shape[0]
     while True:
         records = [source.records[i] for i in itertools.islice(places, size)]
-        clips = [
-            np.pad(r["clip"], ((0, frames - len(r["clip"])), *((0, 0),) * 3))
-            for r in records
-        ]
-        rows = {
-            "clip": np.stack(clips),
-            "length": np.array([len(r["clip"]) for r in records], np.int32),
-            "labels": np.stack([r["labels"] for r in records]),
-            "index": np.zeros(size, np.int32),
-        }
+        rows = {"index": np.zeros(size, np.int32)}
+        for name, field in source.spec.items():
+            arrays = [record[name] for record in records]
+            if field.padded:
+                rows[f"{name}_length"] = np.array([len(a) for a in arrays], np.int32)
+                rest = ((0, 0),) * (arrays[0].ndim - 1)
+                arrays = [
+                    np.pad(a, ((0, field.longest - len(a)), *rest)) for a in arrays
+                ]
+            rows[name] = np.stack(arrays)
         yield jax.block_until_ready(sharding.to_device(rows, experiment.mesh))
 
 
@@ -203,11 +202,7 @@ class FlaxStep:
 
     def __init__(self, experiment: Experiment, batch: Any) -> None:
         config = experiment.config
-        classes = len(experiment.source.classes)
-        shape = experiment.source.clip_shape[:3]
-        model = experiments.build_model(
-            config, patterns=classes, clip_shape=shape, say=print
-        )
+        model = experiments.build_model(config, experiment.task, say=print)
         model = nnx.view(model, deterministic=False, use_running_average=False)
         self.model, self.batch = model, batch
         self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
@@ -217,13 +212,11 @@ class FlaxStep:
         @nnx.jit
         def step(model: Any, optimizer: Any, batch: Any) -> Any:
             def loss_fn(model: Any) -> Any:
-                pixels, *others = task.inputs(batch)
                 key = jax.random.fold_in(jax.random.key(0), optimizer.step[...])
+                fields = augment(task.floats(batch), task.spec.roles, key=key)
                 rngs = nnx.Rngs(dropout=key)
-                terms = task.loss(
-                    model(augment(pixels, key=key), *others, rngs=rngs), batch
-                )
-                return terms.total / terms.weight
+                terms = task.loss(model(**task.inputs(fields), rngs=rngs), fields)
+                return sum(term.total / term.weight for term in terms.values())
 
             loss, grads = nnx.value_and_grad(loss_fn)(model)
             optimizer.update(model, grads)

@@ -38,7 +38,7 @@ MOST_PICTURES = 100_000  # 400 MB of thumbnails on disk, three times that in mem
 
 
 def audit(
-    source: sources.RecordSource,
+    source: sources.Source,
     manifest: Manifest | None = None,
     *,
     threshold: float = THRESHOLD,
@@ -79,7 +79,7 @@ def _run(given: argparse.Namespace) -> int:
     sources.prepare(
         given.dataset, **where, manual_dir=given.manual_dir, flag="--manual_dir"
     )
-    source = sources.open_records(given.dataset, **where)
+    source = sources.open_source(given.dataset, **where)
     leaks, samples = audit(
         source,
         manifest,

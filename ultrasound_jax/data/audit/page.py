@@ -21,7 +21,7 @@ from ultrasound_jax.data.audit.thumbnails import (
     grey,
     middle,
 )
-from ultrasound_jax.data.source import RecordSource
+from ultrasound_jax.data.source import Source
 from ultrasound_jax.runs.files import write_whole
 
 SHOWN = 12  # pairs on the page
@@ -33,7 +33,7 @@ WHAT = {"patient_id": "patients", "video_id": "videos", "study_id": "studies"}
 class Report:
     """An audit's result and what it was made of; ids in it are the dataset's own."""
 
-    source: RecordSource
+    source: Source
     samples: Samples
     leaks: Leaks
     threshold: float
@@ -125,7 +125,7 @@ class Report:
 
     def _pairs(self) -> list[str]:
         counts = self.counts()
-        what = "images" if self.source.pixels == "image" else "videos"
+        what = f"{self.source.spec.units[1]}s"
         lines = [
             f"alike       {counts['all']} pairs of {what} correlate above "
             f"{self.threshold:g}; {counts['across_sides']} across sides, "
