@@ -65,7 +65,9 @@ def base() -> Any:
 
     task: Any = ConfigDict()
     config.task = task
-    task.class_weights = "none"  # none | balanced (negatives over positives)
+    task.name = "multilabel"  # file in ultrasound_jax/tasks, or package.module:Class
+    task.options = ConfigDict()  # the task's own
+    task.options.class_weights = "none"  # none | balanced (negatives over positives)
 
     # Operations on the training batch, one after the other: each a file of
     # ultrasound_jax/augment, or package.module:function, with its options. [] for none.
@@ -98,7 +100,7 @@ def base() -> Any:
     config.train = train
     train.epochs = 10
     train.patience = 0  # epochs without a better validation before stopping; 0 is off
-    train.select = "macro_auroc"  # what "better" means: macro_auroc | loss
+    train.select = "macro_auroc"  # what "better" means: of the task, or loss
     train.log_every = 10  # steps between fetched training scalars
     train.save_every = 200  # steps between saves within an epoch; epochs always save
 

@@ -20,6 +20,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ from ultrasound_jax.analysis.stats._parts import (
 )
 from ultrasound_jax.analysis.stats._parts.mcnemar import mcnemar
 from ultrasound_jax.analysis.stats._parts.metrics import rank
-from ultrasound_jax.runs import provenance
+from ultrasound_jax.runs import cli, provenance
+from ultrasound_jax.runs.files import write_whole
 
 ROOT = Path(__file__).parent.parent
 PATIENTS = (7, 11, 35, 64)
@@ -276,9 +278,9 @@ def fewest(result: dict[str, Any]) -> str:
     )
 
 
-def main() -> None:
-    """Simulates, writes the results, draws them, and fills in the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of the command."""
+    parser = cli.Parser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=2000, help="studies of a kind")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "experiments/results/clustered_tests.json"
@@ -290,17 +292,22 @@ def main() -> None:
     parser.add_argument(
         "--drawn", action="store_true", help="figure and table anew, from the results"
     )
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
+    return cli.guard(lambda prompt: run(given))
+
+
+def run(given: argparse.Namespace) -> None:
+    """Simulates, writes the results, draws them, and fills in the table."""
     if given.drawn:
         result = json.loads(given.out.read_text())
     else:
         settings = {"repeats": given.repeats, "replicates": REPLICATES, "alpha": ALPHA}
         result = {"run": provenance.facts()} | settings | simulate(given.repeats)
-        given.out.write_text(json.dumps(result, indent=1) + "\n")
+        write_whole(given.out, json.dumps(result, indent=1) + "\n")
     draw_figure(given.figure, result)
-    given.docs.write_text(fill(given.docs.read_text(), result))
+    write_whole(given.docs, fill(given.docs.read_text(), result))
     print(f"written: {given.out}, {given.figure}, {given.docs}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

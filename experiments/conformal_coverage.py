@@ -27,6 +27,7 @@ from ultrasound_jax.analysis.stats.conformal import (
     limits_of,
 )
 from ultrasound_jax.runs import provenance
+from ultrasound_jax.runs.files import write_whole
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments/results/conformal_coverage.json"
@@ -175,9 +176,9 @@ def main() -> None:
         "new_patients": NEW,
         "rows": rows,
     }
-    RESULTS.write_text(json.dumps(tree, indent=1) + "\n")
+    write_whole(RESULTS, json.dumps(tree, indent=1) + "\n")
     write_figure(rows)
-    PAGE.write_text(with_table(PAGE.read_text(), table(rows)))
+    write_whole(PAGE, with_table(PAGE.read_text(), table(rows)))
 
 
 if __name__ == "__main__":

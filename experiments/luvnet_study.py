@@ -18,12 +18,13 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import logging
 
 from ultrasound_jax import config as settings
 from ultrasound_jax.runs import cli
+from ultrasound_jax.runs.signals import Prompt
 from ultrasound_jax.study import estimate, plan, results, work
 from ultrasound_jax.training import steps
 from ultrasound_jax.types import Settings
@@ -45,19 +46,9 @@ NETWORKS = (
 ).split()
 
 
-class Parser(argparse.ArgumentParser):
-    """A command line whose mistakes are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Says what is wrong and ends with exit code 2."""
-        self.exit(2, f"luvnet_study: {message} (--help)\n")
-
-
-def parser() -> argparse.ArgumentParser:
-    """Returns what the command line takes."""
-    made = Parser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def parser() -> cli.Parser:
+    """The words that the command takes."""
+    made = cli.Parser(description=__doc__)
     made.add_argument(
         "--models",
         nargs="+",
@@ -168,7 +159,11 @@ def main(words: Sequence[str] | None = None) -> int:
     """Runs the command line; an error of ours is one line and exit code 2."""
     given = parser().parse_args(words)
     logging.set_verbosity(logging.ERROR)
-    return cli.guard("luvnet_study", lambda prompt: run(given, leave=prompt.received))
+
+    def work(prompt: Prompt) -> None:
+        run(given, leave=prompt.received)
+
+    return cli.guard(work)
 
 
 if __name__ == "__main__":

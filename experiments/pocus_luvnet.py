@@ -10,12 +10,14 @@ done is not trained again, so the command goes on where it was interrupted. Writ
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import logging
 
 from ultrasound_jax import config as settings
-from ultrasound_jax.runs import provenance
+from ultrasound_jax.runs import cli, provenance
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.study.crossval import cross_validate
 from ultrasound_jax.training import steps
 
@@ -27,9 +29,9 @@ CONFIGS = {
 KEPT = ("out_of_fold", "run", "folds")
 
 
-def main() -> None:
-    """Trains what is missing and writes the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of the command."""
+    parser = cli.Parser(description=__doc__)
     parser.add_argument("--manual_dir", required=True, help="holds pocus/data")
     parser.add_argument("--data_dir", default="", help="of built datasets")
     parser.add_argument("--workdir", type=Path, default=Path("runs/pocus_study"))
@@ -37,7 +39,12 @@ def main() -> None:
     parser.add_argument(
         "--out", type=Path, default=ROOT / "experiments/results/pocus_luvnet.json"
     )
-    given = parser.parse_args()
+    given = parser.parse_args(argv)
+    return cli.guard(lambda prompt: run(given))
+
+
+def run(given: argparse.Namespace) -> None:
+    """Trains what is missing and writes the results."""
     logging.set_verbosity(logging.ERROR)
     results = {}
     for name, file in CONFIGS.items():
@@ -49,9 +56,9 @@ def main() -> None:
         metrics = cross_validate(config, (given.workdir / name).absolute())
         results[name] = {key: metrics[key] for key in KEPT} | {"config": file}
     text = json.dumps({"run": provenance.facts()} | results, indent=1)
-    given.out.write_text(text + "\n")
+    write_whole(given.out, text + "\n")
     print(f"written: {given.out}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

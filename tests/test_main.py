@@ -1,10 +1,13 @@
 """Mistakes on the command line: one clear line, exit code 2, nothing half-written."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from tests import command
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(mistake, said, data_dir, tmp_path
         small = []
     code, _, err = command.run(*mistake, *small)
     assert code == 2
-    assert err.strip().splitlines()[-1].startswith("ultrasound_jax: ")
+    assert err.strip().splitlines()[-1].startswith("error: ")
     assert said in err.strip().splitlines()[-1]
     assert "Traceback" not in err
     assert not workdir.exists()
@@ -66,3 +69,11 @@ def test_evaluating_a_folder_without_a_run_is_refused(tmp_path):
     code, _, err = command.run("--mode=evaluate", f"--workdir={tmp_path}")
     assert code == 2
     assert "holds no run" in err
+
+
+def test_the_installed_command_is_the_program():
+    code = "from ultrasound_jax.main import cli; cli()"
+    words = [sys.executable, "-c", code, "--config=configs/luvnet.py:papr"]
+    ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: ") and "'paper'" in ended.stderr

@@ -15,13 +15,12 @@ from nbclient import NotebookClient
 
 from tests.conftest import ROOT, TINY
 from ultrasound_jax import config as settings
-from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.models import ModelError
 from ultrasound_jax.runs import locks
 from ultrasound_jax.study import crossval, estimate, plan, results
 from ultrasound_jax.study import work as worker
-from ultrasound_jax.types import UltrasoundError
+from ultrasound_jax.types import InputError, UltrasoundError
 
 NAMES = ("frame_vote", "luvnet")
 NOTEBOOK = ROOT / "experiments/luvnet_study.ipynb"
@@ -153,7 +152,7 @@ def test_a_damaged_search_is_named(configs, tmp_path):
     study = plan.make_study(configs, tmp_path / "study", trials=2)
     study.tune_folder("luvnet").mkdir(parents=True)
     (study.tune_folder("luvnet") / "tune.json").write_text('{"broken')
-    with pytest.raises(AnalysisError, match="tune.json: cannot be read"):
+    with pytest.raises(InputError, match="tune.json: cannot be read"):
         study.tuned("luvnet")
 
 
@@ -341,7 +340,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(words, said, tmp_path, capsys):
     assert code == 2
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("luvnet_study: ")
+    assert lines[0].startswith("error: ")
     assert said in lines[0]
     assert not (tmp_path / "study").exists()
 

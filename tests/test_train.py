@@ -31,7 +31,7 @@ def finished(data_dir, tmp_path_factory):
         config.optim.ema = 0.5
         config.optim.schedule = "plateau"
         config.optim.clip_norm = 1.0
-        config.task.class_weights = "balanced"
+        config.task.options.class_weights = "balanced"
         config.data.sampling = "balanced"
         workdir = tmp_path_factory.mktemp("run") / "run"
         metrics = train.train_and_evaluate(config, workdir)

@@ -12,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ultrasound_jax import augment
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
 CHOICES = {
@@ -20,10 +21,8 @@ CHOICES = {
     "data.sampling": ("uniform", "balanced", "patient"),
     "data.protocol": ("holdout", "rotation"),
     "model.pooling": ("mean", "max", "attention", "tanh_attention"),
-    "task.class_weights": ("none", "balanced"),
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "plateau"),
-    "train.select": ("macro_auroc", "loss"),
     "tune.what": ("lr", "lr_and_weight_decay"),
 }
 AT_LEAST_ONE = (
@@ -113,6 +112,30 @@ def check_overrides(argv: Sequence[str]) -> None:
             _check_key(config, name.removeprefix("config."))
 
 
+def assignments(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command line without `--config.x=v`, and these as `x=v`, if it has no file.
+
+    With `--config=FILE` nothing is taken out: the flags know what to do with them.
+    """
+    named = any(a.lstrip("-").split("=")[0] == "config" for a in argv if a[:1] == "-")
+    if named:
+        return list(argv), []
+    taken = [a for a in argv if a.lstrip("-").startswith("config.") and a[0] == "-"]
+    short = [a for a in taken if "=" not in a]
+    if short:
+        raise ConfigError(f"'{short[0]}' is not allowed here: give {short[0]}=VALUE")
+    rest = [a for a in argv if a not in taken]
+    return rest, [a.lstrip("-").removeprefix("config.") for a in taken]
+
+
+def parsed(text: str) -> Any:
+    """The value that a command line means: JSON where it is any, else the text."""
+    try:
+        return json.loads(text.lower() if text in ("True", "False") else text)
+    except ValueError:
+        return text
+
+
 def _check_key(config: Settings, key: str) -> None:
     node: Any = config
     walked: list[str] = []
@@ -179,10 +202,7 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
             raise ConfigError(f"'{assignment}' is not allowed: it must be KEY=VALUE")
         _check_key(config, key)
         _check_leaf(config, key)
-        try:
-            value = json.loads(text.lower() if text in ("True", "False") else text)
-        except ValueError:
-            value = text
+        value = parsed(text)
         try:
             _set(config, key, value)
         except (TypeError, ValueError) as error:
@@ -230,7 +250,7 @@ def check(config: Settings) -> None:
     )
     try:
         augment.build(config.augment)
-    except augment.AugmentError as error:
+    except UltrasoundError as error:
         raise ConfigError(str(error)) from error
 
 
@@ -258,11 +278,9 @@ def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:
 
 
 def write(config: Settings, folder: Path) -> None:
-    """Writes the resolved settings as `config.json`, atomically."""
-    temporary = folder / ".config.json.tmp"
+    """Writes the resolved settings as `config.json`, whole or not at all."""
     text = json.dumps(config.to_dict(), indent=2, sort_keys=True)
-    temporary.write_text(text + "\n")
-    temporary.replace(folder / "config.json")
+    write_whole(folder / "config.json", text + "\n")
 
 
 def read(folder: Path) -> Settings:

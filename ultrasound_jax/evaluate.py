@@ -1,5 +1,6 @@
 """From weights and a split to the predictions table, its metrics and the report."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,48 +8,52 @@ from typing import Any
 import jax
 import numpy as np
 
-from ultrasound_jax.analysis.judge import evaluation
+from ultrasound_jax.analysis.judge.evaluation import youden_thresholds
+from ultrasound_jax.analysis.judge.run import headline, judge_table
 from ultrasound_jax.analysis.report import run_report
-from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.experiment import Experiment, network_name, open_experiment
+from ultrasound_jax.experiment import Experiment, network_name, network_settings
+from ultrasound_jax.predict import model_file, open_run
+from ultrasound_jax.predict.examples import own_experiment
+from ultrasound_jax.predict.split import columns_of, mask_writer, table_of
 from ultrasound_jax.runs import provenance
-from ultrasound_jax.training import sharding
-from ultrasound_jax.training.checkpoint import (
-    CheckpointError,
-    Checkpoints,
-)
-from ultrasound_jax.training.console import (
-    Console,
-    Stopwatch,
-)
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.types import ArrayTree, Settings
+
+CHOSEN_ON = "validation"  # the split that thresholds are chosen on
 
 
 def predict(
-    experiment: Experiment, weights: ArrayTree, split: str
-) -> tuple[np.ndarray, float]:
-    """Returns the scores `n k` of a split's examples, in order, and the mean loss."""
-    scores, total, weight = [], 0.0, 0.0
-    feed = sharding.ahead(
-        ((batch, None) for batch in experiment.eval_batches(split)), experiment.mesh
+    experiment: Experiment,
+    weights: ArrayTree,
+    split: str,
+    *,
+    full: bool = False,
+    masks: Callable[[int, np.ndarray], str] | None = None,
+) -> tuple[dict[str, np.ndarray], float]:
+    """What the task keeps of a split's examples, in order, and the mean loss."""
+    return columns_of(
+        experiment.task,
+        experiment.eval_step,
+        weights,
+        experiment.eval_batches(split),
+        mesh=experiment.mesh,
+        full=full,
+        masks=masks,
     )
-    for batch, _ in feed:
-        out = jax.device_get(experiment.eval_step(*weights, batch))
-        scores.append(out["scores"])
-        total += float(out["loss_total"])
-        weight += float(out["loss_weight"])
-    wanted = len(experiment.indices[split])
-    return np.concatenate(scores)[:wanted], total / max(weight, 1.0)
 
 
 def validate(experiment: Experiment, weights: ArrayTree) -> dict[str, float]:
-    """Returns the validation loss and, where it is defined, the macro AUROC."""
-    scores, loss = predict(experiment, weights, "validation")
-    labels = experiment.source.table.labels[experiment.indices["validation"]]
-    quality = experiment.task.quality(scores, labels)
-    return {"loss": loss} | ({} if quality is None else {"macro_auroc": quality})
+    """The validation loss, and what the task selects on where it is defined."""
+    columns, loss = predict(experiment, weights, CHOSEN_ON)
+    places = experiment.indices[CHOSEN_ON]
+    task, fold = experiment.task, experiment.config.data.fold
+    table = table_of(
+        task, experiment.source, places, columns, fold=fold, split=CHOSEN_ON
+    )
+    return {"loss": loss} | task.quality(table)
 
 
 def predictions(
@@ -56,29 +61,21 @@ def predictions(
     weights: ArrayTree,
     *,
     fold: int,
-    splits: tuple[str, ...] = ("validation", "test"),
-) -> Predictions:
-    """Returns the rows of the predictions table for these splits."""
-    table = experiment.source.table
+    splits: tuple[str, ...] = (CHOSEN_ON, "test"),
+    folder: Path | None = None,
+) -> Any:
+    """The rows of the predictions table for these splits.
+
+    `folder` is where found masks are written, for a task that has any.
+    """
     used = [s for s in splits if len(experiment.indices[s])]
+    masks = mask_writer(folder, experiment.source) if folder else None
+    parts = [predict(experiment, weights, s, full=True, masks=masks)[0] for s in used]
     places = np.concatenate([experiment.indices[s] for s in used])
-    labels = table.labels[places].astype(float)
-    labels[labels < 0] = np.nan
-    return Predictions(
-        example_id=tuple(table.example_id[i] for i in places),
-        video_id=tuple(table.video_id[i] for i in places),
-        patient_id=tuple(table.patient_id[i] for i in places),
-        fold=np.full(len(places), fold),
-        split=tuple(s for s in used for _ in experiment.indices[s]),
-        classes=table.classes,
-        labels=labels,
-        scores=np.concatenate(
-            [predict(experiment, weights, s)[0].astype(float) for s in used]
-        ),
-        extra={
-            name: tuple(column[i] for i in places)
-            for name, column in table.groups.items()
-        },
+    columns = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+    names = tuple(s for s in used for _ in experiment.indices[s])
+    return table_of(
+        experiment.task, experiment.source, places, columns, fold=fold, split=names
     )
 
 
@@ -89,79 +86,80 @@ def report_run(
     say: Callable[[str], None],
     clock: Stopwatch,
 ) -> dict:
-    """Writes predictions.csv, metrics.json and report.md; returns the metrics."""
+    """Writes predictions.csv, metrics.json and report.md; returns the metrics.
+
+    The thresholds that the validation patients chose go into `model.json`.
+    """
     config = experiment.config
     with clock.of("evaluation"):
-        table = predictions(experiment, weights, fold=config.data.fold)
+        table = predictions(experiment, weights, fold=config.data.fold, folder=workdir)
+    if jax.process_index() == 0:
+        about = model_file.read(workdir)
+        if table.kind != "masks" and CHOSEN_ON in table.split:
+            about["thresholds"] = youden_thresholds(table.of_split(CHOSEN_ON))
+            about["thresholds_from"] = CHOSEN_ON
+        model_file.write(about, workdir)
     return write_report(table, experiment, workdir, say, clock)
 
 
 def write_report(
-    table: Predictions,
+    table: Any,
     experiment: Experiment,
-    workdir: Path,
+    folder: Path,
     say: Callable[[str], None],
     clock: Stopwatch,
     *,
     facts: Mapping[str, str] | None = None,
     tree: Mapping[str, Any] | None = None,
+    thresholds: Mapping[str, Mapping[str, float | None]] | None = None,
 ) -> dict:
     """Writes a predictions table and all that is computed from it.
 
     `facts` are further lines at the top of the report, `tree` further branches of
-    metrics.json.
+    metrics.json. `thresholds` are another table's, by level and class; without, they
+    are chosen on the validation rows.
     """
     if jax.process_index():
         return {}
     config = experiment.config
-    pooled = evaluation.OUT_OF_FOLD in table.split
-    judge = evaluation.evaluate_out_of_fold if pooled else evaluation.evaluate
     with clock.of("evaluation"):
-        table.write(workdir / "predictions.csv")
-        metrics = judge(
-            table, replicates=config.evaluation.replicates, seed=config.seed
+        table.write(folder / "predictions.csv")
+        metrics = judge_table(
+            table,
+            replicates=config.evaluation.replicates,
+            seed=config.seed,
+            thresholds=thresholds,
         )
     lines = run_facts(experiment, clock) | dict(facts or {})
     title = f"{lines['network']} on {lines['dataset']}"
-    run_report.write_report(workdir, metrics, table, title=title, facts=lines)
+    run_report.write_report(folder, table, metrics, title=title, facts=lines)
     run = {"run": lines | {"seconds": clock.rounded()}}
     metrics = metrics | run | dict(tree or {})
-    evaluation.write_metrics(workdir / "metrics.json", metrics)
-    say(summary(metrics, workdir))
+    text = json.dumps(metrics, indent=1, allow_nan=False)
+    write_whole(folder / "metrics.json", f"{text}\n".encode())
+    written = "report.md, metrics.json, predictions.csv"
+    say("\n".join([*headline(metrics, table), f"written to {folder}: {written}"]))
     return metrics
 
 
 def run_facts(experiment: Experiment, clock: Stopwatch) -> dict[str, str]:
-    """Returns what stands at the top of a report."""
+    """What stands at the top of a report."""
     config = experiment.config
     count = sum(int(np.prod(p.shape)) for p in jax.tree.leaves(experiment.params))
     return provenance.facts() | {
         "dataset": experiment.source.name,
         "data_hash": experiment.source.table.data_hash,
-        "network": network_name(config.model),
+        "network": network_name(network_settings(config)),
         "parameters": f"{count:,}",
         "precision": config.dtype,
         "minutes": f"{sum(clock.seconds.values()) / 60:.1f}",
     }
 
 
-def summary(metrics: dict, workdir: Path) -> str:
-    """Returns the headline and where the rest is."""
-    split = "test" if "test" in metrics else evaluation.OUT_OF_FOLD
-    lines = []
-    for level, level_name in (("clip", "clips"), ("video_mean", "videos")):
-        value = metrics[split][level]["macro_auroc"]
-        interval = metrics[split][level]["macro_auroc_ci"]
-        words = "not defined" if value is None else f"{value:.3f}"
-        if interval:
-            words += f" [{interval[0]:.3f}, {interval[1]:.3f}]"
-        lines.append(f"{split} macro AUROC of {level_name}: {words}")
-    written = "report.md, metrics.json, predictions.csv"
-    return "\n".join([*lines, f"written to {workdir}: {written}"])
-
-
 def write_manifest(experiment: Experiment, workdir: Path) -> None:
-    """Writes the splits into the run, and where the settings ask for them.
+    """Writes the splits and what the network is into the run, `model.json`.
+
+    The splits go where the settings ask for them, too.
 
     A run that continues must have the splits that it began with: SplitError otherwise,
     in every process.
@@ -174,37 +172,16 @@ def write_manifest(experiment: Experiment, workdir: Path) -> None:
                 f"{path}: the run began with other splits or data; its test patients "
                 "would no longer be unseen. Give what it began with, or a new --workdir"
             )
-    if jax.process_index() == 0:
+    if jax.process_index() == 0 and experiment.manifest:
         wanted = experiment.config.data.manifest_out
         for target in (path, *([Path(wanted)] if wanted else [])):
             experiment.manifest.write(target)
-
-
-def restore_run(
-    config: Settings, workdir: Path, say: Callable[[str], None]
-) -> tuple[Experiment, ArrayTree]:
-    """Opens a run with its own `splits.json`; returns it with its best weights.
-
-    Nothing depends on how splits are computed today. `config` is changed accordingly.
-    """
-    if not (workdir / "checkpoints" / "best").is_dir():
-        raise CheckpointError(
-            f"'{workdir}' holds no checkpoint to evaluate; train with --mode train"
-        )
-    with config.unlocked():
-        config.data.manifest = str(workdir / "splits.json")
-        config.init_from = ""
-    experiment = open_experiment(config, say)
-    template = sharding.replicate(
-        (experiment.params, experiment.stats), experiment.mesh
-    )
-    with Checkpoints(workdir / "checkpoints", say=say) as checkpoints:
-        return experiment, checkpoints.restore_best(template)
 
 
 def evaluate_run(config: Settings, workdir: Path) -> dict:
     """Judges the best weights of a finished or interrupted run once more."""
     console, clock = Console(), Stopwatch()
     with clock.of("opening"):
-        experiment, weights = restore_run(config, workdir, console.say)
-    return report_run(experiment, weights, workdir, console.say, clock)
+        run = open_run(workdir, console.say)
+        experiment = own_experiment(run, config, console.say)
+    return report_run(experiment, run.weights, workdir, console.say, clock)

@@ -4,7 +4,7 @@ Training, evaluation, cross-validation and the benchmarks all start from here, s
 they cannot disagree about any of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,33 +18,17 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
-from ultrasound_jax import augment, models
+from ultrasound_jax import augment, models, tasks
 from ultrasound_jax.data import pipeline, protocols
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.splits import Manifest, make_manifest
 from ultrasound_jax.models import torch_weights
-from ultrasound_jax.tasks import MultiLabelClips, Task
+from ultrasound_jax.tasks import Task, TaskError
 from ultrasound_jax.training import sharding, steps
 from ultrasound_jax.types import ArrayTree, Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# What of config.model each network is given; `clip_shape` comes from the dataset.
-NETWORK_OPTIONS = {
-    "luvnet": ("encoder", "heads", "kernel_size", "dropout"),
-    "luvnet_no_temporal": ("encoder", "heads"),
-    "usvn": ("encoder", "heads", "pooling", "freeze_encoder"),
-    "cnn_lstm": ("encoder", "embedding", "hidden", "layers"),
-    "frame_vote": ("encoder", "pooling"),
-    "c3d": ("clip_shape", "dropout"),
-    "r2plus1d_18": (),
-    "r2plus1d_34": (),
-    "x3d_s": ("dropout",),
-    "vivit": ("clip_shape", "patch", "dim", "depth", "heads", "dim_head"),
-    "mvit_v1_b": ("clip_shape", "dropout", "drop_path"),
-    "mvit_v2_s": ("clip_shape", "dropout", "drop_path"),
-}
-WITHOUT_WIDTH = ("vivit",)
 
 
 @dataclass(frozen=True)
@@ -56,8 +40,8 @@ class Experiment:
 
     config: Settings
     mesh: Mesh
-    source: sources.ClipSource
-    manifest: Manifest
+    source: sources.Source
+    manifest: Manifest | None
     indices: dict[str, np.ndarray]
     task: Task
     network: steps.Network
@@ -132,20 +116,21 @@ class Experiment:
 
     @cached_property
     def eval_step(self) -> Callable:
-        """The compiled `(params, stats, batch) -> scores and loss`."""
+        """The compiled `(params, stats, batch) -> what the task keeps, the loss`."""
         step = steps.make_eval_step(self.network, self.task)
         shapes = self.batch_shapes(self.config.data.eval_batch_size)
         weights = sharding.replicate((self.params, self.stats), self.mesh)
         return steps.compile_eval_step(step, weights, shapes, self.mesh)
 
+    def compile_evaluation(self) -> None:
+        """Compiles `eval_step` now, where the time that it takes is counted."""
+        _ = self.eval_step
+
     def batch_shapes(self, rows: int) -> dict[str, jax.ShapeDtypeStruct]:
-        """Returns what a batch of that many rows looks like to the compiler."""
-        classes = len(self.source.classes)
+        """What a batch of that many rows looks like to the compiler."""
         return {
-            "clip": jax.ShapeDtypeStruct((rows, *self.source.clip_shape), jnp.uint8),
-            "length": jax.ShapeDtypeStruct((rows,), jnp.int32),
-            "labels": jax.ShapeDtypeStruct((rows, classes), jnp.int8),
-            "index": jax.ShapeDtypeStruct((rows,), jnp.int32),
+            name: jax.ShapeDtypeStruct((rows, *shape), dtype)
+            for name, (shape, dtype) in self.source.spec.shapes().items()
         }
 
 
@@ -162,13 +147,13 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
     indices = protocols.assign(
         manifest, source.table, protocol=data.protocol, fold=data.fold
     )
-    task = make_task(config, source, indices["train"])
-    model = build_model(
-        config,
-        patterns=len(source.classes),
-        clip_shape=source.clip_shape[:3],
-        say=say,
+    labels = source.table.labels[indices["train"]]
+    task = tasks.build(
+        config.task.name, source.spec, labels, options=config.task.options.to_dict()
     )
+    check_selection(config.train.select, task)
+    source = source.reading(task.spec)
+    model = build_model(config, task, say=say)
     network, params, stats = steps.split(model)
     return Experiment(
         config=config,
@@ -183,7 +168,17 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
     )
 
 
-def open_source(config: Settings, say: Callable[[str], None]) -> sources.ClipSource:
+def check_selection(select: str, task: Task) -> None:
+    """Refuses to select the best weights by what the task does not compute."""
+    allowed = (*task.SELECT, "loss")
+    if select not in allowed:
+        raise TaskError(
+            f"config.train.select={select!r} is not allowed: it must be one of "
+            f"{', '.join(allowed)}"
+        )
+
+
+def open_source(config: Settings, say: Callable[[str], None]) -> sources.Source:
     """Opens the configured dataset; process 0 builds it first where it is missing."""
     data = config.data
     where: dict[str, Any] = {
@@ -198,7 +193,7 @@ def open_source(config: Settings, say: Callable[[str], None]) -> sources.ClipSou
     return sources.open_source(data.name, **where)
 
 
-def open_manifest(config: Settings, source: sources.ClipSource) -> Manifest:
+def open_manifest(config: Settings, source: sources.Source) -> Manifest:
     """Returns the given or the computed splits, checked against the dataset."""
     data = config.data
     if data.manifest:
@@ -214,52 +209,50 @@ def open_manifest(config: Settings, source: sources.ClipSource) -> Manifest:
     return manifest
 
 
-def make_task(
-    config: Settings, source: sources.ClipSource, train: np.ndarray
-) -> MultiLabelClips:
-    """Returns the task with class weights counted on the training examples."""
-    weight = None
-    if config.task.class_weights == "balanced":
-        weight = tuple(pipeline.class_balance(source.table, train).values())
-    return MultiLabelClips(source.classes, weight)
+def network_settings(config: Settings) -> dict[str, Any]:
+    """What is said of the network in a run's `model.json`."""
+    return {
+        "name": config.model.name,
+        "options": config.model.options.to_dict(),
+        "dtype": config.dtype,
+        "remat": config.model.remat,
+    }
 
 
-def network_name(settings: Settings) -> str:
-    """Says which network `config.model` means, with its encoder where it has one."""
-    has_encoder = "encoder" in NETWORK_OPTIONS.get(settings.name, ())
-    return settings.name + (f" with {settings.encoder}" if has_encoder else "")
+def network_name(about: Mapping[str, Any]) -> str:
+    """Which network `network_settings` mean, with its encoder where it has one."""
+    encoder = about["options"].get("encoder")
+    return about["name"] + (f" with {encoder}" if encoder else "")
 
 
-def build_model(
-    config: Settings,
-    *,
-    patterns: int,
-    clip_shape: tuple[int, ...] | None = None,
-    say: Callable[[str], None],
-) -> nnx.Module:
-    """Makes the configured network, from PyTorch weights where some are given.
+def make_network(about: Mapping[str, Any], task: Task, *, seed: int) -> nnx.Module:
+    """The network that `network_settings` mean, with the head that the task needs.
 
-    The stem takes grey clips in [0, 1]; ImageNet's normalisation of three equal
-    channels is folded into it, so that weights trained with it fit. `clip_shape` is
-    `(frames, height, width)`; networks whose parameters do not depend on it need none.
+    The stem takes grey pixels in [0, 1]; ImageNet's normalisation of three equal
+    channels is folded into it, so that weights trained with it fit.
     """
-    settings = config.model
-    given = settings.to_dict() | {"clip_shape": clip_shape}
-    own = [*NETWORK_OPTIONS.get(settings.name, ())]
-    if settings.width and settings.name not in WITHOUT_WIDTH:
-        own.append("width")
-    model = models.build(
-        settings.name,
-        patterns=patterns,
+    name = task.spec.of_role("pixels")[0]
+    *shape, _ = task.spec[name].batch_shape(name)
+    return models.build(
+        about["name"],
+        patterns=task.outputs,
+        clip_shape=tuple(shape),
         grey_scale=tuple(1 / s for s in IMAGENET_STD),
         grey_offset=tuple(
             -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
         ),
-        dtype=jnp.dtype(config.dtype),
-        remat=settings.remat,
-        rngs=nnx.Rngs(config.seed),
-        **{name: given[name] for name in own},
+        dtype=jnp.dtype(about["dtype"]),
+        remat=about["remat"],
+        rngs=nnx.Rngs(seed),
+        **about["options"],
     )
+
+
+def build_model(
+    config: Settings, task: Task, *, say: Callable[[str], None]
+) -> nnx.Module:
+    """The configured network, from PyTorch weights where some are given."""
+    model = make_network(network_settings(config), task, seed=config.seed)
     if config.init_from:
         path = Path(config.init_from)
         state = torch_weights.read_safetensors(path)

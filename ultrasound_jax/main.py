@@ -9,14 +9,13 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ultrasound_jax import config as settings
-from ultrasound_jax import evaluate, train
+from ultrasound_jax import evaluate, external, train
 from ultrasound_jax import workdir as workdirs
-from ultrasound_jax.runs import cli
+from ultrasound_jax.runs.cli import guard, refuse
 from ultrasound_jax.study import crossval, tune
 from ultrasound_jax.training import sharding, steps
 from ultrasound_jax.types import UltrasoundError
 
-PROGRAM = "ultrasound_jax"
 MODES = {
     "train": train.train_and_evaluate,
     "evaluate": evaluate.evaluate_run,
@@ -43,25 +42,30 @@ config_flags.register_flag_parser_for_type(list, JsonList())
 CONFIG = config_flags.DEFINE_config_file("config", None, "path[:variant]")
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 WORKDIR = flags.DEFINE_string("workdir", "", "the run's folder; runs/<config>[-<arg>]")
+OUT = flags.DEFINE_string("out", "", "of --mode evaluate on another dataset")
 CLUSTER = flags.DEFINE_bool("distributed", False, "join as Slurm or the cloud says")
 HOST = flags.DEFINE_string("coordinator", None, "or say it: host:port of process 0")
 COUNT = flags.DEFINE_integer("processes", None, "and how many processes share the run")
 RANK = flags.DEFINE_integer("process", None, "and this one's number, from 0")
 
 
+ASSIGNED: list[str] = []  # `data.name=pocus` of a command line without --config
+
+
 def parse(argv: Sequence[str]) -> list[str]:
     """Parses the command line; a mistake in it ends the program with one line."""
     try:
         settings.check_overrides(argv)
-        return flags.FLAGS(list(argv))
+        rest, ASSIGNED[:] = settings.assignments(argv)
+        return flags.FLAGS(rest)
     except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
-        sys.exit(cli.refuse(PROGRAM, error))
+        sys.exit(refuse(error))
 
 
 def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
-    code = cli.guard(PROGRAM, lambda prompt: run(argv[1:]))
+    code = guard(lambda prompt: run(argv[1:]))
     return sharding.leave(code) if code else None
 
 
@@ -73,8 +77,18 @@ def run(rest: Sequence[str]) -> None:
     options = {"mode": MODE.value, "workdir": WORKDIR.value, "rest": rest}
     config, workdir = workdirs.resolve(CONFIG.value, file, **options)
     steps.use_compilation_cache(config.compilation_cache)
-    MODES[MODE.value](config, workdir)
+    if ASSIGNED or OUT.value:
+        external.judge(config, workdir, ASSIGNED, out=OUT.value, mode=MODE.value)
+    else:
+        MODES[MODE.value](config, workdir)
+
+
+def cli() -> None:
+    """The program as an installed command; ends with its exit code."""
+    for flag in flags.FLAGS.get_key_flags_for_module(__name__):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)  # for --help
+    app.run(main, flags_parser=parse)
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    cli()

@@ -6,13 +6,13 @@ command goes on from the last save and sees the batches that it would have seen.
 
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax.numpy as jnp
 
 from ultrasound_jax import evaluate
 from ultrasound_jax.experiment import Experiment, open_experiment
-from ultrasound_jax.runs.signals import Interrupts
 from ultrasound_jax.training import optim, sharding, steps
 from ultrasound_jax.training.checkpoint import Checkpoints
 from ultrasound_jax.training.console import (
@@ -21,6 +21,7 @@ from ultrasound_jax.training.console import (
     Stopwatch,
     parameter_table,
 )
+from ultrasound_jax.training.interrupts import SharedInterrupts
 from ultrasound_jax.training.progress import Progress
 from ultrasound_jax.training.steplog import StepLog
 from ultrasound_jax.types import ArrayTree, Settings
@@ -41,31 +42,44 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
         state = experiment.initial_state(plan.optimizer)
     console.say(parameter_table(state.params))
     with clock.of("compile"):
-        train_step = experiment.compile_train_step(plan.optimizer, state, console.say)
-        experiment.eval_step  # noqa: B018 - compiled here, where its time is counted
+        step = experiment.compile_train_step(plan.optimizer, state, console.say)
+        experiment.compile_evaluation()
 
     claim_workdir(config, workdir)
     evaluate.write_manifest(experiment, workdir)
+    loop = Loop(experiment, plan, step, workdir, console, clock)
     with Checkpoints(workdir / "checkpoints", say=console.say) as checkpoints:
-        loop = (plan, state, train_step, checkpoints, workdir, console, clock)
-        weights = train(experiment, *loop)
+        weights = train(loop, state, checkpoints)
     return evaluate.report_run(experiment, weights, workdir, console.say, clock)
 
 
+@dataclass(frozen=True)
+class Loop:
+    """What stays the same while a network trains.
+
+    step: the compiled `(state, batch, rate_scale) -> (state, metrics)`.
+    on_evaluation: told each epoch's number and validation.
+    """
+
+    experiment: Experiment
+    plan: optim.Plan
+    step: Callable
+    workdir: Path
+    console: Console
+    clock: Stopwatch
+    on_evaluation: Callable[[int, dict[str, float]], object] = lambda *_: None
+
+
 def train(
-    experiment: Experiment,
-    plan: optim.Plan,
-    state: steps.TrainState,
-    train_step: Callable,
-    checkpoints: Checkpoints,
-    workdir: Path,
-    console: Console,
-    clock: Stopwatch,
-    on_evaluation: Callable[[int, dict[str, float]], object] = lambda *_: None,
-) -> ArrayTree:
+    loop: Loop, state: steps.TrainState, checkpoints: Checkpoints
+) -> tuple[ArrayTree, ArrayTree]:
     """Runs the loop, telling each epoch's validation; returns the best weights."""
-    config = experiment.config
-    batches, progress = experiment.train_batches(), Progress.begin(config)
+    experiment, plan, clock = loop.experiment, loop.plan, loop.clock
+    console, config = loop.console, experiment.config
+    batches = experiment.train_batches()
+    progress = Progress.begin(
+        config, experiment.task.SELECT.get(config.train.select, 1)
+    )
     host: dict = {"log": []}
     with clock.of("opening"):
         restored = checkpoints.restore(state)
@@ -79,7 +93,7 @@ def train(
     step, host_batches = int(state.step), batches.get_state()
     feed = sharding.ahead(((b, batches.get_state()) for b in batches), experiment.mesh)
     console.start(plan.total, done=step, examples_a_step=config.data.batch_size)
-    with Scalars(workdir, step=step) as scalars, Interrupts() as interrupts:
+    with Scalars(loop.workdir, step=step) as scalars, SharedInterrupts() as interrupts:
         log = StepLog(scalars, experiment.source.table.example_id, host["log"])
         while True:
             epoch_ends = step > 0 and step % plan.steps_per_epoch == 0
@@ -93,7 +107,7 @@ def train(
                     with clock.of("saving"):
                         checkpoints.save_best(step, steps.evaluated(state))
                 console.say(progress.line(step // plan.steps_per_epoch, found))
-                on_evaluation(step // plan.steps_per_epoch, found)
+                loop.on_evaluation(step // plan.steps_per_epoch, found)
 
             number = interrupts.received()
             finished = step >= plan.total or progress.stopped
@@ -116,7 +130,7 @@ def train(
                 batch, (_, host_batches) = next(feed)
             with clock.of("training"):
                 scale = jnp.float32(plan.scale(step) * progress.rate_scale)
-                state, terms = train_step(state, batch, scale)
+                state, terms = loop.step(state, batch, scale)
                 step += 1
                 log.add(step, terms)
                 if step % config.train.log_every == 0:

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from tests.analysis.simulated import join, simulate, without_positives
-from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.evaluation import (
     evaluate,
     evaluate_out_of_fold,
@@ -16,6 +15,7 @@ from ultrasound_jax.analysis.report.roc_figure import (
     write_roc_figure,
 )
 from ultrasound_jax.analysis.report.run_report import write_report
+from ultrasound_jax.types import InputError
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,8 @@ def test_a_value_without_an_interval_says_so():
     assert value_text(entry, "f1") == "not defined"
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path, study):
+def test_a_folder_that_is_a_file_is_named(tmp_path, study):
     tree, table = study
-    with pytest.raises(AnalysisError, match="nowhere.*cannot be written"):
+    (tmp_path / "nowhere").write_text("a file")
+    with pytest.raises(InputError, match="nowhere.*cannot be written"):
         write_report(tmp_path / "nowhere", tree, table, title="t", facts={})

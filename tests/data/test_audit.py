@@ -21,17 +21,20 @@ from ultrasound_jax.data.audit.leaks import patients_to_join
 from ultrasound_jax.data.audit.page import Report
 from ultrasound_jax.data.examples import ExampleTable
 from ultrasound_jax.data.manifest import Manifest, Part
+from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.data.splits import SplitError, make_manifest
 from ultrasound_jax.data.table_file import TABLE_FILE, pixel_hash
 
 SHARED = Path(os.environ.get("ULTRASOUND_JAX_DATA") or ROOT.parent / "shared" / "data")
 
 
-class Pictures(sources.RecordSource):
+class Pictures(sources.Source):
     """A source of pictures in memory: `(video, patient, label, pixels)` a row."""
 
     def __init__(self, rows, pixels="image", study=()):
         self.name, self.pixels, self.classes = "planted/none/1.0.0", pixels, ("a", "b")
+        units = ("image", "image") if pixels == "image" else ("clip", "video")
+        self.spec = Spec({}, units)
         self.records = [{pixels: row[3]} for row in rows]
         self.table = ExampleTable(
             example_id=tuple(f"e{i}" for i in range(len(rows))),
@@ -258,7 +261,7 @@ def test_computed_splits_keep_patients_with_equal_pixels_together():
 def phantom(data_dir):
     where = {"options": TINY, "data_dir": str(data_dir)}
     sources.prepare("lus_phantom", **where, say=lambda line: None)
-    return sources.open_records("lus_phantom", **where)
+    return sources.open_source("lus_phantom", **where)
 
 
 def run(data_dir, out, *more):
@@ -322,12 +325,12 @@ def test_a_manifest_of_other_data_is_not_audited(phantom, data_dir, tmp_path, ca
 def test_a_table_without_pixel_hashes_is_scanned_again(tmp_path):
     where = {"options": TINY | {"patients": 2}, "data_dir": str(tmp_path)}
     sources.prepare("lus_phantom", **where, say=lambda line: None)
-    table = sources.open_records("lus_phantom", **where).table
+    table = sources.open_source("lus_phantom", **where).table
     (path,) = tmp_path.rglob(TABLE_FILE)
     first, *rows = path.read_text().splitlines()
     old = [",".join(row.split(",")[:3] + row.split(",")[5:]) for row in rows]
     path.write_text("\n".join([first, *old]) + "\n")
-    again = sources.open_records("lus_phantom", **where).table
+    again = sources.open_source("lus_phantom", **where).table
     assert again.pixel_hash == table.pixel_hash and all(table.pixel_hash)
     assert again.data_hash == table.data_hash
 
@@ -336,7 +339,7 @@ def test_a_set_of_images_is_opened_and_refused_as_clips(tmp_path):
     dummy = ROOT / "ultrasound_jax/datasets/busi/dummy_data"
     where = {"options": {}, "data_dir": str(tmp_path)}
     sources.prepare("busi", **where, manual_dir=str(dummy), say=lambda line: None)
-    source = sources.open_records("busi", **where)
+    source = sources.open_source("busi", **where)
     assert source.pixels == "image"
     assert set(source.classes) == {"benign", "malignant", "normal"}
     assert source.table.video_id == source.table.example_id

@@ -47,10 +47,10 @@ def test_the_table_is_the_same_from_the_cache(source, data_dir):
 
 def test_a_tail_is_padded_with_black_and_keeps_its_true_length(source):
     batch = source.load(np.arange(len(source)))
-    tails = np.flatnonzero(batch["length"] < source.clip_shape[0])
+    tails = np.flatnonzero(batch["clip_length"] < source.spec["clip"].longest)
     assert len(tails) > 0
     for row in tails:
-        length = batch["length"][row]
+        length = batch["clip_length"][row]
         assert batch["clip"][row, :length].any()
         assert not batch["clip"][row, length:].any()
         np.testing.assert_array_equal(
@@ -60,6 +60,6 @@ def test_a_tail_is_padded_with_black_and_keeps_its_true_length(source):
 
 def test_a_filling_row_is_empty_and_unknown(source):
     batch = source.load([0, -1])
-    assert batch["length"].tolist() == [len(source.records[0]["clip"]), 0]
+    assert batch["clip_length"].tolist() == [len(source.records[0]["clip"]), 0]
     assert batch["labels"][1].tolist() == [-1] * 4
     assert not batch["clip"][1].any()

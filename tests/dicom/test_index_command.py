@@ -269,7 +269,14 @@ def test_an_interrupted_run_continues_and_its_journal_names_nobody(
     assert stat.S_IMODE(journal.stat().st_mode) == 0o600
     text = journal.read_text().lower()
     assert text.count('"key"') == 5  # one of them in the settings
-    for token in ("canary", "jane", "7133", "1953", str(root).lower()):
+    for token in (
+        "canary",
+        "jane",
+        "7133",
+        "19530917",
+        "1953-09-17",
+        str(root).lower(),
+    ):
         assert token not in text
     described.clear()
     assert index(root, out) == 0

@@ -4,11 +4,9 @@ import stat
 
 import pytest
 
-from ultrasound_jax.runs.journal import (
-    Journal,
-    stoppable,
-    write_whole,
-)
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.journal import Journal
+from ultrasound_jax.runs.signals import Prompt
 from ultrasound_jax.types import InputError
 
 
@@ -78,6 +76,6 @@ def test_a_journal_that_nothing_was_recorded_in_leaves_no_file(tmp_path):
 
 def test_sigterm_is_an_interrupt_while_it_is_asked_for():
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), stoppable():
+    with pytest.raises(KeyboardInterrupt), Prompt():
         os.kill(os.getpid(), signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before

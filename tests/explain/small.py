@@ -4,7 +4,8 @@ import numpy as np
 from flax import nnx
 
 from tests.models.tiny_networks import build_tiny
-from ultrasound_jax import models
+from ultrasound_jax import models, tasks
+from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.explain.see.footage import (
     Clip,
     Footage,
@@ -13,6 +14,15 @@ from ultrasound_jax.training import steps
 
 CLASSES = ("a_line", "b_line", "consolidation", "pleural_effusion")
 FRAMES, SIZE = 4, 32
+
+
+def task(frames=FRAMES, name="multilabel"):
+    """The task that a network was trained for, on clips padded to `frames`."""
+    clip = Field(
+        shape=(None, SIZE, SIZE, 1), dtype="uint8", role="pixels", longest=frames
+    )
+    labels = Field(shape=(4,), dtype="int8", role="labels", classes=CLASSES)
+    return tasks.build(name, Spec({"clip": clip, "labels": labels}), options={})
 
 
 def footage(lengths=(4, 4, 3), step=3, marks=True):

@@ -20,7 +20,7 @@ from ultrasound_jax.explain.see.views import (
 
 
 def look_with(model, **made):
-    look = make_look(model, small.FRAMES, (small.SIZE, small.SIZE))
+    look = make_look(model, small.task())
     return look(small.footage(**made), "run")
 
 
@@ -99,7 +99,7 @@ def test_a_transformer_shows_its_rollout_the_same_for_all_patterns():
     ],
 )
 def test_equal_frames_have_equal_maps_however_long_their_clip_is(name, options):
-    look = make_look(small.framewise(name, **options), 16, (small.SIZE, small.SIZE))
+    look = make_look(small.framewise(name, **options), small.task(frames=16))
     maps = look(small.still((16, 1, 5)), "run").maps()
     assert maps.shape[1] == 22 and maps.max() > 0
     close = {"rtol": 1e-3, "atol": 1e-4 * maps.max()}  # float32 gradients
@@ -112,14 +112,14 @@ def test_equal_shares_have_equal_maps_however_long_their_clip_is():
     for path, variable in nnx.to_flat_state(nnx.state(model, nnx.Param)):
         if "qkv" in path:
             variable[...] = jnp.zeros_like(variable[...])
-    look = make_look(model, 16, (small.SIZE, small.SIZE))
+    look = make_look(model, small.task(frames=16))
     maps = look(small.still((16, 1, 5)), "run").maps()
     np.testing.assert_allclose(maps, 1 / 16, rtol=1e-5)  # 4 x 4 patches a frame
 
 
 def test_where_the_highest_frame_speaks_it_shows_as_it_does_alone():
     model = small.framewise("frame_vote", pooling="max")
-    look = make_look(model, small.FRAMES, (small.SIZE, small.SIZE))
+    look = make_look(model, small.task())
     view = look(small.footage(lengths=(4,)), "run")
     scores, maps = view.clips[0].weights.heads[:, 0], view.maps()
     for k, best in enumerate(scores.argmax(1)):

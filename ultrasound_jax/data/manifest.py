@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ultrasound_jax.data.examples import ExampleTable, SplitError, some
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import UNKNOWN
 
 VERSION = 1
@@ -68,7 +69,6 @@ class Manifest:
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the manifest as JSON, whole or not at all."""
-        path = Path(path)
         content = {
             "version": VERSION,
             "dataset": self.dataset,
@@ -81,14 +81,7 @@ class Manifest:
                 for name, p in self.parts.items()
             },
         }
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            raise SplitError(f"{path}: cannot be written: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, json.dumps(content, indent=1) + "\n")
 
     def check(self, table: ExampleTable) -> None:
         """Refuses a manifest that does not split exactly these examples by patient.

@@ -4,21 +4,21 @@ The order is made of indices; pixels are read once a batch is known. Step `s` ge
 same examples however many processes or threads read them, and after any restart.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import grain
 import numpy as np
 
 from ultrasound_jax.data.examples import ExampleTable
-from ultrasound_jax.types import UNKNOWN, ClipBatch
+from ultrasound_jax.data.spec import Batch
 
 
 @runtime_checkable
 class Source(Protocol):
     """What batches are read from."""
 
-    def load(self, indices: np.ndarray) -> ClipBatch:
+    def load(self, indices: np.ndarray) -> Batch:
         """Reads examples by their place."""
         ...
 
@@ -33,7 +33,7 @@ def train_batches(
     process: tuple[int, int] = (0, 1),
     threads: int = 2,
     prefetch: int = 4,
-) -> grain.DatasetIterator[ClipBatch]:
+) -> grain.DatasetIterator[Batch]:
     """Returns an endless iterator whose `get_state` and `set_state` continue it.
 
     Args:
@@ -75,10 +75,10 @@ def eval_batches(
     process: tuple[int, int] = (0, 1),
     threads: int = 2,
     prefetch: int = 4,
-) -> Iterator[ClipBatch]:
+) -> Iterator[Batch]:
     """Reads each example once, in the given order; the last batch is filled up.
 
-    Filling rows have index -1, length 0 and unknown labels.
+    Filling rows have index -1, no frames and unknown labels.
     """
     rank, processes = process
     count = -(-len(indices) // batch_size)
@@ -110,14 +110,3 @@ def sampling_weights(
     positive = table.labels[indices] == 1
     shown = np.concatenate([positive, ~positive.any(axis=1, keepdims=True)], axis=1)
     return (shown / np.maximum(shown.sum(axis=0), 1)).max(axis=1)
-
-
-def class_balance(table: ExampleTable, indices: np.ndarray) -> Mapping[str, float]:
-    """Returns negatives over positives for each class; 1 where either is missing."""
-    labels = table.labels[indices]
-    positives = (labels == 1).sum(axis=0)
-    negatives = ((labels != 1) & (labels != UNKNOWN)).sum(axis=0)
-    return {
-        name: float(n / p) if p and n else 1.0
-        for name, p, n in zip(table.classes, positives, negatives, strict=True)
-    }

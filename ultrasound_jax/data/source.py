@@ -1,21 +1,20 @@
 """Opens a built dataset by name, building it first where it is missing.
 
 Pixels are copied once on their way to a batch: an ArrayRecord is read as bytes, the
-clip is a view of them, and `ClipSource.load` writes it into the batch's own array.
+clip is a view of them, and `Source.load` writes it into the batch's own array.
 """
 
-import importlib
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.data.spec import INDEX, Batch, Spec
 from ultrasound_jax.data.table_file import group_readers, read_table
-from ultrasound_jax.types import ClipBatch, UltrasoundError
-
-# Split of a built dataset: the feature that holds its pixels.
-PIXELS = {"clips": "clip", "images": "image"}
+from ultrasound_jax.runs.named import named
+from ultrasound_jax.types import UltrasoundError
 
 
 class SourceError(UltrasoundError):
@@ -28,19 +27,36 @@ def known_datasets() -> list[str]:
     return sorted(p.parent.name for p in folder.glob("*/*_dataset_builder.py"))
 
 
-def _builder(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
-    if name not in known_datasets():
-        raise SourceError(
-            f"config.data.name='{name}' is no dataset; there are: "
-            f"{', '.join(known_datasets())}"
-        )
-    module = importlib.import_module(
-        f"ultrasound_jax.datasets.{name}.{name}_dataset_builder"
-    )
+def builder_class(name: str) -> Any:
+    """The builder of that name in `ultrasound_jax/datasets`, or `package.module:Class`.
+
+    Raises:
+        SourceError: there is none, or it is not made as a dataset here is.
+    """
+    module, _, attribute = name.partition(":")
+    if not attribute:
+        if name not in known_datasets():
+            raise SourceError(
+                f"config.data.name='{name}' is no dataset; there are: "
+                f"{', '.join(known_datasets())}, or package.module:Builder of yours"
+            )
+        module = f"ultrasound_jax.datasets.{name}.{name}_dataset_builder"
+        attribute = "Builder"
+    found = named(module, attribute, setting=f"config.data.name='{name}'")
+    for needed in ("make_config", "spec"):
+        if not hasattr(found, needed):
+            raise SourceError(
+                f"config.data.name='{name}': {attribute} has no {needed}(); a dataset "
+                "is a ClipBuilder or an ImageBuilder of ultrasound_jax.datasets"
+            )
+    return found
+
+
+def open_builder(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
+    """The builder with these options, whether or not the dataset is built."""
+    kind = builder_class(name)
     folder = str(Path(data_dir).expanduser()) if data_dir else None
-    return module.Builder(
-        config=module.Builder.make_config(**dict(options)), data_dir=folder
-    )
+    return kind(config=kind.make_config(**dict(options)), data_dir=folder)
 
 
 def prepare(
@@ -56,7 +72,7 @@ def prepare(
 
     `flag` is what a user gives the folder of their files with.
     """
-    builder = _builder(name, options, data_dir)
+    builder = open_builder(name, options, data_dir)
     if builder.is_prepared():
         return
     import tensorflow_datasets as tfds
@@ -75,87 +91,90 @@ def prepare(
 
 def open_source(
     name: str, *, options: Mapping[str, Any], data_dir: str = ""
-) -> "ClipSource":
-    """Opens a built dataset of clips; raises SourceError where it is not built."""
-    return ClipSource(_built(name, options, data_dir))
-
-
-def open_records(
-    name: str, *, options: Mapping[str, Any], data_dir: str = ""
-) -> "RecordSource":
-    """Opens a built dataset of clips or images; raises SourceError as `open_source`."""
-    return RecordSource(_built(name, options, data_dir))
+) -> "Source":
+    """The opened dataset; SourceError where it is not built."""
+    return Source(_built(name, options, data_dir))
 
 
 def _built(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
-    builder = _builder(name, options, data_dir)
+    builder = open_builder(name, options, data_dir)
     if not builder.is_prepared():
         raise SourceError(f"dataset {builder.info.full_name} is not built")
     return builder
 
 
-class RecordSource:
-    """The examples of one built dataset, whatever they are.
+class Source:
+    """The examples of one built dataset.
 
-    `table` has ids, labels and pixel hashes of all without their pixels; `records` is
-    TFDS's own random access to whole records, whose feature `pixels` is the picture.
+    `spec` is what the builder declares; `table` has ids, labels and pixel hashes of all
+    examples without their pixels; `records` is TFDS's own random access to whole
+    records, whose feature `pixels` is the picture.
     """
 
     def __init__(self, builder: Any) -> None:
         self.name: str = builder.info.full_name
-        splits = [split for split in PIXELS if split in builder.info.splits]
-        if not splits:
+        self.spec: Spec = builder.spec()
+        splits = sorted(builder.info.splits)
+        if len(splits) != 1:
             raise SourceError(
-                f"{self.name} has the splits {', '.join(builder.info.splits)}; one of "
-                f"{', '.join(PIXELS)} is needed"
+                f"{self.name} has the splits {', '.join(splits)}; allowed is one, as "
+                "patients are split here"
             )
-        self.pixels = PIXELS[splits[0]]
-        metadata = builder.info.metadata
-        labelled = "labels" in builder.info.features
-        self.classes = tuple(str(c) for c in metadata["classes"] if labelled)
+        self.pixels = self.spec.of_role("pixels")[0]
+        labels = self.spec.of_role("labels")
+        self.classes = self.spec[labels[0]].classes if labels else ()
         self.records = builder.as_data_source(split=splits[0])
         self.table = read_table(
             self.records,
             Path(builder.data_dir),
             pixels=self.pixels,
+            masks=self.spec.of_role("mask"),
             classes=self.classes,
             name=self.name,
-            groups=group_readers(dict(builder.info.features.items())),
+            groups=group_readers(
+                {n: builder.info.features[n] for n in self.spec.of_role("group")}
+            ),
         )
 
     def __len__(self) -> int:
         return len(self.table.example_id)
 
+    def reading(self, spec: Spec) -> "Source":
+        """The same examples, of which `load` reads the fields of `spec` only.
 
-class ClipSource(RecordSource):
-    """Clips as batches; `clip_shape` is `(frames, height, width, 1)` with the nominal
-    length that batches are padded to.
-    """
+        Raises:
+            SpecError: its examples are of several sizes and make no batch.
+        """
+        asked = copy.copy(self)
+        asked.spec = spec
+        spec.shapes()
+        return asked
 
-    def __init__(self, builder: Any) -> None:
-        super().__init__(builder)
-        if self.pixels != "clip":
-            raise SourceError(f"{self.name} holds single images, not clips")
-        metadata = builder.info.metadata
-        size = int(metadata["size"])
-        self.clip_shape = (int(metadata["clip_frames"]), size, size, 1)
-
-    def load(self, indices: Sequence[int] | np.ndarray) -> ClipBatch:
-        """Reads clips into a new batch; an index of -1 gives a filling row."""
+    def load(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """Reads examples into a new batch; an index of -1 gives a filling row."""
         indices = np.asarray(indices, np.int32)
-        clip = np.zeros((len(indices), *self.clip_shape), np.uint8)
-        length = np.zeros(len(indices), np.int32)
-        labels = np.full((len(indices), len(self.classes)), -1, np.int8)
+        batch = self.spec.empty(len(indices))
+        batch[INDEX][:] = indices
         rows = np.flatnonzero(indices >= 0)
         records = self.records.__getitems__([int(i) for i in indices[rows]])
+        names = [name for name in self.spec if name in batch]
         for row, record in zip(rows, records, strict=True):
-            frames = record["clip"]
-            if frames.shape[0] > clip.shape[1]:
-                raise SourceError(
-                    f"{self.name}: clip {record['example_id']!r} has {frames.shape[0]}"
-                    f" frames, at most {clip.shape[1]} are allowed"
-                )
-            length[row] = frames.shape[0]
-            clip[row, : length[row]] = frames
-            labels[row] = record["labels"]
-        return ClipBatch(clip=clip, length=length, labels=labels, index=indices)
+            for name in names:
+                self._fill(batch, int(row), name, record)
+        return batch
+
+    def _fill(
+        self, batch: Batch, row: int, name: str, record: Mapping[str, Any]
+    ) -> None:
+        value, field = record[name], self.spec[name]
+        if not field.padded:
+            batch[name][row] = value
+            return
+        length = value.shape[0]
+        if length > field.longest:
+            raise SourceError(
+                f"{self.name}: {name} {record['example_id']!r} has {length} frames, at "
+                f"most {field.longest} are allowed"
+            )
+        batch[f"{name}_length"][row] = length
+        batch[name][row, :length] = value

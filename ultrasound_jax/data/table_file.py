@@ -8,7 +8,6 @@ import contextlib
 import csv
 import hashlib
 import io
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,28 +17,21 @@ from typing import Any
 import numpy as np
 
 from ultrasound_jax.data.examples import ExampleTable
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.types import InputError
 
 TABLE_FILE = "example_table.csv"
 IDS = ("example_id", "video_id", "patient_id", "study_id")
-# Texts of a record that group examples and name no file and nobody.
-GROUP_TEXTS = ("zone", "probe", "site", "device", "sex", "age_band", "diagnosis")
 _BEFORE_LABELS = len(IDS) + 1
 _HASH_DIGITS = 16
 
 
 def group_readers(features: Mapping[str, Any]) -> dict[str, Callable[[Any], str]]:
-    """Returns what turns a record's cell into text, for columns that group examples.
-
-    These are all class labels, and those texts that `GROUP_TEXTS` names: any other text
-    might be a file's name or tell who a patient is.
-    """
-    readers: dict[str, Callable[[Any], str]] = {}
-    for name, feature in features.items():
-        if hasattr(feature, "int2str"):
-            readers[name] = partial(_class_name, feature)
-        elif name in GROUP_TEXTS:
-            readers[name] = text_of
-    return readers
+    """What turns a record's cell into text, for the columns that group examples."""
+    return {
+        name: partial(_class_name, feature) if hasattr(feature, "int2str") else text_of
+        for name, feature in features.items()
+    }
 
 
 def _class_name(feature: Any, value: Any) -> str:
@@ -51,6 +43,7 @@ def read_table(
     folder: Path,
     *,
     pixels: str,
+    masks: Sequence[str] = (),
     classes: Sequence[str],
     name: str,
     groups: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
@@ -66,12 +59,10 @@ def read_table(
     text = path.read_text() if path.is_file() else ""
     rows = list(csv.reader(io.StringIO(text)))[1:]
     if len(rows) != len(records) or {len(row) for row in rows} != {columns}:
-        text = _scan(records, pixels, len(classes), groups)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        text = _scan(records, (pixels, *masks), len(classes), groups)
         # A read-only dataset is scanned at every start.
-        with contextlib.suppress(OSError):
-            temporary.write_text(text)
-            temporary.replace(path)
+        with contextlib.suppress(InputError):
+            write_whole(path, text)
     return _parse(text, tuple(classes), name, tuple(groups))
 
 
@@ -94,7 +85,7 @@ def pixel_hash(pixels: np.ndarray) -> str:
 
 def _scan(
     records: Any,
-    pixels: str,
+    arrays: Sequence[str],
     classes: int,
     groups: Mapping[str, Callable[[Any], str]],
 ) -> str:
@@ -105,24 +96,26 @@ def _scan(
         record = records[i]
         ids = [text_of(record[k]) if k in record else "" for k in IDS]
         labels = record["labels"] if classes else np.zeros(0, np.int8)
-        _add(content, record, pixels, ids)
+        _add(content, record, arrays, ids)
         further = [read(record[column]) for column, read in groups.items()]
         rows.writerow(
-            [*ids, pixel_hash(record[pixels]), *(int(x) for x in labels), *further]
+            [*ids, pixel_hash(record[arrays[0]]), *(int(x) for x in labels), *further]
         )
     return f"{content.hexdigest()}\n{out.getvalue()}"
 
 
-def _add(content: Any, record: Mapping[str, Any], pixels: str, ids: list[str]) -> None:
+def _add(
+    content: Any, record: Mapping[str, Any], arrays: Sequence[str], ids: list[str]
+) -> None:
     given = [one for name, one in zip(IDS, ids, strict=True) if name in record]
     content.update("\0".join(given).encode())
     if "labels" in record:
         content.update(record["labels"].tobytes())
-    if pixels != "clip":  # images have sizes of their own, and masks
-        content.update(str(record[pixels].shape).encode())
-    for name in (pixels, "mask"):
-        if name in record:
-            content.update(record[name].tobytes())
+    pixels = record[arrays[0]]
+    if pixels.ndim < 4:  # images, as against clips, have sizes of their own
+        content.update(str(pixels.shape).encode())
+    for name in arrays:
+        content.update(record[name].tobytes())
 
 
 def _parse(

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.beam.builder import ScalableBuilder
 from ultrasound_jax.datasets.errors import DatasetError
 
@@ -46,6 +47,25 @@ class ClipBuilder(ScalableBuilder, skip_registration=True):
                 "make_config returns"
             )
         return self.builder_config
+
+    def spec(self) -> Spec:
+        """Clips of `clip_frames` frames at most, and a label for each class."""
+        side, metadata = self.config.size, self.info.metadata or {}
+        classes = tuple(str(name) for name in metadata["classes"])
+        return Spec(
+            {
+                "clip": Field(
+                    shape=(None, side, side, 1),
+                    dtype="uint8",
+                    role="pixels",
+                    longest=self.config.clip_frames,
+                ),
+                "labels": Field(
+                    shape=(len(classes),), dtype="int8", role="labels", classes=classes
+                ),
+                **self.group_fields(),
+            }
+        )
 
     def clip_info(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 
+from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.beam.builder import ScalableBuilder
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.media.geometry import letterbox
@@ -40,6 +41,38 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
     """A builder with one image a record; subclasses set `CONFIG` and read files."""
 
     CONFIG: ClassVar[type[ImageConfig]] = ImageConfig
+    # What an example is called, and what its `video_id` groups examples into.
+    UNITS: ClassVar[tuple[str, str]] = ("image", "image")
+    MASKED: ClassVar[tuple[str, ...]] = ("lesion",)  # the names of the mask's values
+
+    def spec(self) -> Spec:
+        """Images with a label for each class, and their masks where there are any."""
+        features, metadata = self.info.features, self.info.metadata or {}
+        classes = tuple(str(name) for name in metadata["classes"])
+        image = features["image"]
+        fields = {
+            "image": Field(
+                shape=tuple(image.shape),
+                dtype=np.dtype(image.np_dtype).name,
+                role="pixels",
+                values=self.pixel_values(),
+            ),
+            "labels": Field(
+                shape=(len(classes),), dtype="int8", role="labels", classes=classes
+            ),
+        }
+        if "mask" in features:
+            fields["mask"] = Field(
+                shape=tuple(features["mask"].shape),
+                dtype="uint8",
+                role="mask",
+                classes=self.MASKED,
+            )
+        return Spec(fields | self.group_fields(), self.UNITS)
+
+    def pixel_values(self) -> tuple[float, float]:
+        """The pixel values that become 0 and 1."""
+        return (0.0, 255.0)
 
     @classmethod
     def make_config(cls, **options: Any) -> ImageConfig:

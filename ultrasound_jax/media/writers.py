@@ -4,9 +4,8 @@ No title, date, encoder or source stands in the containers, and equal frames giv
 bytes. Files appear whole or not at all.
 """
 
-import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from av.codec.context import Flags
 from av.container import OutputContainer
 from jaxtyping import UInt8
 
-from ultrasound_jax.runs.journal import write_whole
+from ultrasound_jax.runs.files import whole_file, write_whole
 from ultrasound_jax.types import InputError
 
 CODECS = ("ffv1", "mjpeg")
@@ -48,14 +47,13 @@ def write_avi(
         raise InputError(f"codec is {codec!r}, allowed are {', '.join(CODECS)}")
     if not 0 < rate <= 1000:
         raise InputError(f"rate is {rate} Hz, allowed are above 0 and to 1000")
-    with _temporary(path) as temporary:
+    with whole_file(path) as temporary:
         try:
             written = _encode(temporary, frames, rate, codec)
         except av.error.FFmpegError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from error
         if written == 0:
             raise InputError(f"{path}: no frames to write")
-        temporary.replace(path)
     return written
 
 
@@ -122,16 +120,3 @@ def _video_frame(
     picture.pts = index
     picture.time_base = 1 / Fraction(stream.codec_context.framerate or 1)
     return picture
-
-
-@contextlib.contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -1,37 +1,88 @@
 """Files that are there whole or not at all."""
 
+import contextlib
 import json
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.types import InputError
 
 
-def write_whole(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes under a temporary name beside `path`, then renames."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+def write_whole(
+    path: str | os.PathLike[str], content: bytes | str, *, mode: int | None = None
+) -> None:
+    """Writes under a temporary name beside `path`, then renames.
+
+    Args:
+        path: in a folder that exists or is made.
+        content: text is written as UTF-8; lone surrogates of file names survive.
+        mode: permissions such as 0o600, in force before the first byte is written.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    if isinstance(content, str):
+        content = content.encode("utf-8", "surrogateescape")
+    with whole_file(path, mode=mode) as temporary:
         temporary.write_bytes(content)
-        temporary.replace(path)
+
+
+@contextlib.contextmanager
+def whole_file(
+    path: str | os.PathLike[str], *, mode: int | None = None, over: bool = True
+) -> Iterator[Path]:
+    """An empty file beside `path` to write into, renamed where the block ends well.
+
+    Args:
+        path: in a folder that exists or is made.
+        mode: permissions such as 0o600, in force from the beginning.
+        over: whether it takes the place of a file that appeared at `path` meanwhile.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        os.close(os.open(temporary, flags, 0o666 if mode is None else mode))
+        yield temporary
+        if over:
+            temporary.replace(path)
+        else:
+            _rename_if_free(temporary, path)
     except OSError as error:
-        raise AnalysisError(f"{path}: cannot be written: {error}") from error
+        reason = error.strerror or error
+        raise InputError(f"{path}: cannot be written: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _rename_if_free(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)  # unlike a rename, never over another file
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        temporary.replace(path)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """Returns what a JSON file holds.
+    """What a JSON file holds.
 
     Raises:
-      AnalysisError: it cannot be read, or is no whole JSON.
+        InputError: it cannot be read, or is no whole JSON.
     """
     path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise AnalysisError(
+        raise InputError(
             f"{path}: cannot be read: {error}; what is made by the program can be "
             "removed, and is then made anew"
         ) from error

@@ -1,48 +1,13 @@
-"""Runs that are continued where they were interrupted, and files that are whole."""
+"""Runs that are continued where they were interrupted."""
 
-import contextlib
 import json
 import os
-import secrets
-import signal
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
-
-
-def write_whole(
-    path: str | os.PathLike[str], content: bytes | str, *, mode: int | None = None
-) -> None:
-    """Writes under a temporary name beside `path`, then renames.
-
-    Args:
-        path: in a folder that exists or is made.
-        content: text is written as UTF-8; lone surrogates of file names survive.
-        mode: permissions such as 0o600, in force before the first byte is written.
-
-    Raises:
-        InputError: it cannot be written.
-    """
-    path = Path(path)
-    if isinstance(content, str):
-        content = content.encode("utf-8", "surrogateescape")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        descriptor = os.open(temporary, flags, 0o666 if mode is None else mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 class Journal:
@@ -120,20 +85,3 @@ def _parsed(line: bytes) -> Any:
         return json.loads(line)
     except ValueError:
         return None
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """Inside, SIGTERM is a KeyboardInterrupt as Ctrl-C is, so that all is closed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

@@ -8,7 +8,6 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import jax
 import psutil
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -20,6 +19,8 @@ def facts() -> dict[str, str]:
     The command has its program without folders, and absolute folders among its
     arguments are cut to their last name.
     """
+    import jax  # for the devices only: what runs the limited workers does without
+
     devices = jax.devices()
     return {
         "command": command(),

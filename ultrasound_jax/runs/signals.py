@@ -1,12 +1,8 @@
-"""SIGTERM and Ctrl-C as a request that the loop answers between two steps."""
+"""SIGTERM and Ctrl-C, as a request between two steps or as the end of a command."""
 
 import signal
 import threading
 from types import FrameType, TracebackType
-
-import jax
-import numpy as np
-from jax.experimental import multihost_utils
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -38,14 +34,8 @@ class Interrupts:
         self._received = number
 
     def received(self) -> int:
-        """Returns the signal's number, or 0; the same in every process.
-
-        With several processes this is a collective call: all must ask at the same step.
-        """
-        if jax.process_count() == 1:
-            return self._received
-        everyone = multihost_utils.process_allgather(np.int32(self._received))
-        return int(np.max(everyone))
+        """The signal's number, or 0."""
+        return self._received
 
 
 class Prompt(Interrupts):
@@ -67,4 +57,4 @@ class Prompt(Interrupts):
 
     def __str__(self) -> str:
         name = signal.Signals(self._received or signal.SIGINT).name
-        return f"{name}: what is finished is kept; the same command goes on"
+        return f"{name}: what is finished is kept; the same command continues"

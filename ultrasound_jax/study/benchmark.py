@@ -27,9 +27,9 @@ from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax.dicom.read import speed
 from ultrasound_jax.experiment import Experiment
-from ultrasound_jax.runs import provenance
+from ultrasound_jax.runs import cli, provenance
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.training import optim, sharding, steps
-from ultrasound_jax.types import UltrasoundError
 
 WHAT = ("data", "step", "loop")
 
@@ -65,19 +65,18 @@ def plain_stream(experiment: Experiment) -> Iterator[Any]:
     """Yields the same kind of batches the plain way: a loop over TFDS, then stack."""
     source, size = experiment.source, experiment.config.data.batch_size
     places = itertools.cycle(experiment.indices["train"].tolist())
-    frames = source.clip_shape[0]
     while True:
         records = [source.records[i] for i in itertools.islice(places, size)]
-        clips = [
-            np.pad(r["clip"], ((0, frames - len(r["clip"])), *((0, 0),) * 3))
-            for r in records
-        ]
-        rows = {
-            "clip": np.stack(clips),
-            "length": np.array([len(r["clip"]) for r in records], np.int32),
-            "labels": np.stack([r["labels"] for r in records]),
-            "index": np.zeros(size, np.int32),
-        }
+        rows = {"index": np.zeros(size, np.int32)}
+        for name, field in source.spec.items():
+            arrays = [record[name] for record in records]
+            if field.padded:
+                rows[f"{name}_length"] = np.array([len(a) for a in arrays], np.int32)
+                rest = ((0, 0),) * (arrays[0].ndim - 1)
+                arrays = [
+                    np.pad(a, ((0, field.longest - len(a)), *rest)) for a in arrays
+                ]
+            rows[name] = np.stack(arrays)
         yield jax.block_until_ready(sharding.to_device(rows, experiment.mesh))
 
 
@@ -203,11 +202,7 @@ class FlaxStep:
 
     def __init__(self, experiment: Experiment, batch: Any) -> None:
         config = experiment.config
-        classes = len(experiment.source.classes)
-        shape = experiment.source.clip_shape[:3]
-        model = experiments.build_model(
-            config, patterns=classes, clip_shape=shape, say=print
-        )
+        model = experiments.build_model(config, experiment.task, say=print)
         model = nnx.view(model, deterministic=False, use_running_average=False)
         self.model, self.batch = model, batch
         self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
@@ -217,12 +212,11 @@ class FlaxStep:
         @nnx.jit
         def step(model: Any, optimizer: Any, batch: Any) -> Any:
             def loss_fn(model: Any) -> Any:
-                pixels, *others = task.inputs(batch)
                 key = jax.random.fold_in(jax.random.key(0), optimizer.step[...])
+                fields = augment(task.floats(batch), task.spec.roles, key=key)
                 rngs = nnx.Rngs(dropout=key)
-                fields = augment({"clip": pixels}, {"clip": "pixels"}, key=key)
-                terms = task.loss(model(fields["clip"], *others, rngs=rngs), batch)
-                return terms.total / terms.weight
+                terms = task.loss(model(**task.inputs(fields), rngs=rngs), fields)
+                return sum(term.total / term.weight for term in terms.values())
 
             loss, grads = nnx.value_and_grad(loss_fn)(model)
             optimizer.update(model, grads)
@@ -237,31 +231,29 @@ class FlaxStep:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a figure; `--out` also writes them with their provenance."""
-    parser = argparse.ArgumentParser(
-        prog="ultrasound_jax.benchmark", description=__doc__
-    )
+    parser = cli.Parser("python -m ultrasound_jax.benchmark", description=__doc__)
     parser.add_argument("what", choices=(*WHAT, "ingest", "all"))
     parser.add_argument("--config", default="configs/luvnet.py")
     parser.add_argument("--manual_dir", default="", help="as config.data.manual_dir")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, help="a .json file to write")
     given = parser.parse_args(arguments)
-    try:
-        if given.what == "ingest":
-            facts, found = provenance.facts(), {"ingest": bench_ingest(given.repeats)}
-            print(f"{facts['cpu']}; 60 frames of 1280 x 720 pixels")
-        else:
-            facts, found = training_figures(given)
-    except UltrasoundError as error:
-        print(f"ultrasound_jax: {error}", file=sys.stderr)
-        return 2
+    return cli.guard(lambda prompt: measure(given))
+
+
+def measure(given: argparse.Namespace) -> None:
+    """Does what the command line asks for."""
+    if given.what == "ingest":
+        facts, found = provenance.facts(), {"ingest": bench_ingest(given.repeats)}
+        print(f"{facts['cpu']}; 60 frames of 1280 x 720 pixels")
+    else:
+        facts, found = training_figures(given)
     for name, figures in found.items():
         for figure, value in figures.items():
             print(f"{name}.{figure} {value:.3g}")
     if given.out:
         text = json.dumps({"run": facts, "repeats": given.repeats} | found, indent=2)
-        given.out.write_text(text + "\n")
-    return 0
+        write_whole(given.out, text + "\n")
 
 
 def training_figures(

@@ -52,6 +52,7 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
             tables.append(Predictions.read(folder / "predictions.csv"))
     if jax.process_index():
         return {}
+    main = [*whole.task.SELECT][0]
     return evaluate.write_report(
         pool(tables),
         whole,
@@ -59,7 +60,7 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
         console.say,
         clock,
         facts={"minutes of all folds": minutes_of(alone)},
-        tree={"folds": [summary_of_fold(metrics) for metrics in alone]},
+        tree={"folds": [summary_of_fold(metrics, main) for metrics in alone]},
     )
 
 
@@ -68,10 +69,18 @@ def minutes_of(folds: Sequence[dict]) -> str:
     return f"{sum(float(m['run']['minutes']) for m in folds):.1f}"
 
 
-def summary_of_fold(metrics: dict) -> dict:
-    """Returns a fold's own macro AUROC, free of the other folds' calibration."""
-    levels = ("clip", "video_mean", "video_max")
-    return {level: metrics["test"][level]["macro_auroc"] for level in levels}
+def summary_of_fold(metrics: dict, select: str) -> dict:
+    """A fold's own main number at each level, free of the other folds' calibration."""
+    return {level: entry[select] for level, entry in levels_of(metrics["test"], select)}
+
+
+def levels_of(split: dict, select: str) -> list[tuple[str, dict]]:
+    """The levels of a split of `metrics.json` that have this number."""
+    return [
+        (name, entry)
+        for name, entry in split.items()
+        if isinstance(entry, dict) and select in entry
+    ]
 
 
 def pool(folds: Sequence[Predictions]) -> Predictions:

@@ -11,10 +11,16 @@ import jax
 from flax import nnx
 
 from ultrasound_jax import config as settings
+from ultrasound_jax import tasks
 from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.data.source import ClipSource
-from ultrasound_jax.experiment import build_model, open_manifest, open_source
+from ultrasound_jax.data.source import Source
+from ultrasound_jax.experiment import (
+    make_network,
+    network_settings,
+    open_manifest,
+    open_source,
+)
 from ultrasound_jax.runs import locks
 from ultrasound_jax.runs.files import (
     read_json,
@@ -154,7 +160,7 @@ def _under(key: str, branches: tuple[str, ...]) -> bool:
     return any(key == branch or key.startswith(f"{branch}.") for branch in branches)
 
 
-def prepare(study: Study, say: Callable[[str], None]) -> ClipSource:
+def prepare(study: Study, say: Callable[[str], None]) -> Source:
     """Builds what is missing of the dataset, writes the splits once, checks networks.
 
     Every run reads the same `splits.json`. Raises the network's own error where one
@@ -185,23 +191,18 @@ def prepare(study: Study, say: Callable[[str], None]) -> ClipSource:
     return source
 
 
-def abstract_networks(study: Study, source: ClipSource) -> Iterator[tuple[str, int]]:
+def abstract_networks(study: Study, source: Source) -> Iterator[tuple[str, int]]:
     """Builds each network without its arrays and yields its name and parameters."""
     for name, config in study.configs.items():
-        yield name, count_parameters(config, source.clip_shape[:3], source.classes)
+        yield name, count_parameters(config, source)
 
 
-def count_parameters(
-    config: Settings, clip_shape: tuple[int, ...], classes: tuple[str, ...]
-) -> int:
-    """Returns how many numbers train, without making any of them."""
-    plain = copy.deepcopy(config)
-    plain.init_from = ""
-    model = nnx.eval_shape(
-        lambda: build_model(
-            plain, patterns=len(classes), clip_shape=clip_shape, say=lambda line: None
-        )
-    )
+def count_parameters(config: Settings, source: Source) -> int:
+    """How many numbers train, without making any of them."""
+    options = config.task.options.to_dict()
+    task = tasks.build(config.task.name, source.spec, options=options)
+    about = network_settings(config)
+    model = nnx.eval_shape(lambda: make_network(about, task, seed=config.seed))
     leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
     return sum(leaf.size for leaf in leaves)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.analysis.commands.report import write_study
-from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.assess import Wanted
 from ultrasound_jax.analysis.judge.evaluation import write_metrics
 from ultrasound_jax.analysis.report.comparison_files import write_comparison
@@ -24,6 +23,7 @@ from ultrasound_jax.study.plan import (
     shared_settings,
 )
 from ultrasound_jax.study.work import Outcome
+from ultrasound_jax.types import UltrasoundError
 
 KEPT = ("out_of_fold", "folds", "run")
 RATES_FROM = {
@@ -125,6 +125,6 @@ def write_report(
         if tree["comparison"] is not None:
             compared = make_folder(folder / "comparison")
             write_comparison(compared, tree["comparison"], facts=facts)
-    except AnalysisError as error:
+    except UltrasoundError as error:
         raise StudyError(f"the report could not be made: {error}") from error
     return tree["comparison"]

@@ -14,7 +14,23 @@ if TYPE_CHECKING:  # it takes a second to import, which no other mode should wai
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
-OBJECTIVE = "best validation macro AUROC over the epochs of a trial"
+WORDS = {"macro_auroc": "macro AUROC", "mean_dice": "mean Dice"}
+
+
+def selected(experiment: Experiment) -> str:
+    """What a search is for: `train.select`, or the task's first where that is the loss.
+
+    A loss would compare rates by how sure they make a network, not by how often it is
+    right.
+    """
+    select = experiment.config.train.select
+    return select if select in experiment.task.SELECT else [*experiment.task.SELECT][0]
+
+
+def objective(select: str) -> str:
+    """The same in words."""
+    words = WORDS.get(select, select.replace("_", " "))
+    return f"best validation {words} over the epochs of a trial"
 
 
 class TuneError(UltrasoundError):
@@ -26,20 +42,22 @@ def found(study: "Study", experiment: Experiment, clock: Stopwatch) -> dict[str,
     trials = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING"]
     complete = [t for t in trials if t.state.name == "COMPLETE"]
     best = max(complete, key=lambda t: t.values[0], default=None)
+    select = selected(experiment)
     config = experiment.config
     return {
-        "objective": OBJECTIVE,
+        "objective": objective(select),
+        "select": select,
         "fold": config.data.fold,
         "epochs": config.train.epochs,
         "wanted": config.tune.trials,
         "running": sum(t.state.name == "RUNNING" for t in trials),
-        "best": None if best is None else _row(best),
-        "trials": [_row(t) for t in trials],
+        "best": None if best is None else _row(best, select),
+        "trials": [_row(t, select) for t in trials],
         "run": evaluate.run_facts(experiment, clock),
     }
 
 
-def _row(trial: "FrozenTrial") -> dict[str, Any]:
+def _row(trial: "FrozenTrial", select: str) -> dict[str, Any]:
     values = list(trial.intermediate_values.values())
     return {
         "trial": trial.number,
@@ -47,7 +65,7 @@ def _row(trial: "FrozenTrial") -> dict[str, Any]:
         if trial.state.name == "FAIL"
         else trial.state.name.lower(),
         "settings": {f"optim.{k}": float(f"{v:.3g}") for k, v in trial.params.items()},
-        "macro_auroc": max(values, default=None),
+        select: max(values, default=None),
         "epochs": len(values),
         "note": trial.user_attrs.get("note", ""),
     }
@@ -77,6 +95,7 @@ def conclude(
             + (f"; one of them: {min(notes)}" if notes else "")
         )
     best = tree["best"]
-    say(f"{OBJECTIVE}: {best['macro_auroc']:.4f}, trial {best['trial']}, to train with")
+    found = f"{tree['objective']}: {best[tree['select']]:.4f}"
+    say(f"{found}, trial {best['trial']}, to train with")
     say(" ".join(f"--config.{k}={v:.3g}" for k, v in best["settings"].items()))
     return tree

@@ -22,14 +22,15 @@ from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.runs import locks
 from ultrasound_jax.study.search import (
-    OBJECTIVE,
     TuneError,
     conclude,
     folder_of,
     found,
+    objective,
+    selected,
     write_found,
 )
-from ultrasound_jax.train import train
+from ultrasound_jax.train import Loop, train
 from ultrasound_jax.training import optim
 from ultrasound_jax.training.checkpoint import Checkpoints
 from ultrasound_jax.training.console import (
@@ -98,6 +99,7 @@ class Trials:
     ) -> None:
         self._experiment, self._study, self._workdir = experiment, study, workdir
         self._console, self._clock = console, clock
+        self._objective = objective(selected(experiment))
         self._compiled: tuple[float, Callable] | None = None
 
     def take(self) -> "tuple[Trial, locks.Lock] | None":
@@ -158,14 +160,14 @@ class Trials:
         folder = self._workdir / folder_of(trial)
         values = ", ".join(f"{k} {config.optim[k]:.3g}" for k, *_ in searched(config))
         self._console.say(f"trial {trial.number}: {values}")
-        judged = Judged(trial)
+        judged = Judged(trial, selected(self._experiment))
         try:
             self._train(config, folder, judged)
             self._study.tell(trial, judged.best)
         except TrialPruned:
             self._study.tell(trial, state=TrialState.PRUNED)
             self._console.say(
-                f"pruned: {OBJECTIVE.split(' over')[0]} {judged.best:.4f}"
+                f"pruned: {self._objective.split(' over')[0]} {judged.best:.4f}"
             )
         except (TrainError, ProgressError) as error:
             trial.set_user_attr("note", str(error))
@@ -187,9 +189,17 @@ class Trials:
         step = self._step(config, plan, state)
         workdirs.claim_workdir(config, folder)
         with Checkpoints(folder / "checkpoints", say=self._console.say) as checkpoints:
-            loop = (plan, state, step, checkpoints, folder, self._console)
             # The clock goes with the checkpoint, so a trial has its own.
-            train(self._experiment, *loop, Stopwatch(), on_evaluation=judged)
+            loop = Loop(
+                self._experiment,
+                plan,
+                step,
+                folder,
+                self._console,
+                Stopwatch(),
+                on_evaluation=judged,
+            )
+            train(loop, state, checkpoints)
 
     def _step(self, config: Settings, plan: optim.Plan, state: Any) -> Callable:
         decay = config.optim.weight_decay
@@ -212,8 +222,8 @@ class Trials:
 class Judged:
     """What a trial's epochs reached; prunes it, and knows what a killed one reached."""
 
-    def __init__(self, trial: "Trial") -> None:
-        self._trial, self._known = trial, set()
+    def __init__(self, trial: "Trial", select: str = "macro_auroc") -> None:
+        self._trial, self._select, self._known = trial, select, set()
         self.best = -1.0
         for epoch, value in trial.user_attrs.get("reached", {}).items():
             self._report(int(epoch), value)
@@ -228,12 +238,13 @@ class Judged:
         """Takes an epoch's validation; raises TrialPruned for a poor one."""
         from optuna import TrialPruned
 
-        if "macro_auroc" not in validation:
+        if self._select not in validation:
             raise TuneError(
-                "the validation patients have no pattern with both kinds of clips, so "
-                "there is no AUROC to search by; give another config.data.fold"
+                f"{self._select} is not defined on the validation patients (no class "
+                "with both kinds of examples?), so there is nothing to search by; give "
+                "another config.data.fold"
             )
-        self._report(epoch, validation["macro_auroc"])
+        self._report(epoch, validation[self._select])
         if self._trial.should_prune():
             raise TrialPruned
 

@@ -12,6 +12,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from ultrasound_jax.runs.files import whole_file
 from ultrasound_jax.types import ArrayTree
 
 
@@ -79,10 +80,8 @@ class Scalars:
         if path.exists():
             rows = list(csv.reader(path.read_text().splitlines()))[1:]
             kept = [r for r in rows if len(r) == 3 and int(r[0]) <= step]
-        temporary = folder / ".scalars.csv.tmp"
-        with temporary.open("w", newline="") as file:
+        with whole_file(path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([self.FIELDS, *kept])
-        temporary.replace(path)
         self._file = path.open("a", newline="")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 

@@ -16,6 +16,7 @@ class Progress:
     """Changes only when an epoch is judged; saved with every checkpoint."""
 
     select: str
+    sign: int  # 1 where more of it is better, else -1
     patience: int
     plateau: Plateau | None
     evaluated: int = 0  # the last step that was judged
@@ -25,13 +26,13 @@ class Progress:
     stopped: bool = False
 
     @classmethod
-    def begin(cls, config: Settings) -> "Progress":
-        """Returns the state before the first epoch."""
+    def begin(cls, config: Settings, sign: int = 1) -> "Progress":
+        """The state before the first epoch; `sign` is the task's for `select`."""
         settings = config.optim
         plateau = None
         if settings.schedule == "plateau":
             plateau = Plateau(settings.plateau_factor, settings.plateau_patience)
-        return cls(config.train.select, config.train.patience, plateau)
+        return cls(config.train.select, sign, config.train.patience, plateau)
 
     @classmethod
     def from_json(cls, tree: dict, config: Settings) -> "Progress":
@@ -57,17 +58,17 @@ class Progress:
     def judge(self, step: int, found: dict[str, float]) -> bool:
         """Takes one evaluation into account; True if it is the best so far.
 
-        Where the AUROC is not defined, as no pattern has both kinds of clips, the loss
-        decides.
+        Where what is selected on is not defined, as an AUROC of one kind of examples,
+        the loss decides.
         """
         if not math.isfinite(found["loss"]):
             raise ProgressError(
                 f"the validation loss is {found['loss']} at step {step}; saved are the "
                 "steps before. A lower config.optim.lr or config.optim.clip_norm helps"
             )
-        value = found.get(self.select, -found["loss"])
-        if self.select == "loss":
-            value = -found["loss"]
+        value = -found["loss"]
+        if self.select in found and self.select != "loss":
+            value = self.sign * found[self.select]
         self.evaluated = step
         better = self.best is None or value > self.best
         if better:

@@ -9,7 +9,8 @@ from jaxtyping import Array
 from ultrasound_jax.training.console import Scalars
 from ultrasound_jax.types import UltrasoundError
 
-NAMES = ("loss", "grad_norm")
+NOT_SCALARS = ("index", "loss_per_example")
+Row = dict[str, float]
 
 
 class TrainError(UltrasoundError):
@@ -29,11 +30,11 @@ class StepLog:
         self,
         scalars: Scalars,
         example_id: Sequence[str],
-        unwritten: Sequence[Sequence[float]] = (),
+        unwritten: Sequence[Row] = (),
     ) -> None:
         self._scalars, self._example_id = scalars, example_id
         self._unread: list[tuple[int, dict[str, Array]]] = []
-        self._unwritten = [list(values) for values in unwritten]
+        self._unwritten = [dict(values) for values in unwritten]
 
     def add(self, step: int, terms: dict[str, Array]) -> None:
         """Keeps a step's terms without waiting for them."""
@@ -47,13 +48,13 @@ class StepLog:
         rows = self.to_json()
         if not rows:
             return {}
-        means = dict(zip(NAMES, np.mean(rows, axis=0).tolist(), strict=True))
+        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
         row = means | {"learning_rate": rate}
         self._scalars.write(step, {f"train/{k}": v for k, v in row.items()})
         self._unwritten.clear()
-        return {"loss": means["loss"], "rate": rate}
+        return {k: v for k, v in means.items() if k != "grad_norm"} | {"rate": rate}
 
-    def to_json(self) -> list[list[float]]:
+    def to_json(self) -> list[Row]:
         """Waits for the steps and returns what no row has told of yet.
 
         Raises TrainError for a loss that is not finite, before anything of such a step
@@ -63,7 +64,9 @@ class StepLog:
         for (step, _), terms in zip(self._unread, fetched, strict=True):
             if not np.isfinite(terms["loss"]):
                 raise TrainError(self._complaint(step, terms))
-            self._unwritten.append([float(terms[name]) for name in NAMES])
+            self._unwritten.append(
+                {k: float(v) for k, v in terms.items() if k not in NOT_SCALARS}
+            )
         self._unread.clear()
         return [*self._unwritten]  # a copy: it is written to disk in the background
 

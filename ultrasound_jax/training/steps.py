@@ -4,6 +4,7 @@ Networks are NNX modules, but only their graph definitions are kept; the step me
 one with the state's arrays inside the traced function, which costs nothing at run time.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,52 +92,60 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch, Array], tuple[TrainState, Batch]]:
     """Returns `(state, batch, rate_scale) -> (state, metrics)`.
 
-    Randomness is a function of `seed`, the step and the row alone. With `accumulate`
-    micro-batches the gradient is the whole batch's, divided once by the number of
-    annotated entries; batch norms see one micro-batch after the other.
+    `augment` is `(fields, roles, key=…) -> fields`. Each term of the task's loss is
+    divided by its own weight in the whole batch; with several, the metrics have
+    `loss_<term>`. Randomness is a function of `seed`, the step and the row alone. With
+    `accumulate` micro-batches the gradient is the whole batch's, divided once by the
+    number of annotated entries; batch norms see one micro-batch after the other.
     """
 
+    pixels = [name for name, role in task.spec.roles.items() if role == "pixels"]
+
     def micro_loss(
-        params: ArrayTree, stats: ArrayTree, batch: Batch, key: Array, whole
+        params: ArrayTree, stats: ArrayTree, batch: Batch, key: Array, whole: Batch
     ):
         model = nnx.merge(network.train, params, stats, copy=True)
         augment_key, dropout_key = jax.random.split(key)
-        pixels, *others = task.inputs(batch)
-        fields = augment({"clip": pixels}, {"clip": "pixels"}, key=augment_key)
+        fields = augment(task.floats(batch), task.spec.roles, key=augment_key)
         # Without the barrier XLA on CPU recomputes the resampling inside the stem.
-        pixels = jax.lax.optimization_barrier(fields["clip"])
-        outputs = model(pixels, *others, rngs=nnx.Rngs(dropout=dropout_key))
-        terms = task.loss(outputs, batch)
+        fields |= jax.lax.optimization_barrier({name: fields[name] for name in pixels})
+        outputs = model(**task.inputs(fields), rngs=nnx.Rngs(dropout=dropout_key))
+        terms = task.loss(outputs, fields)
         new_stats = nnx.state(model, nnx.Not(nnx.Param))
-        return terms.total / whole, (new_stats, terms.per_example)
+        shares = {name: term.total / whole[name] for name, term in terms.items()}
+        each = functools.reduce(jnp.add, (term.per_example for term in terms.values()))
+        loss = functools.reduce(jnp.add, shares.values())
+        return loss, (new_stats, each, shares)
 
     def step(
         state: TrainState, batch: Batch, rate_scale: Array
     ) -> tuple[TrainState, Batch]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        whole = jnp.maximum(task.weight(batch), 1.0)
+        whole = {k: jnp.maximum(w, 1.0) for k, w in task.weights(batch).items()}
         gradient = jax.value_and_grad(micro_loss, has_aux=True)
 
         def one(carry: Any, part: Any) -> Any:
             grads, stats, loss = carry
             rows, part_key = part
-            (partial, (stats, each)), more = gradient(
+            (partial, (stats, each, shares)), more = gradient(
                 state.params, stats, rows, part_key, whole
             )
-            return (jax.tree.map(jnp.add, grads, more), stats, loss + partial), each
+            carry = (jax.tree.map(jnp.add, grads, more), stats, loss + partial)
+            return carry, (each, shares)
 
         if accumulate == 1:
-            (loss, (stats, each)), grads = gradient(
+            (loss, (stats, each, shares)), grads = gradient(
                 state.params, state.stats, batch, key, whole
             )
         else:
             zeros = jax.tree.map(jnp.zeros_like, state.params)
             parts = jax.tree.map(lambda rows: _deal(rows, accumulate), batch)
             keys = jax.random.split(key, accumulate)
-            (grads, stats, loss), each = jax.lax.scan(
+            (grads, stats, loss), (each, shares) = jax.lax.scan(
                 one, (zeros, state.stats, jnp.zeros(())), (parts, keys)
             )
             each = each.swapaxes(0, 1).reshape(-1)
+            shares = jax.tree.map(lambda parts: parts.sum(axis=0), shares)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda u: u * rate_scale, updates)
         params = optax.apply_updates(state.params, updates)
@@ -148,8 +157,10 @@ def make_train_step(
             average=_average(state.average, (params, stats), ema),
         )
         norm = optax.tree.norm(grads)
-        terms = {"loss": loss, "loss_per_example": each, "grad_norm": norm}
-        return new_state, terms | {"index": batch["index"]}
+        metrics = {"loss": loss, "loss_per_example": each, "grad_norm": norm}
+        if len(shares) > 1:  # one term alone is the loss
+            metrics |= {f"loss_{name}": share for name, share in shares.items()}
+        return new_state, metrics | {"index": batch["index"]}
 
     return step
 
@@ -170,20 +181,24 @@ def evaluated(state: TrainState) -> tuple[ArrayTree, ArrayTree]:
     return state.average or (state.params, state.stats)
 
 
+def apply(
+    network: Network, params: ArrayTree, stats: ArrayTree, inputs: Batch
+) -> Batch:
+    """The network's outputs in evaluation; to be traced."""
+    return nnx.merge(network.evaluation, params, stats, copy=True)(**inputs)
+
+
 def make_eval_step(
     network: Network, task: Any
-) -> Callable[[ArrayTree, ArrayTree, Batch], Batch]:
-    """Returns `(params, stats, batch) -> scores b k and the loss in parts`."""
+) -> Callable[[ArrayTree, ArrayTree, Batch], tuple[Batch, Batch]]:
+    """`(params, stats, batch) -> (what the task keeps, {term: (total, weight)})`."""
 
-    def step(params: ArrayTree, stats: ArrayTree, batch: Batch) -> Batch:
-        model = nnx.merge(network.evaluation, params, stats, copy=True)
-        outputs = model(*task.inputs(batch))
-        terms = task.loss(outputs, batch)
-        return {
-            "scores": task.scores(outputs),
-            "loss_total": terms.total,
-            "loss_weight": terms.weight,
-        }
+    def step(params: ArrayTree, stats: ArrayTree, batch: Batch) -> tuple[Batch, Batch]:
+        fields = task.floats(batch)
+        outputs = apply(network, params, stats, task.inputs(fields))
+        terms = task.loss(outputs, fields)
+        parts = {name: (term.total, term.weight) for name, term in terms.items()}
+        return task.keep(outputs, fields), parts
 
     return step
 

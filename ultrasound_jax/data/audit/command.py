@@ -32,13 +32,13 @@ from ultrasound_jax.data.audit.thumbnails import (
 )
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.media.near_duplicates import THRESHOLD
-from ultrasound_jax.types import UltrasoundError
+from ultrasound_jax.runs import cli
 
 MOST_PICTURES = 100_000  # 400 MB of thumbnails on disk, three times that in memory
 
 
 def audit(
-    source: sources.RecordSource,
+    source: sources.Source,
     manifest: Manifest | None = None,
     *,
     threshold: float = THRESHOLD,
@@ -65,13 +65,9 @@ def audit(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """The exit code of the command."""
     given = _parser().parse_args(argv)
-    try:
-        return _run(given)
-    except (UltrasoundError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+    return cli.guard(lambda prompt: _run(given))
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -83,7 +79,7 @@ def _run(given: argparse.Namespace) -> int:
     sources.prepare(
         given.dataset, **where, manual_dir=given.manual_dir, flag="--manual_dir"
     )
-    source = sources.open_records(given.dataset, **where)
+    source = sources.open_source(given.dataset, **where)
     leaks, samples = audit(
         source,
         manifest,
@@ -104,8 +100,8 @@ def _run(given: argparse.Namespace) -> int:
     return 0 if leaks.clean else 1
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> cli.Parser:
+    parser = cli.Parser(
         prog="python -m ultrasound_jax.data.audit",
         description="Does anything of a dataset stand on two sides of a split?",
     )

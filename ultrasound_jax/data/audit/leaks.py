@@ -16,7 +16,7 @@ from ultrasound_jax.data.audit.thumbnails import (
 )
 from ultrasound_jax.data.examples import ExampleTable, SplitError
 from ultrasound_jax.data.manifest import Manifest, crossing
-from ultrasound_jax.data.source import RecordSource
+from ultrasound_jax.data.source import Source
 from ultrasound_jax.media.near_duplicates import (
     HASH_RADIUS,
     near_pairs,
@@ -77,7 +77,7 @@ def sides_of(table: ExampleTable, manifest: Manifest | None) -> list[str]:
 
 
 def find_leaks(
-    source: RecordSource,
+    source: Source,
     samples: Samples,
     sides: Sequence[str],
     *,

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,8 @@ from ultrasound_jax.data.audit.thumbnails import (
     grey,
     middle,
 )
-from ultrasound_jax.data.examples import SplitError
-from ultrasound_jax.data.source import RecordSource
+from ultrasound_jax.data.source import Source
+from ultrasound_jax.runs.files import write_whole
 
 SHOWN = 12  # pairs on the page
 PICTURED = 24  # pairs on the contact sheet
@@ -34,7 +33,7 @@ WHAT = {"patient_id": "patients", "video_id": "videos", "study_id": "studies"}
 class Report:
     """An audit's result and what it was made of; ids in it are the dataset's own."""
 
-    source: RecordSource
+    source: Source
     samples: Samples
     leaks: Leaks
     threshold: float
@@ -84,7 +83,7 @@ class Report:
         """Writes `audit.json`, `audit.csv` and, where there are pairs, `audit.png`.
 
         Raises:
-          SplitError: the folder cannot be written to.
+            InputError: the folder cannot be written to.
         """
         files = {
             "audit.json": (json.dumps(self.as_json(), indent=1) + "\n").encode(),
@@ -94,15 +93,10 @@ class Report:
             fine, png = cv2.imencode(".png", self._sheet())
             if fine:
                 files["audit.png"] = png.tobytes()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_whole(folder / name, content)
+        if "audit.png" not in files:
             (folder / "audit.png").unlink(missing_ok=True)  # of an earlier audit
-            for name, content in files.items():
-                temporary = folder / f".{name}.{os.getpid()}.tmp"
-                temporary.write_bytes(content)
-                temporary.replace(folder / name)
-        except OSError as error:
-            raise SplitError(f"{folder}: cannot be written: {error}") from error
         return [folder / name for name in files]
 
     def _head(self) -> list[str]:
@@ -131,7 +125,7 @@ class Report:
 
     def _pairs(self) -> list[str]:
         counts = self.counts()
-        what = "images" if self.source.pixels == "image" else "videos"
+        what = f"{self.source.spec.units[1]}s"
         lines = [
             f"alike       {counts['all']} pairs of {what} correlate above "
             f"{self.threshold:g}; {counts['across_sides']} across sides, "

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Int, UInt8
 
-from ultrasound_jax.data.source import RecordSource
+from ultrasound_jax.data.source import Source
 from ultrasound_jax.media.near_duplicates import (
     CONSTANT,
     SIDE,
@@ -39,9 +39,7 @@ class Samples:
     empty: int
 
 
-def sample(
-    source: RecordSource, file: IO[bytes], *, most: int, watch: Any = iter
-) -> Samples:
+def sample(source: Source, file: IO[bytes], *, most: int, watch: Any = iter) -> Samples:
     """The middle frame of each clip, or each image, as a thumbnail.
 
     Neighbouring clips lie less than a second apart, so a copy that was cut elsewhere
@@ -73,10 +71,10 @@ def sample(
     )
 
 
-def middle(source: RecordSource, place: int) -> np.ndarray:
+def middle(source: Source, place: int) -> np.ndarray:
     """An image, or the middle frame of a clip, `h w` or `h w c` as it is stored."""
     pixels = source.records[place][source.pixels]
-    return pixels[len(pixels) // 2] if source.pixels == "clip" else pixels
+    return pixels[len(pixels) // 2] if pixels.ndim == 4 else pixels
 
 
 def grey(picture: np.ndarray) -> UInt8[np.ndarray, "h w"]:
@@ -89,7 +87,7 @@ def grey(picture: np.ndarray) -> UInt8[np.ndarray, "h w"]:
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
-def detail(source: RecordSource, first: int, second: int) -> float:
+def detail(source: Source, first: int, second: int) -> float:
     """How far the grain of two examples agrees: the best of all pairs of frames.
 
     Correlation of what is finer than a few pixels, at even local contrast, without
@@ -103,9 +101,9 @@ def detail(source: RecordSource, first: int, second: int) -> float:
     return float((one @ other.T).max())
 
 
-def _frames(source: RecordSource, place: int) -> list[np.ndarray]:
+def _frames(source: Source, place: int) -> list[np.ndarray]:
     pixels = source.records[place][source.pixels]
-    if source.pixels != "clip":
+    if pixels.ndim < 4:
         return [grey(pixels)]
     shown = np.unique(np.linspace(0, len(pixels) - 1, FRAMES).round().astype(int))
     return [grey(pixels[frame]) for frame in shown]

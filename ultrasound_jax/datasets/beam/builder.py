@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 from absl import logging
 from tqdm import tqdm
 
+from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.errors import DatasetError
 
 
@@ -54,10 +55,27 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     (groups, duplicates) and returns `{split: self.examples(items, make)}`.
     """
 
+    # Texts of a record that group examples and name no file and nobody, such as a zone;
+    # class labels group as well, and need not be listed.
+    GROUPS: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, *, file_format: Any = None, **kwargs: Any):
         super().__init__(file_format=file_format or "array_record", **kwargs)
         self._beam = False
         self._told: list[Skipped | Fact] = []
+
+    def spec(self) -> Spec:
+        """The arrays of an example, as a batch has them, and what they mean."""
+        raise DatasetError(f"{self.name}: the builder declares no spec()")
+
+    def group_fields(self) -> dict[str, Field]:
+        """The columns that subgroups are told apart by: see `GROUPS`."""
+        names = [
+            name
+            for name, feature in self.info.features.items()
+            if hasattr(feature, "int2str") or name in self.GROUPS
+        ]
+        return {name: Field(shape=(), dtype="str", role="group") for name in names}
 
     def examples(
         self, items: Sequence[Any], make: Make, *, ahead: int = 0, unit: str = "files"

@@ -73,6 +73,8 @@ class Builder(ImageBuilder):
         "{V1,V2}/{CT_Images,CT_Masks}: --manual_dir=DIR."
     )
     CONFIG = LungConfig
+    UNITS = ("slice", "slice")
+    MASKED = ("lung",)
     BUILDER_CONFIGS: ClassVar[list[LungConfig]] = [
         checked_config(LungConfig, "lungsegdb", options)
         for options in (
@@ -96,6 +98,14 @@ class Builder(ImageBuilder):
             },
             metadata={"notes": []},
         )
+
+    def pixel_values(self) -> tuple[float, float]:
+        """Grey values, or the ends of the window of Hounsfield units."""
+        config = self.config
+        if config.values != "hounsfield":
+            return super().pixel_values()
+        half = config.width / 2
+        return (config.centre - half, config.centre + half)
 
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager

@@ -50,9 +50,9 @@ from ultrasound_jax.labels.sheet import (
     format_ranges,
     ranges_of,
 )
+from ultrasound_jax.runs import cli
 from ultrasound_jax.runs.bar import Progress
-from ultrasound_jax.runs.journal import write_whole
-from ultrasound_jax.types import UltrasoundError
+from ultrasound_jax.runs.files import write_whole
 
 READERS = {
     "development": ("annotator_1", "annotator_2"),
@@ -250,8 +250,8 @@ def _sheet(videos: list[Filmed], seed: int, reader: int) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; see the module."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ultrasound_jax.datasets.lus_phantom.export",
+    parser = cli.Parser(
+        "python -m ultrasound_jax.datasets.lus_phantom.export",
         description="Writes the lung-ultrasound phantom as DICOM files with labels.",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="a new folder")
@@ -263,28 +263,27 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--syntax", choices=SYNTAXES, default="explicit")
     args = parser.parse_args(argv)
-    try:
-        config = Builder.make_config(
-            size=args.size,
-            frame_rate=args.frame_rate,
-            patients=args.patients,
-            videos=args.videos,
-            seed=args.seed,
-        )
-        videos = export(
-            args.out,
-            config=config,
-            temporal_patients=args.temporal_patients,
-            syntax=args.syntax,
-        )
-    except UltrasoundError as error:
-        print(f"ultrasound_jax: {error}", file=sys.stderr)
-        return 2
+    return cli.guard(lambda prompt: _export(args))
+
+
+def _export(args: argparse.Namespace) -> None:
+    config = Builder.make_config(
+        size=args.size,
+        frame_rate=args.frame_rate,
+        patients=args.patients,
+        videos=args.videos,
+        seed=args.seed,
+    )
+    videos = export(
+        args.out,
+        config=config,
+        temporal_patients=args.temporal_patients,
+        syntax=args.syntax,
+    )
     frames = sum(video.length for video in videos)
     print(
         f"{args.out}: {len(videos)} videos of {args.patients} phantoms, {frames} frames"
     )
-    return 0
 
 
 if __name__ == "__main__":

@@ -58,10 +58,8 @@ from ultrasound_jax.dicom.index.walk import (
     walk,
 )
 from ultrasound_jax.runs.bar import Progress
-from ultrasound_jax.runs.journal import (
-    Journal,
-    write_whole,
-)
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.journal import Journal
 from ultrasound_jax.runs.limited_worker import (
     Outcome,
     run_safely,

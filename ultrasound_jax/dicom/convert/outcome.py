@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from ultrasound_jax.runs.journal import write_whole
+from ultrasound_jax.runs.files import write_whole
 
 COLUMNS = (
     "video_id",

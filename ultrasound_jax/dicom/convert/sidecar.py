@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.dicom.index.table import IndexRow
-from ultrasound_jax.runs.journal import write_whole
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
 
 # Of an index row: pseudonyms, and what the machine (not a person) has written.

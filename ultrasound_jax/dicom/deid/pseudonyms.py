@@ -13,6 +13,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ultrasound_jax.runs.files import whole_file
 from ultrasound_jax.types import InputError
 
 _FORMAT = "ultrasound_jax pseudonym key 1"
@@ -94,17 +95,6 @@ def _create(path: Path) -> None:
         "note": _NOTE,
         "salt": secrets.token_bytes(_SALT_BYTES).hex(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(tree, file, indent=1)
-        try:
-            os.link(temporary, path)  # unlike a rename, never over another's key
-        except FileExistsError:
-            pass
-        except OSError:  # a file system without links
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Another process may have made the key meanwhile, and names patients by it.
+    with whole_file(path, mode=0o600, over=False) as temporary:
+        temporary.write_text(json.dumps(tree, indent=1))

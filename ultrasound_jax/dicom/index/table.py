@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ultrasound_jax.runs.journal import write_whole
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
 
 LABEL_COLUMNS = (

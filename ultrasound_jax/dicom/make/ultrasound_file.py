@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_encoder  # pyright: ignore[reportPrivateImportUsage]
 
-from ultrasound_jax.runs.journal import write_whole
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
 
 MANUFACTURER, MODEL = "ultrasound_jax", "SYNTHETIC"

@@ -13,8 +13,8 @@ from flax import nnx
 from jaxtyping import Float, UInt8
 
 from ultrasound_jax import config as settings
-from ultrasound_jax import evaluate
 from ultrasound_jax.experiment import Experiment
+from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.see import gradcam, rollout
 from ultrasound_jax.explain.see.footage import (
     Clip,
@@ -26,6 +26,9 @@ from ultrasound_jax.explain.see.frame_weights import (
     FrameWeights,
     frame_weights,
 )
+from ultrasound_jax.predict import open_run
+from ultrasound_jax.predict.examples import own_experiment
+from ultrasound_jax.tasks import Task
 from ultrasound_jax.training import steps
 
 GRAD_CAM = "Grad-CAM"
@@ -119,30 +122,36 @@ def open_trained(
     """
     config = settings.read(run)
     steps.use_compilation_cache(config.compilation_cache)
-    experiment, weights = evaluate.restore_run(config, run, say)
+    trained = open_run(run, say)
+    experiment = own_experiment(trained, config, say)
     # One device is enough for one clip, and the padding to all of them is saved.
-    state = jax.device_put(jax.device_get(weights), jax.local_devices()[0])
-    model = nnx.merge(experiment.network.evaluation, *state, copy=True)
-    frames, height, width, _ = experiment.source.clip_shape
-    return experiment, make_look(model, frames, (height, width))
+    state = jax.device_put(jax.device_get(trained.weights), jax.local_devices()[0])
+    model = nnx.merge(trained.network.evaluation, *state, copy=True)
+    return experiment, make_look(model, trained.task)
 
 
-def make_look(
-    model: nnx.Module, frames: int, size: tuple[int, int]
-) -> Callable[[Footage, str], VideoView]:
+def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoView]:
     """Compiles a network's look at a clip.
 
     Args:
         model: in its evaluation view.
-        frames: what clips are padded to.
-        size: height and width of a frame.
+        task: that it was trained for, on clips.
+
+    Raises:
+        ExplainError: the task's network reads no clips.
     """
+    if "clip" not in task.spec:
+        raise ExplainError(
+            f"the run was trained on {', '.join(task.spec.of_role('pixels'))}; curves "
+            "over frames are drawn for clips only"
+        )
     graphdef, state = nnx.split(model)
 
     def plain(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:
         return nnx.merge(graphdef, state, copy=True)(clip, lengths)
 
-    one = jax.ShapeDtypeStruct((1, frames, *size, 1), jnp.float32)
+    shape = task.spec["clip"].batch_shape("clip")
+    one = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     lengths = jax.ShapeDtypeStruct((1,), jnp.int32)
     returned = jax.eval_shape(plain, state, one, lengths)
     make_maps = gradcam.method_for(model, returned)
@@ -166,7 +175,8 @@ def make_look(
             if maps is not None:
                 scale = length if shared else 1
                 cams = scale * np.asarray(maps[0], np.float64)[:, :length]
-            view, kind = _view(clip, outputs, cams, length)
+            scores = np.asarray(task.scores(outputs), np.float64)[0]
+            view, kind = _view(clip, outputs, scores, cams, length)
             views.append(view)
         return VideoView(run, footage, tuple(views), kind)
 
@@ -176,12 +186,12 @@ def make_look(
 def _view(
     clip: Clip,
     outputs: dict[str, Any],
+    scores: Float[np.ndarray, " k"],
     cams: Float[np.ndarray, "k t i j"] | None,
     length: int,
 ) -> tuple[ClipView, str]:
     """One clip's view, and how its maps were made."""
-    logits = np.asarray(outputs["logits"][0], np.float64)
-    weights = frame_weights(outputs, 0, length, len(logits))
+    weights = frame_weights(outputs, 0, length, len(scores))
     maps, kind = cams, GRAD_CAM if cams is not None else ""
     size = (int(clip.frames.shape[1]), int(clip.frames.shape[2]))
     shares = rollout.patch_shares(outputs, 0, length, size)
@@ -189,8 +199,8 @@ def _view(
         whole = "space_attention" in outputs
         # A clip's shares add to one, however many frames it has.
         maps, kind = shares[None] * length, ROLLOUT if whole else CLASS_ROLLOUT
-        weights = rollout.frame_weights(shares, len(logits))
-    return ClipView(clip, 1 / (1 + np.exp(-logits)), weights, maps), kind
+        weights = rollout.frame_weights(shares, len(scores))
+    return ClipView(clip, scores, weights, maps), kind
 
 
 def shows_where(maps: Float[np.ndarray, "r t i j"]) -> bool:

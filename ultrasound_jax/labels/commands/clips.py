@@ -35,7 +35,7 @@ from ultrasound_jax.labels.indexed_sheet import (
     read_rows,
 )
 from ultrasound_jax.labels.sheet import LabelRow
-from ultrasound_jax.runs.journal import write_whole
+from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
 
 BLANK = ("skip", "absent")

@@ -1,0 +1,117 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from tests.tasks.made import clip_spec, ids, image_spec
+from ultrasound_jax import tasks
+from ultrasound_jax.analysis.stats._parts.surface_distance import surface_distances
+from ultrasound_jax.data.spec import SpecError
+
+RNG = np.random.default_rng(5)
+SPEC = image_spec(("benign", "malignant"))
+MASK = (RNG.random((3, 8, 8, 1)) < 0.4).astype(np.uint8)
+LOGITS = RNG.normal(size=(3, 8, 8, 1)).astype(np.float32)
+
+
+def task(spec=SPEC, **options):
+    return tasks.build("segmentation", spec, options=options)
+
+
+def fields(mask=MASK, index=None):
+    index = np.arange(len(mask)) if index is None else np.array(index)
+    return {"mask": jnp.asarray(mask), "index": jnp.asarray(index)}
+
+
+def losses(of, logits=LOGITS, batch=None):
+    return of.loss({"logits": jnp.asarray(logits)}, batch or fields())
+
+
+def test_the_terms_are_cross_entropy_and_dice_by_their_formulas():
+    found = losses(task())
+    assert set(found) == {"cross_entropy", "dice"}
+    p, t = 1 / (1 + np.exp(-LOGITS.astype(float))), MASK.astype(float)
+    entropy = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(found["cross_entropy"].per_example, entropy, rtol=1e-5)
+    sums = [x.sum(axis=(1, 2, 3)) for x in (p * t, p, t)]
+    dice = 1 - (2 * sums[0] + 1) / (sums[1] + sums[2] + 1)
+    np.testing.assert_allclose(found["dice"].per_example, dice, rtol=1e-5)
+    assert float(found["dice"].weight) == 3
+
+
+def test_a_filling_row_counts_nowhere():
+    found = losses(task(), batch=fields(index=[0, 1, -1]))
+    whole = losses(task())
+    for name, term in found.items():
+        assert float(term.weight) == 2 and float(term.per_example[2]) == 0
+        np.testing.assert_allclose(term.total, whole[name].per_example[:2].sum())
+
+
+def test_a_term_without_weight_is_left_out():
+    assert set(losses(task(dice=0.0))) == {"cross_entropy"}
+    twice = losses(task(dice=2.0))["dice"].total
+    np.testing.assert_allclose(twice, 2 * losses(task())["dice"].total, rtol=1e-6)
+    with pytest.raises(tasks.TaskError, match="both 0"):
+        task(dice=0.0, cross_entropy=0.0)
+    with pytest.raises(tasks.TaskError, match="0 or more"):
+        task(dice=-1.0)
+
+
+def test_counts_and_distances_are_those_of_the_masks():
+    of = task()
+    kept = jax.device_get(of.keep({"logits": jnp.asarray(LOGITS)}, fields()))
+    columns = of.columns(kept, full=True)
+    found, truth = LOGITS > 0, MASK == 1
+    np.testing.assert_array_equal(columns["tp"], (found & truth).sum((1, 2)))
+    np.testing.assert_array_equal(columns["fp"], (found & ~truth).sum((1, 2)))
+    np.testing.assert_array_equal(columns["fn"], (~found & truth).sum((1, 2)))
+    np.testing.assert_array_equal(columns["found"], found[..., 0])
+    table = of.table(ids(np.zeros((3, 2), np.int8), ("image", "image")), columns)
+    both = 2 * columns["tp"] + columns["fp"] + columns["fn"]
+    dice = (2 * columns["tp"] / both).mean()
+    assert of.quality(table)["mean_dice"] == pytest.approx(dice)
+    pooled = 2 * columns["tp"].sum() / both.sum()
+    assert of.quality(table)["pooled_dice"] == pytest.approx(pooled)
+
+
+def test_several_structures_exclude_each_other():
+    of = task(image_spec(("x",), masked=("liver", "kidney")))
+    assert of.outputs == 3
+    mask = RNG.integers(0, 3, (2, 8, 8, 1)).astype(np.uint8)
+    logits = RNG.normal(size=(2, 8, 8, 3)).astype(np.float32)
+    found = losses(of, logits, fields(mask))
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    picked = np.take_along_axis(log_p, mask.astype(int), axis=-1)[..., 0]
+    expected = -picked.mean(axis=(1, 2))
+    np.testing.assert_allclose(found["cross_entropy"].per_example, expected, rtol=1e-5)
+    decided = of.decided({"logits": jnp.asarray(logits)})
+    np.testing.assert_array_equal(decided.sum(-1), logits.argmax(-1) > 0)
+
+
+def test_a_dataset_without_masks_is_refused_with_what_it_has():
+    with pytest.raises(SpecError, match=r"none with mask: it has clip \(pixels\)"):
+        tasks.build("segmentation", clip_spec(("a",)), options={})
+
+
+def test_hounsfield_units_reach_the_network_through_their_window():
+    spec = image_spec(("lung",), dtype="int16", values=(-1000.0, 0.0))
+    image = np.full((1, 8, 8, 1), -250, np.int16)
+    image[0, 0, 0], image[0, 1, 1] = 3000, -2000
+    found = task(spec).floats({"image": jnp.asarray(image)})["image"]
+    assert float(found[0, 2, 2, 0]) == pytest.approx(0.75)
+    assert float(found.max()) == 1.0 and float(found.min()) == 0.0
+
+
+def test_surface_distances_of_shifted_squares():
+    one, other = np.zeros((2, 20, 20, 1), bool)
+    one[5:10, 5:10], other[5:10, 8:13] = True, True
+    hd95, assd = surface_distances(other, one)[0]
+    edge = [m & ~ndimage.binary_erosion(m) for m in (one[..., 0], other[..., 0])]
+    points = [np.argwhere(e) for e in edge]
+    apart = np.linalg.norm(points[0][:, None] - points[1][None], axis=-1)
+    both = np.concatenate([apart.min(0), apart.min(1)])
+    assert hd95 == pytest.approx(np.percentile(both, 95))
+    assert assd == pytest.approx(both.mean())
+    assert surface_distances(other, one, (0.5, 0.5))[0, 1] == pytest.approx(assd / 2)
+    assert np.isnan(surface_distances(np.zeros_like(one), one)).all()

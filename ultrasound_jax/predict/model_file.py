@@ -1,0 +1,88 @@
+"""`model.json`: all that is needed to use a run's weights, in plain words (waist 2).
+
+{"format", "spec": fields with shape, dtype and role, "classes",
+ "task": {"name", "options", "decision"},
+ "network": {"name", "options", "outputs", "dtype", "remat"},
+ "preprocessing": {"dataset", "options": of the builder, all of them},
+ "thresholds": {level: {class: value}} or null, "thresholds_from",
+ "made": command, commit, date, hardware, "versions"}
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from ultrasound_jax.data.source import open_builder
+from ultrasound_jax.experiment import Experiment, network_settings
+from ultrasound_jax.runs import provenance
+from ultrasound_jax.runs.files import read_json, write_whole
+from ultrasound_jax.types import Settings, UltrasoundError
+
+NAME = "model.json"
+FORMAT = 1
+
+
+class RunError(UltrasoundError):
+    """A folder that holds no trained run, or one that cannot be used."""
+
+
+def describe(experiment: Experiment) -> dict[str, Any]:
+    """What `model.json` says of a run before it has been judged."""
+    config, task = experiment.config, experiment.task
+    facts = provenance.facts()
+    return {
+        "format": FORMAT,
+        "spec": task.spec.to_json(),
+        "classes": list(task.classes),
+        "task": {
+            "name": config.task.name,
+            "options": config.task.options.to_dict(),
+            "decision": task.decision,
+        },
+        "network": network_settings(config) | {"outputs": task.outputs},
+        "preprocessing": {
+            "dataset": config.data.name,
+            "options": builder_options(config.data),
+        },
+        "thresholds": None,
+        "thresholds_from": None,
+        "made": facts,
+    }
+
+
+def builder_options(data: Settings) -> dict[str, Any]:
+    """All options of the dataset's builder, those that nobody gave included."""
+    builder = open_builder(data.name, data.options.to_dict(), data.data_dir)
+    inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
+    return {
+        field.name: getattr(builder.config, field.name)
+        for field in dataclasses.fields(builder.config)
+        if field.name not in inherited
+    }
+
+
+def write(tree: dict[str, Any], folder: Path) -> None:
+    """Writes it into a run's folder, whole or not at all."""
+    write_whole(folder / NAME, f"{json.dumps(tree, indent=1)}\n".encode())
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What a run's `model.json` says.
+
+    Raises:
+        RunError: there is none, or it is of a later version.
+    """
+    path = folder / NAME
+    if not path.is_file():
+        what = "no run"
+        if (folder / "config.json").is_file():
+            what = "a run of an earlier version of the program, or one that never began"
+        raise RunError(f"'{folder}' holds {what}: there is no {NAME} in it")
+    tree = read_json(path)
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        found = tree.get("format") if isinstance(tree, dict) else None
+        raise RunError(f"'{path}' has the format {found!r}; {FORMAT} is known")
+    return tree

@@ -1,0 +1,123 @@
+"""A trained run from its folder alone: no dataset and no configuration is asked for."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ultrasound_jax import tasks
+from ultrasound_jax.data.spec import Spec
+from ultrasound_jax.experiment import make_network, network_name
+from ultrasound_jax.predict import model_file
+from ultrasound_jax.predict.model_file import RunError
+from ultrasound_jax.tasks import Task
+from ultrasound_jax.training import sharding, steps
+from ultrasound_jax.training.checkpoint import Checkpoints
+from ultrasound_jax.types import ArrayTree
+
+__all__ = ["Run", "RunError", "open_run"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A network with its trained weights and what they were trained for.
+
+    about: what `model.json` says. weights: params and stats of the best validation.
+    """
+
+    folder: Path
+    about: Mapping[str, Any] = field(repr=False)
+    task: Task
+    network: steps.Network = field(repr=False)
+    weights: tuple[ArrayTree, ArrayTree] = field(repr=False)
+
+    @property
+    def spec(self) -> Spec:
+        """The fields that the network was trained on."""
+        return self.task.spec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of what is told apart."""
+        return self.task.classes
+
+    @property
+    def name(self) -> str:
+        """The network as a report calls it."""
+        return network_name(self.about["network"])
+
+    @property
+    def thresholds(self) -> dict[str, dict[str, float | None]] | None:
+        """By level and class, as chosen on the run's validation patients."""
+        return self.about["thresholds"]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers were trained."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.weights[0]))
+
+    @cached_property
+    def _step(self) -> Callable:
+        task, network = self.task, self.network
+
+        def scores(params: ArrayTree, stats: ArrayTree, batch: Any) -> jax.Array:
+            inputs = task.inputs(task.floats(batch))
+            return task.scores(steps.apply(network, params, stats, inputs))
+
+        return jax.jit(scores)
+
+    def scores(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The network's answers in [0, 1] to a batch with the fields of `spec`.
+
+        Pixels are as stored (uint8, int16 HU); labels and masks are not needed. Another
+        number of rows compiles anew.
+
+        Raises:
+            RunError: a field with pixels is missing or has another shape or dtype.
+        """
+        wanted = self.spec.shapes()
+        given = {}
+        for name in self.spec.of_role("pixels"):
+            given |= {
+                k: _checked(batch, k, wanted) for k in wanted if k.startswith(name)
+            }
+        return np.asarray(jax.device_get(self._step(*self.weights, given)))
+
+
+def _checked(batch: Mapping[str, Any], name: str, wanted: Mapping[str, Any]) -> Any:
+    if name not in batch:
+        raise RunError(f"the batch has no '{name}'; it has {', '.join(batch)}")
+    shape, dtype = wanted[name]
+    array = np.asarray(batch[name])
+    if array.shape[1:] != shape or array.dtype != dtype:
+        raise RunError(
+            f"'{name}' is {array.dtype} {array.shape[1:]} an example; the network was "
+            f"trained on {dtype} {shape}"
+        )
+    return array
+
+
+def open_run(folder: Path, say: Callable[[str], None] = print) -> Run:
+    """The run in a folder, with its best weights.
+
+    Raises:
+        RunError: it holds none, or nothing to restore.
+    """
+    folder = Path(folder).absolute()
+    about = model_file.read(folder)
+    if not (folder / "checkpoints" / "best").is_dir():
+        raise RunError(
+            f"'{folder}' holds no checkpoint to evaluate; train with --mode train"
+        )
+    spec = Spec.from_json(about["spec"])
+    task = tasks.build(about["task"]["name"], spec, options=about["task"]["options"])
+    model = make_network(about["network"], task, seed=0)
+    network, params, stats = steps.split(model)
+    template = sharding.replicate((params, stats), sharding.data_mesh())
+    with Checkpoints(folder / "checkpoints", say=say) as checkpoints:
+        weights = checkpoints.restore_best(template)
+    return Run(folder, about, task, network, weights)

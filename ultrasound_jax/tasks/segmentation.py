@@ -1,0 +1,180 @@
+"""Every pixel belongs to one of several structures, or to the background."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Bool, Float, Int8
+
+from ultrasound_jax.analysis.stats._parts.surface_distance import surface_distances
+from ultrasound_jax.analysis.table.mask_table import MaskTable
+from ultrasound_jax.data.spec import INDEX, Spec
+from ultrasound_jax.tasks._protocol import Fields, OfPixels, TaskError, Term
+
+SMOOTH = 1.0  # pixels added to both parts of the soft Dice
+
+
+@dataclass(frozen=True)
+class Segmentation(OfPixels):
+    """Masks: cross-entropy of the pixels and soft Dice of the structures, added.
+
+    One structure is a sigmoid with the limit 0.5; several are a softmax with the
+    background. A term is the mean over the examples: each example counts alike,
+    however large what it shows is. The soft Dice of an example is over its whole
+    picture, `1 - (2 sum(p t) + 1) / (sum(p) + sum(t) + 1)`.
+    """
+
+    NEEDS: ClassVar = ("pixels", "mask")
+    SELECT: ClassVar = {"mean_dice": 1, "pooled_dice": 1}
+    decision: ClassVar = "mask"
+
+    cross_entropy: float = 1.0
+    dice: float = 1.0
+
+    @classmethod
+    def make(
+        cls,
+        spec: Spec,
+        labels: Int8[np.ndarray, "n k"] | None = None,
+        *,
+        cross_entropy: float = 1.0,
+        dice: float = 1.0,
+    ) -> "Segmentation":
+        """The task; the options weigh the terms of the loss."""
+        for name, value in (("cross_entropy", cross_entropy), ("dice", dice)):
+            if value < 0:
+                raise TaskError(
+                    f"config.task.options.{name}={value} is not allowed: it must be 0 "
+                    "or more"
+                )
+        if cross_entropy == dice == 0:
+            raise TaskError(
+                "config.task.options.cross_entropy and .dice are both 0: nothing would "
+                "be learnt"
+            )
+        task = cls(spec, cross_entropy, dice)
+        if not task.classes:
+            raise TaskError("the field with the masks names no structures")
+        return task
+
+    @property
+    def _mask(self) -> str:
+        return self.spec.of_role("mask")[0]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The structures."""
+        return self.spec[self._mask].classes
+
+    @property
+    def outputs(self) -> int:
+        """A logit a structure, and one for the background where there are several."""
+        return 1 if len(self.classes) == 1 else len(self.classes) + 1
+
+    def weights(self, batch: Fields) -> dict[str, Float[Array, ""]]:
+        """The number of examples; rows that only fill a batch do not count."""
+        count = (batch[INDEX] >= 0).sum().astype(jnp.float32)
+        named = {"cross_entropy": self.cross_entropy, "dice": self.dice}
+        return {name: count for name, share in named.items() if share}
+
+    def _truth(self, fields: Fields) -> Bool[Array, "b *space k"]:
+        values = jnp.arange(1, len(self.classes) + 1)
+        return fields[self._mask] == values
+
+    def loss(self, outputs: Fields, fields: Fields) -> dict[str, Term]:
+        """Both terms as sums over the examples."""
+        logits = outputs["logits"].astype(jnp.float32)
+        truth = self._truth(fields).astype(jnp.float32)
+        space = tuple(range(1, truth.ndim - 1))
+        if self.outputs == 1:
+            entropy = optax.sigmoid_binary_cross_entropy(logits, truth)[..., 0]
+            shares = jax.nn.sigmoid(logits)
+        else:
+            background = 1.0 - truth.sum(axis=-1, keepdims=True)
+            target = jnp.concatenate([background, truth], axis=-1)
+            entropy = optax.softmax_cross_entropy(logits, target)
+            shares = jax.nn.softmax(logits)[..., 1:]
+        both = 2 * (shares * truth).sum(space) + SMOOTH
+        overlap = both / (shares.sum(space) + truth.sum(space) + SMOOTH)
+        found = {
+            "cross_entropy": self.cross_entropy * entropy.mean(space),
+            "dice": self.dice * (1 - overlap).mean(axis=-1),
+        }
+        counts = fields[INDEX] >= 0
+        terms = {}
+        for name, weight in self.weights(fields).items():
+            each = jnp.where(counts, found[name], 0.0)
+            terms[name] = Term(each.sum(), weight, each)
+        return terms
+
+    def scores(self, outputs: Mapping[str, Any]) -> Float[Array, "b *space k"]:
+        """Each structure's probability at each pixel."""
+        logits = jnp.asarray(outputs["logits"]).astype(jnp.float32)
+        if self.outputs == 1:
+            return jax.nn.sigmoid(logits)
+        return jax.nn.softmax(logits)[..., 1:]
+
+    def decided(self, outputs: Fields) -> Bool[Array, "b *space k"]:
+        """The pixels that are given to each structure."""
+        if self.outputs == 1:
+            return outputs["logits"] > 0
+        values = jnp.arange(1, len(self.classes) + 1)
+        return outputs["logits"].argmax(axis=-1)[..., None] == values
+
+    def keep(self, outputs: Fields, fields: Fields) -> Fields:
+        """Pixels found rightly, wrongly and not at all, and both masks."""
+        found, truth = self.decided(outputs), self._truth(fields)
+        space = tuple(range(1, truth.ndim - 1))
+        return {
+            "tp": (found & truth).sum(space),
+            "fp": (found & ~truth).sum(space),
+            "fn": (~found & truth).sum(space),
+            "found": found,
+            "truth": truth,
+        }
+
+    def columns(
+        self, kept: Mapping[str, np.ndarray], *, full: bool
+    ) -> dict[str, np.ndarray]:
+        """The counts; for the final table also the distances and the found masks."""
+        columns = {name: np.asarray(kept[name]) for name in ("tp", "fp", "fn")}
+        if not full:
+            return columns
+        pairs = zip(kept["found"], kept["truth"], strict=True)
+        distances = np.array([surface_distances(*pair) for pair in pairs])
+        columns["hd95"], columns["assd"] = distances[..., 0], distances[..., 1]
+        values = np.arange(1, len(self.classes) + 1, dtype=np.uint8)
+        columns["found"] = (kept["found"] * values).max(axis=-1).astype(np.uint8)
+        return columns
+
+    def table(
+        self, ids: Mapping[str, Any], columns: Mapping[str, np.ndarray]
+    ) -> MaskTable:
+        """A row an example with the counts of each structure."""
+        given = {name: value for name, value in ids.items() if name != "labels"}
+        names = [name for name in ("hd95", "assd") if name in columns]
+        files = columns.get("mask_file", np.full(len(columns["tp"]), ""))
+        return MaskTable(
+            classes=self.classes,
+            **{name: columns[name].astype(np.int64) for name in ("tp", "fp", "fn")},
+            distances={name: columns[name] for name in names},
+            mask_file=tuple(str(file) for file in files),
+            **given,
+        )
+
+    def quality(self, table: MaskTable) -> dict[str, float]:
+        """Dice: the mean over examples that show something, and of all pixels."""
+        both = 2 * table.tp + table.fp + table.fn
+        there = both > 0
+        if not there.any():
+            return {}
+        dice = 2 * table.tp[there] / both[there]
+        pooled = 2 * table.tp.sum(axis=0) / np.maximum(both.sum(axis=0), 1)
+        return {"mean_dice": float(dice.mean()), "pooled_dice": float(pooled.mean())}
+
+
+TASK = Segmentation
