@@ -26,7 +26,7 @@ lint: install
 	$(BIN)/basedpyright
 
 lock: install
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra build --extra demo --extra dev --no-header --no-annotate --output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra build --extra dev --extra docs --no-header --no-annotate --output-file requirements.txt pyproject.toml
 
 clean:
 	rm -rf .venv runs build *.egg-info

@@ -56,8 +56,9 @@ def parse(argv: Sequence[str]) -> list[str]:
     """Parses the command line; a mistake in it ends the program with one line."""
     try:
         settings.check_overrides(argv)
-        rest, ASSIGNED[:] = settings.assignments(argv)
-        return flags.FLAGS(rest)
+        rest, ASSIGNED[:] = settings.assignments(settings.located(argv))
+        with settings.importable():
+            return flags.FLAGS(rest)
     except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
         sys.exit(refuse(error))
 
