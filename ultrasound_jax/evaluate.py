@@ -132,7 +132,8 @@ def write_report(
         )
     lines = run_facts(experiment, clock) | dict(facts or {})
     title = f"{lines['network']} on {lines['dataset']}"
-    run_report.write_report(folder, table, metrics, title=title, facts=lines)
+    more = sheet_of(table, experiment.source, folder)
+    run_report.write_report(folder, table, metrics, title=title, facts=lines, more=more)
     run = {"run": lines | {"seconds": clock.rounded()}}
     metrics = metrics | run | dict(tree or {})
     text = json.dumps(metrics, indent=1, allow_nan=False)
@@ -140,6 +141,20 @@ def write_report(
     written = "report.md, metrics.json, predictions.csv"
     say("\n".join([*headline(metrics, table), f"written to {folder}: {written}"]))
     return metrics
+
+
+def sheet_of(table: Any, source: Source, folder: Path) -> list[Picture]:
+    """The contact sheet of the masks that were found of unseen examples."""
+    if not isinstance(table, MaskTable):
+        return []
+    split = default_split(table)
+    judged = rows_of(table, split)
+    try:
+        image = mask_sheet(judged, source, folder)
+    except ExplainError as error:
+        return [Text(f"No contact sheet: {error}")]
+    words = f"Best, median and worst of the {len(judged)} examples of {label(split)}."
+    return [Picture("contact_sheet", image, "Found and true masks as outlines", words)]
 
 
 def run_facts(experiment: Experiment, clock: Stopwatch) -> dict[str, str]:

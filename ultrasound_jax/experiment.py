@@ -231,12 +231,13 @@ def make_network(about: Mapping[str, Any], task: Task, *, seed: int) -> nnx.Modu
     The stem takes grey pixels in [0, 1]; ImageNet's normalisation of three equal
     channels is folded into it, so that weights trained with it fit.
     """
+    check_inputs(about["name"], task)
     name = task.spec.of_role("pixels")[0]
     *shape, _ = task.spec[name].batch_shape(name)
+    sized = "clip_shape" if task.spec[name].padded else "image_shape"
     return models.build(
         about["name"],
         patterns=task.outputs,
-        clip_shape=tuple(shape),
         grey_scale=tuple(1 / s for s in IMAGENET_STD),
         grey_offset=tuple(
             -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
@@ -244,8 +245,20 @@ def make_network(about: Mapping[str, Any], task: Task, *, seed: int) -> nnx.Modu
         dtype=jnp.dtype(about["dtype"]),
         remat=about["remat"],
         rngs=nnx.Rngs(seed),
+        **{sized: tuple(shape)},
         **about["options"],
     )
+
+
+def check_inputs(network: str, task: Task) -> None:
+    """Refuses a network that does not read what the task gives it."""
+    taken = models.arguments_of(network)
+    given = [*task.spec.of_role("pixels")]
+    if missing := [name for name in given if name not in taken]:
+        raise TaskError(
+            f"config.model.name='{network}' reads {', '.join(taken)}; the dataset has "
+            f"{', '.join(missing)}"
+        )
 
 
 def build_model(

@@ -139,7 +139,7 @@ def other_data(config: Settings, overrides: Mapping[str, Any]) -> Settings:
         if key.startswith("options.")
     }
     if name != config.data.name:
-        known = option_names(name)
+        known = sources.builder_options(name, {})
         options = {
             key: value for key, value in config.data.options.items() if key in known
         } | options
@@ -157,12 +157,6 @@ def other_data(config: Settings, overrides: Mapping[str, Any]) -> Settings:
                 )
             changed.data[key] = value
     return changed
-
-
-def option_names(name: str) -> set[str]:
-    """The options of a dataset's builder."""
-    shipped = sources.builder_class(name).make_config()
-    return {field.name for field in dataclasses.fields(shipped)}
 
 
 def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
@@ -293,19 +287,31 @@ def check_patients(run: Run, source: Source, config: Settings) -> None:
     """Refuses patients that the run was trained or chosen on.
 
     Ids can tell where both datasets are the same builder's, and where they are
-    pseudonyms by a key: then equal ones are of one person.
+    pseudonyms by a key: then equal ones are of one person. Of other datasets, equal ids
+    say nothing.
     """
     manifest = Manifest.read(run.folder / "splits.json")
     known = {p for part in manifest.parts.values() for p in part.patients}
     both = known & set(source.table.patient_id)
-    same = config.data.name == run.about["preprocessing"]["dataset"]
-    certain = {p for p in both if same or PSEUDONYM.fullmatch(p)}
+    certain = {
+        p for p in both if same_patients(run, config.data) or PSEUDONYM.fullmatch(p)
+    }
     if certain:
         raise SplitError(
             f"{source.name}: patients of the run's own splits would be judged: "
             f"{some(certain)}; an external judgement needs patients that the run has "
             "never seen"
         )
+
+
+def same_patients(run: Run, data: Settings) -> bool:
+    """Whether an id means the same patient in the run's dataset and in another."""
+    about = run.about["preprocessing"]
+    if data.name != about["dataset"]:
+        return False
+    options = sources.builder_options(data.name, data.options.to_dict())
+    apart = sources.builder_class(data.name).OTHER_PATIENTS
+    return all(options[name] == about["options"][name] for name in apart)
 
 
 def near_copies(run: Run, source: Source, say: Callable[[str], None]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from ultrasound_jax.data.audit.leaks import patients_to_join
 from ultrasound_jax.data.audit.page import Report
 from ultrasound_jax.data.examples import ExampleTable
 from ultrasound_jax.data.manifest import Manifest, Part
-from ultrasound_jax.data.spec import Spec
+from ultrasound_jax.data.spec import Spec, SpecError
 from ultrasound_jax.data.splits import SplitError, make_manifest
 from ultrasound_jax.data.table_file import TABLE_FILE, pixel_hash
 
@@ -335,7 +335,7 @@ def test_a_table_without_pixel_hashes_is_scanned_again(tmp_path):
     assert again.data_hash == table.data_hash
 
 
-def test_a_set_of_images_is_opened_and_refused_as_clips(tmp_path):
+def test_a_set_of_images_is_opened_and_makes_batches_at_one_size_only(tmp_path):
     dummy = ROOT / "ultrasound_jax/datasets/busi/dummy_data"
     where = {"options": {}, "data_dir": str(tmp_path)}
     sources.prepare("busi", **where, manual_dir=str(dummy), say=lambda line: None)
@@ -343,8 +343,8 @@ def test_a_set_of_images_is_opened_and_refused_as_clips(tmp_path):
     assert source.pixels == "image"
     assert set(source.classes) == {"benign", "malignant", "normal"}
     assert source.table.video_id == source.table.example_id
-    with pytest.raises(sources.SourceError, match="holds single images"):
-        sources.open_source("busi", **where)
+    with pytest.raises(SpecError, match="'image' has examples of several sizes"):
+        source.load([0])
 
 
 @pytest.mark.shared_data

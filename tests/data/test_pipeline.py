@@ -108,8 +108,3 @@ def test_balanced_sampling_prefers_the_rare_and_the_empty(table):
 
 def test_uniform_sampling_needs_no_weights(table):
     assert pipeline.sampling_weights(table, np.arange(5), "uniform") is None
-
-
-def test_the_class_balance_leaves_unknown_labels_out(table):
-    balance = pipeline.class_balance(table, np.arange(5))
-    assert balance == {"common": 0.25, "rare": 3.0}

@@ -6,11 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import psutil
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Made,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 
 
 def make(side: int, number: int) -> Iterator[Made]:

@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.media import pictures
 from ultrasound_jax.media.pictures import (
     foreground,
@@ -12,6 +11,7 @@ from ultrasound_jax.media.pictures import (
     natural_order,
     read_picture,
 )
+from ultrasound_jax.types import InputError
 
 RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
@@ -65,7 +65,7 @@ def test_luminance_weighs_the_channels():
 
 
 def test_values_that_are_not_grey_are_refused():
-    with pytest.raises(DatasetError, match="image 1: pixels are int16, allowed"):
+    with pytest.raises(InputError, match="image 1: pixels are int16, allowed"):
         grey(np.zeros((2, 2), np.int16), name="image 1")
 
 
@@ -75,20 +75,20 @@ def test_a_name_is_never_that_of_the_file(tmp_path, read):
     whole = path.read_bytes()
     for damaged in (b"", b"text", whole[:40], whole[: len(whole) - 30], whole[:60] * 2):
         path.write_bytes(damaged)
-        with pytest.raises(DatasetError) as refused:
+        with pytest.raises(InputError) as refused:
             read_picture(path, name="image 1")
         assert str(refused.value).startswith("image 1: ")
         assert "Mary" not in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DatasetError, match="image 1: no such file"):
+    with pytest.raises(InputError, match="image 1: no such file"):
         read_picture(tmp_path / "Mary Smith.png", name="image 1")
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(read, monkeypatch):
     monkeypatch.setattr(pictures, "MAX_PIXELS", 11)
-    with pytest.raises(DatasetError, match="4 x 3 px, allowed are 11 pixels"):
+    with pytest.raises(InputError, match="4 x 3 px, allowed are 11 pixels"):
         read(Image.fromarray(RAMP))
 
 
@@ -98,12 +98,12 @@ def test_a_header_that_claims_much_is_refused(tmp_path):
     stored = bytearray(path.read_bytes())
     stored[16:24] = (200_000).to_bytes(4, "big") * 2
     path.write_bytes(stored)
-    with pytest.raises(DatasetError, match="image 1: "):
+    with pytest.raises(InputError, match="image 1: "):
         read_picture(path, name="image 1")
 
 
 def test_several_pictures_in_a_file_are_refused(read):
-    with pytest.raises(DatasetError, match="several pictures in one file"):
+    with pytest.raises(InputError, match="several pictures in one file"):
         read(
             Image.fromarray(RAMP),
             ".tif",
@@ -113,7 +113,7 @@ def test_several_pictures_in_a_file_are_refused(read):
 
 
 def test_other_formats_are_not_opened(read):
-    with pytest.raises(DatasetError, match="allowed: PNG, JPEG, TIFF, BMP"):
+    with pytest.raises(InputError, match="allowed: PNG, JPEG, TIFF, BMP"):
         read(Image.fromarray(RAMP), ".gif")
 
 
@@ -149,7 +149,7 @@ def test_what_a_mask_marks(values, marked):
 
 
 def test_a_mask_of_several_dim_values_is_refused():
-    with pytest.raises(DatasetError, match="more than two values up to 90"):
+    with pytest.raises(InputError, match="more than two values up to 90"):
         foreground(np.array([[0, 50, 90]], np.uint8), name="x")
 
 

@@ -6,16 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.media import near_duplicates as module
+from ultrasound_jax.media.grouping import join, join_names
 from ultrasound_jax.media.near_duplicates import (
     HASH_RADIUS,
-    join,
     near_duplicates,
     near_pairs,
     perceptual_hash,
     thumbnail,
 )
+from ultrasound_jax.types import InputError
 
 REPO = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("ULTRASOUND_JAX_DATA") or REPO.parent / "shared" / "data")
@@ -54,6 +54,15 @@ def test_correlations_are_pearsons():
 def test_chains_of_pairs_are_one_group():
     first, second = np.array([4, 2, 0]), np.array([5, 4, 1])
     assert join(6, first, second).tolist() == [0, 0, 1, 2, 1, 1]
+    assert join(0, first[:0], second[:0]).tolist() == []
+
+
+def test_names_are_grouped_in_their_order_and_through_names_of_the_pairs():
+    pairs = [("z", "id 7"), ("id 9", "id 8"), ("a", "id 7"), ("b", "id 8")]
+    found = join_names(["a", "b", "c", "z"], pairs)
+    assert list(found) == ["a", "b", "c", "z", "id 7", "id 9", "id 8"]
+    assert list(found.values()) == [0, 1, 2, 0, 0, 1, 1]
+    assert join_names(["a"], []) == {"a": 0} and join_names([], []) == {}
 
 
 def test_blocks_find_what_one_matrix_finds(monkeypatch):
@@ -127,19 +136,19 @@ def test_small_images_are_enlarged():
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0, float("nan")])
 def test_a_threshold_that_means_nothing_is_refused(threshold):
-    with pytest.raises(DatasetError, match="threshold=.*allowed: 0 to 1"):
+    with pytest.raises(InputError, match="threshold=.*allowed: 0 to 1"):
         list(near_pairs(pictures(2), threshold=threshold))
 
 
 def test_values_that_are_not_finite_are_refused():
     images = pictures(2)
     images[0, 0, 0] = np.nan
-    with pytest.raises(DatasetError, match="not finite"):
+    with pytest.raises(InputError, match="not finite"):
         near_duplicates(images)
 
 
 def test_an_empty_image_is_refused():
-    with pytest.raises(DatasetError, match=r"\(0, 5\)"):
+    with pytest.raises(InputError, match=r"\(0, 5\)"):
         thumbnail(np.zeros((0, 5), np.uint8))
 
 

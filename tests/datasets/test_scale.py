@@ -14,11 +14,8 @@ import tensorflow_datasets as tfds
 
 from tests.conftest import ROOT
 from tests.datasets import scale_items
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    ScalableBuilder,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.builder import ScalableBuilder
+from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.pocus_dataset_builder import Builder as Pocus
 

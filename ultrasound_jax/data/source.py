@@ -5,6 +5,7 @@ clip is a view of them, and `Source.load` writes it into the batch's own array.
 """
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,18 @@ def open_builder(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
     kind = builder_class(name)
     folder = str(Path(data_dir).expanduser()) if data_dir else None
     return kind(config=kind.make_config(**dict(options)), data_dir=folder)
+
+
+def builder_options(
+    name: str, options: Mapping[str, Any], data_dir: str = ""
+) -> dict[str, Any]:
+    """All options of a dataset's builder with their values, also those left out."""
+    import tensorflow_datasets as tfds
+
+    config = open_builder(name, options, data_dir).config
+    inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
+    names = [f.name for f in dataclasses.fields(config) if f.name not in inherited]
+    return {option: getattr(config, option) for option in names}
 
 
 def prepare(

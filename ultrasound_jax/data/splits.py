@@ -11,6 +11,7 @@ import numpy as np
 from ultrasound_jax.data.examples import ExampleTable, SplitError
 from ultrasound_jax.data.manifest import TEST, Manifest, Part, count_part, fold_name
 from ultrasound_jax.data.stratify import Problem, stratify
+from ultrasound_jax.media.grouping import join_names
 
 __all__ = ["ExampleTable", "Manifest", "Part", "SplitError", "make_manifest"]
 
@@ -60,22 +61,16 @@ def make_manifest(
 
 def _units(table: ExampleTable) -> list[str]:
     """The patient of each example, or the first of those who cannot be told apart."""
-    parents = {patient: patient for patient in table.patient_id}
-
-    def root(patient: str) -> str:
-        while parents[patient] != patient:
-            patient = parents[patient]
-        return patient
-
     owner: dict[tuple[str, str], str] = {}
+    pairs: list[tuple[str, str]] = []
     for kind in ("study_id", "pixel_hash"):
         names = getattr(table, kind)
         for name, patient in zip(names, table.patient_id, strict=bool(names)):
             if name:
-                known = owner.setdefault((kind, name), patient)
-                low, high = sorted((root(known), root(patient)))
-                parents[high] = low
-    return [root(patient) for patient in table.patient_id]
+                pairs.append((owner.setdefault((kind, name), patient), patient))
+    group = join_names(sorted(set(table.patient_id)), pairs)
+    first = {number: patient for patient, number in reversed(group.items())}
+    return [first[group[patient]] for patient in table.patient_id]
 
 
 def _problem(

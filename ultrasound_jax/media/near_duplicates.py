@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Int, Int16, UInt8, UInt64
 
+from ultrasound_jax.media.grouping import join
 from ultrasound_jax.types import InputError
 
 SIDE = 32
@@ -175,25 +176,6 @@ def near_duplicates(
         second=second[order],
         correlation=correlation[order].astype(np.float32),
     )
-
-
-def join(
-    count: int, first: Int[np.ndarray, " p"], second: Int[np.ndarray, " p"]
-) -> Int[np.ndarray, " n"]:
-    """Numbers the groups that pairs make of `count` items, by each group's first."""
-    parents = list(range(count))
-
-    def root(item: int) -> int:
-        while parents[item] != item:
-            parents[item] = parents[parents[item]]
-            item = parents[item]
-        return item
-
-    for one, other in zip(first.tolist(), second.tolist(), strict=True):
-        low, high = sorted((root(one), root(other)))
-        parents[high] = low
-    roots = np.array([root(item) for item in range(count)], np.int64)
-    return np.unique(roots, return_inverse=True)[1].astype(np.int32).reshape(-1)
 
 
 def join_views(views: Sequence[NearDuplicates]) -> Int[np.ndarray, " n"]:

@@ -8,18 +8,15 @@
  "made": command, commit, date, hardware, "versions"}
 """
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
-import tensorflow_datasets as tfds
-
-from ultrasound_jax.data.source import open_builder
+from ultrasound_jax.data.source import builder_options
 from ultrasound_jax.experiment import Experiment, network_settings
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.runs.files import read_json, write_whole
-from ultrasound_jax.types import Settings, UltrasoundError
+from ultrasound_jax.types import UltrasoundError
 
 NAME = "model.json"
 FORMAT = 1
@@ -45,22 +42,13 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "network": network_settings(config) | {"outputs": task.outputs},
         "preprocessing": {
             "dataset": config.data.name,
-            "options": builder_options(config.data),
+            "options": builder_options(
+                config.data.name, config.data.options.to_dict(), config.data.data_dir
+            ),
         },
         "thresholds": None,
         "thresholds_from": None,
         "made": facts,
-    }
-
-
-def builder_options(data: Settings) -> dict[str, Any]:
-    """All options of the dataset's builder, those that nobody gave included."""
-    builder = open_builder(data.name, data.options.to_dict(), data.data_dir)
-    inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
-    return {
-        field.name: getattr(builder.config, field.name)
-        for field in dataclasses.fields(builder.config)
-        if field.name not in inherited
     }
 
 

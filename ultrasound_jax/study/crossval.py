@@ -4,17 +4,16 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 from ultrasound_jax import evaluate
 from ultrasound_jax import workdir as workdirs
-from ultrasound_jax.analysis.judge.evaluation import OUT_OF_FOLD
-from ultrasound_jax.analysis.table.predictions import (
-    Predictions,
-    joined,
-)
+from ultrasound_jax.analysis.table.mask_table import AnyTable, MaskTable, read_table
+from ultrasound_jax.analysis.table.predictions import joined
+from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
 from ultrasound_jax.experiment import open_experiment
 from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.train import train_and_evaluate
@@ -49,7 +48,7 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
                 train_and_evaluate(own, folder)
         if jax.process_index() == 0:
             alone.append(read_json(folder / "metrics.json"))
-            tables.append(Predictions.read(folder / "predictions.csv"))
+            tables.append(read_table(folder / "predictions.csv"))
     if jax.process_index():
         return {}
     main = [*whole.task.SELECT][0]
@@ -83,16 +82,20 @@ def levels_of(split: dict, select: str) -> list[tuple[str, dict]]:
     ]
 
 
-def pool(folds: Sequence[Predictions]) -> Predictions:
-    """Joins the held-out rows of each fold's table into one, as split `out_of_fold`."""
+def pool(folds: Sequence[AnyTable]) -> AnyTable:
+    """Joins the held-out rows of each fold's table into one, as split `out_of_fold`.
+
+    Files of found masks are named from the folder of the folds.
+    """
     held_out = [table.of_split("test") for table in folds]
-    return joined(
-        [
-            replace(
-                table,
-                fold=np.full(len(table), fold),
-                split=(OUT_OF_FOLD,) * len(table),
-            )
-            for fold, table in enumerate(held_out)
-        ]
-    )
+    pooled = []
+    for fold, table in enumerate(held_out):
+        changes: dict[str, Any] = {
+            "fold": np.full(len(table), fold),
+            "split": (OUT_OF_FOLD,) * len(table),
+        }
+        if isinstance(table, MaskTable):
+            files = (f"fold_{fold}/{name}" if name else "" for name in table.mask_file)
+            changes["mask_file"] = tuple(files)
+        pooled.append(replace(table, **changes))
+    return joined(pooled)

@@ -17,6 +17,7 @@ from ultrasound_jax.data.audit.thumbnails import (
 from ultrasound_jax.data.examples import ExampleTable, SplitError
 from ultrasound_jax.data.manifest import Manifest, crossing
 from ultrasound_jax.data.source import Source
+from ultrasound_jax.media.grouping import join_names
 from ultrasound_jax.media.near_duplicates import (
     HASH_RADIUS,
     near_pairs,
@@ -116,21 +117,12 @@ def find_leaks(
 
 def patients_to_join(table: ExampleTable, leaks: Leaks) -> list[list[str]]:
     """Groups of patients that look like one; splits stay clean if they are kept so."""
-    parents: dict[str, str] = {}
-
-    def root(patient: str) -> str:
-        while (parent := parents.setdefault(patient, patient)) != patient:
-            patient = parent
-        return patient
-
     together = [[p.first, p.second] for p in leaks.leaking] + leaks.same_pixels
-    for places in together:
-        first, *others = (root(table.patient_id[i]) for i in places)
-        for other in others:
-            parents[root(other)] = root(first)
-    groups: dict[str, list[str]] = {}
-    for patient in sorted(parents):
-        groups.setdefault(root(patient), []).append(patient)
+    patients = [[table.patient_id[i] for i in places] for places in together]
+    pairs = [(first, other) for first, *others in patients for other in others]
+    groups: dict[int, list[str]] = {}
+    for patient, number in sorted(join_names((), pairs).items()):
+        groups.setdefault(number, []).append(patient)
     return sorted(group for group in groups.values() if len(group) > 1)
 
 

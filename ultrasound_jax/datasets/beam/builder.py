@@ -11,9 +11,8 @@ imported without being asked for.
 import functools
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,30 +21,8 @@ from absl import logging
 from tqdm import tqdm
 
 from ultrasound_jax.data.spec import Field, Spec
+from ultrasound_jax.datasets.beam.records import Fact, Made, Make, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An input that could not be used: a name that tells no patient, and one line."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Fact:
-    """Something learned about an item that belongs into the metadata, not the records.
-
-    `value` is what JSON can hold; `Builder.account` gets all facts of a build.
-    """
-
-    name: str
-    value: Any
-
-
-Made = tuple[str, dict[str, Any]] | Skipped | Fact
-Make = Callable[[Any], Iterable[Made]]
 
 
 class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -58,6 +35,8 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     # Texts of a record that group examples and name no file and nobody, such as a zone;
     # class labels group as well, and need not be listed.
     GROUPS: ClassVar[tuple[str, ...]] = ()
+    # Options whose other values make other patients of the same ids.
+    OTHER_PATIENTS: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, file_format: Any = None, **kwargs: Any):
         super().__init__(file_format=file_format or "array_record", **kwargs)

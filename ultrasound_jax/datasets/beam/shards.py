@@ -19,11 +19,7 @@ from typing import IO, Any, NamedTuple
 
 from etils import epath
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Make,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Make, Skipped
 
 OPEN_PARTS = 32
 

@@ -16,7 +16,7 @@ from etils import epath
 from tensorflow_datasets.core import example_serializer, hashing
 from tensorflow_datasets.core.utils import shard_utils
 
-from ultrasound_jax.datasets.beam.builder import Make
+from ultrasound_jax.datasets.beam.records import Make
 from ultrasound_jax.datasets.beam.shards import (
     Part,
     Shard,

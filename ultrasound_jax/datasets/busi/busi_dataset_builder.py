@@ -10,10 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.busi.duplicates import Duplicates, find_duplicates
 from ultrasound_jax.datasets.busi.files import CLASSES, PUBLISHED, list_pictures
 from ultrasound_jax.datasets.busi.record import make_record

@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 
 from ultrasound_jax.datasets.busi.files import Picture
-from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted
 from ultrasound_jax.media.near_duplicates import (
     join_views,
@@ -19,6 +18,7 @@ from ultrasound_jax.media.pictures import (
     read_picture,
     thumbnails_of,
 )
+from ultrasound_jax.types import InputError
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def find_duplicates(pictures: Sequence[Picture], size: int) -> Duplicates:
     readable, refused, thumbnails = [], [], []
     found = thumbnails_of(pictures, partial(_views, size))
     for picture, small in zip(pictures, found, strict=True):
-        if isinstance(small, DatasetError):
+        if isinstance(small, InputError):
             reason = str(small).removeprefix(f"{picture.name}: ")
             refused.append((picture.name, reason))
         else:

@@ -5,11 +5,7 @@ from functools import reduce
 
 import numpy as np
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Made,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.busi.calipers import count_calipers
 from ultrasound_jax.datasets.busi.files import CLASSES, Picture
 from ultrasound_jax.datasets.errors import DatasetError

@@ -8,10 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Int16
 
-from ultrasound_jax.datasets.beam.builder import (
-    Made,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Made, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity
 from ultrasound_jax.datasets.lungsegdb.files import PARTS, Slice

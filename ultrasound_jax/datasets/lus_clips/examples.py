@@ -9,11 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Made,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.lus_clips.layout import Item
 from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
 from ultrasound_jax.dicom.clean.cleaning import (

@@ -8,10 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.lus_clips import summary
 from ultrasound_jax.datasets.lus_clips.examples import cut_video

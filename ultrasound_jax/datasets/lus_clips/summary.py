@@ -4,10 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.labels.findings import PATTERNS
 
 

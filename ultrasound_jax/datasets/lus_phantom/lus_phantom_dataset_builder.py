@@ -26,6 +26,7 @@ class Builder(ClipBuilder):
     BUILDER_CONFIGS: ClassVar = [checked_config()]
 
     CHECKED: ClassVar = staticmethod(checked_config)
+    OTHER_PATIENTS = ("seed",)
 
     def _info(self) -> tfds.core.DatasetInfo:
         more = {

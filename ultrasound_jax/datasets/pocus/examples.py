@@ -6,11 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Made,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.pocus.options import PocusConfig
 from ultrasound_jax.datasets.pocus.sheet import Recording
 from ultrasound_jax.media.cutting import (

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.sheet import Row, key
+from ultrasound_jax.media.grouping import join_names
 
 # Names whose numbers count the clips of one patient: `Pneu_northumbria_0409_set2_vid3`,
 # `Reg_pat1Image_132943`, `Pneu_liftl_pneu_case3_clip4`, `Cov-Atlas-Day+2`,
@@ -56,7 +57,6 @@ def derive_groups(names: Iterable[str], rows: list[Row]) -> dict[str, str]:
         names: file names as `sheet.key` gives them.
         rows: the sheet.
     """
-    forest = _Forest()
     evidence = {name: _series(name) for name in names}
     wanted = sorted(evidence)
     for row in rows:
@@ -68,13 +68,12 @@ def derive_groups(names: Iterable[str], rows: list[Row]) -> dict[str, str]:
             links.append(("patient", patient))
         elif source.startswith("http"):
             links.append(("source", source))
-    for name, links in evidence.items():
-        for link in links:
-            forest.join(("file", name), link)
-    numbers: dict[Hashable, str] = {}
-    for name in wanted:
-        numbers.setdefault(forest.root(("file", name)), f"D{len(numbers) + 1:03d}")
-    return {name: numbers[forest.root(("file", name))] for name in wanted}
+    files = [("file", name) for name in wanted]
+    pairs = [
+        (("file", name), link) for name, links in evidence.items() for link in links
+    ]
+    group = join_names(files, pairs)
+    return {name: f"D{group['file', name] + 1:03d}" for name in wanted}
 
 
 def patient_groups(
@@ -109,18 +108,3 @@ def patient_groups(
 def _series(name: str) -> list[Hashable]:
     matches = (pattern.search(name) for pattern in _SERIES)
     return [("series", match.groups()) for match in matches if match]
-
-
-class _Forest:
-    """Disjoint sets: what is joined has the same root."""
-
-    def __init__(self):
-        self.parents: dict[Hashable, Hashable] = {}
-
-    def root(self, item: Hashable) -> Hashable:
-        while (parent := self.parents.get(item, item)) != item:
-            item = parent
-        return item
-
-    def join(self, one: Hashable, other: Hashable) -> None:
-        self.parents[self.root(one)] = self.root(other)

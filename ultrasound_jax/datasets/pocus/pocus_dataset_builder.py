@@ -10,10 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.examples import Item, cut_video

@@ -3,11 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Made,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
 from ultrasound_jax.datasets.pu2756.sheet import DIAGNOSES, LABELS, Examination

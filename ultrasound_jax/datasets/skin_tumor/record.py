@@ -6,11 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Made,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
 from ultrasound_jax.datasets.skin_tumor.files import CLASSES, Picture
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler

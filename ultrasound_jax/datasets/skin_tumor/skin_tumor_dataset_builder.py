@@ -10,10 +10,7 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from absl import logging
 
-from ultrasound_jax.datasets.beam.builder import (
-    Fact,
-    Skipped,
-)
+from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,

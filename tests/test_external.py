@@ -1,0 +1,181 @@
+"""A finished run judged on another dataset."""
+
+import json
+
+import numpy as np
+import pytest
+from ultrasound_jax.analysis.table.mask_table import read_table
+
+from tests.command import run as command
+from tests.conftest import TINY
+from ultrasound_jax import external, train
+from ultrasound_jax.data import source as sources
+from ultrasound_jax.data.examples import SplitError
+from ultrasound_jax.data.spec import SpecError
+from ultrasound_jax.predict import RunError, open_run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data_dir):
+    """A run on the tiny phantom, and the folder of its dataset."""
+    from tests.conftest import shrink
+    from ultrasound_jax import config as settings
+
+    config = settings.load("configs/luvnet.py")
+    shrink(config, data_dir)
+    config.data.options.clip_seconds = 1.0
+    config.train.epochs = 1
+    folder = tmp_path_factory.mktemp("external") / "run"
+    train.train_and_evaluate(config, folder)
+    return folder
+
+
+def judged(trained, out, *more):
+    return command("--mode=evaluate", f"--workdir={trained}", f"--out={out}", *more)
+
+
+def test_a_run_is_judged_on_other_patients_of_the_same_kind(trained, tmp_path):
+    own = {path.name: path.read_bytes() for path in trained.glob("*.*")}
+    code, out, err = judged(
+        trained,
+        tmp_path / "out",
+        "--config.data.options.seed=11",
+        "--config.data.options.patients=5",
+        "--config.evaluation.replicates=20",
+    )
+    assert code == 0, err
+    metrics = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert metrics["test"]["thresholds_from"] == "given"
+    thresholds = open_run(trained, print).thresholds
+    for level, of_level in thresholds.items():
+        for name, value in of_level.items():
+            assert metrics["test"][level]["classes"][name]["threshold"] == value
+    table = read_table(tmp_path / "out/predictions.csv")
+    assert set(table.split) == {"test"} and len(set(table.patient_id)) == 5
+    assert "trained on" in (tmp_path / "out/report.md").read_text()
+    assert "near duplicates" in out and "macro AUROC of clips" in out
+    now = {path.name: path.read_bytes() for path in trained.glob("*.*")}
+    assert now == own, "the run's own files stay as they are"
+
+
+def test_the_run_s_own_patients_are_refused(trained, tmp_path):
+    code, _, err = judged(trained, tmp_path / "out")
+    assert code == 2 and "patients of the run's own splits would be judged" in err
+    assert not (tmp_path / "out").exists()
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_the_run_s_own_folder_and_a_full_one_are_refused(trained, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("x")
+    for out, words in (
+        (trained, "run's own folder"),
+        (tmp_path / "full", "other files"),
+    ):
+        with pytest.raises(external.ConfigError, match=words):
+            external.check_out(out, trained)
+
+
+class Other:
+    """A dataset as far as classes and patients go."""
+
+    def __init__(self, classes, labels, spec, patients=None):
+        self.name, self.classes, self.spec = "other/1.0.0", classes, spec
+        self.pixels, self.records = "clip", []
+        names = tuple(f"e{i}" for i in range(len(labels)))
+        from ultrasound_jax.data.examples import ExampleTable
+
+        self.table = ExampleTable(
+            names,
+            names,
+            tuple(patients or names),
+            np.array(labels, np.int8),
+            classes,
+            "h",
+        )
+
+    def __len__(self):
+        return len(self.table.example_id)
+
+
+def test_classes_are_matched_by_name_and_the_rest_is_told(trained):
+    run = open_run(trained, print)
+    theirs = ("pleural_effusion", "fracture", "b_line")
+    source = Other(theirs, [[1, 0, 0], [0, 1, -1], [-1, 1, -1]], run.spec)
+    read, notes = external.matched(run, source)
+    assert read.classes == run.classes
+    for k, name in enumerate(run.classes):
+        expected = [-1] * 3
+        if name in theirs:
+            expected = source.table.labels[:, theirs.index(name)].tolist()
+        assert read.table.labels[:, k].tolist() == expected
+    left = {name for name in run.classes if name not in theirs}
+    assert all(
+        name in notes["classes of the run that the dataset lacks"] for name in left
+    )
+    assert "fracture" in notes["classes of the dataset that the run does not know"]
+    places = external.judged_places(run, read, notes)
+    assert places.tolist() == [0, 1] or places.tolist() == [0]
+    assert any("not judged" in name for name in notes)
+
+
+def test_no_class_in_common_is_refused(trained):
+    run = open_run(trained, print)
+    with pytest.raises(SpecError, match="has the classes cyst, the run .*: none is in"):
+        external.matched(run, Other(("cyst",), [[1]], run.spec))
+
+
+def test_pseudonyms_of_the_same_key_tell_who_was_trained_on(trained, tiny_config):
+    run = open_run(trained, print)
+    tiny_config.data.name = "lus_clips"
+    known = json.loads((trained / "splits.json").read_text())["parts"]
+    patient = known["fold_0"]["patients"][0]
+    one = Other(run.classes, [[1, 0, 0, 0]], run.spec, [patient])
+    external.check_patients(run, one, tiny_config)  # a name that may mean anybody
+    tiny_config.data.name = "lus_phantom"
+    with pytest.raises(SplitError, match=f"would be judged: {patient}"):
+        external.check_patients(run, one, tiny_config)
+
+
+def test_an_unfinished_or_old_folder_is_one_line(tmp_path):
+    with pytest.raises(RunError, match=r"no run: there is no model\.json"):
+        open_run(tmp_path, print)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(RunError, match="earlier version"):
+        open_run(tmp_path, print)
+
+
+def test_a_run_needs_neither_its_dataset_nor_its_configuration(
+    trained, tmp_path, monkeypatch
+):
+    def gone(*args, **more):
+        raise AssertionError("the dataset was opened")
+
+    run = open_run(trained, print)
+    monkeypatch.setattr(sources, "open_source", gone)
+    monkeypatch.setattr(sources, "open_builder", gone)
+    (tmp_path / "moved").mkdir()
+    for name in ("model.json", "checkpoints"):
+        (tmp_path / "moved" / name).symlink_to(trained / name)
+    moved = open_run(tmp_path / "moved", print)
+    rng = np.random.default_rng(0)
+    shape, _ = run.spec.shapes()["clip"]
+    batch = {
+        "clip": rng.integers(0, 255, (2, *shape)).astype(np.uint8),
+        "clip_length": np.array([shape[0], 2], np.int32),
+    }
+    scores = moved.scores(batch)
+    assert scores.shape == (2, 4) and ((scores >= 0) & (scores <= 1)).all()
+    np.testing.assert_array_equal(scores, run.scores(batch))
+    with pytest.raises(RunError, match="'clip' is uint8"):
+        moved.scores({**batch, "clip": batch["clip"][:, :, :4]})
+
+
+def test_options_that_the_other_builder_has_follow_the_run(trained):
+    from ultrasound_jax import config as settings
+
+    config = settings.read(trained)
+    changed = external.other_data(config, {"name": "pocus", "manual_dir": "x"})
+    options = changed.data.options.to_dict()
+    assert options["size"] == TINY["size"] and options["frame_rate"] == 5.0
+    assert "patients" not in options and changed.data.manual_dir == "x"

@@ -1,0 +1,96 @@
+"""The contact sheet of a segmentation: its best, median and worst examples."""
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from matplotlib.axes import Axes
+
+from ultrasound_jax.analysis.table.mask_table import MaskTable
+from ultrasound_jax.data.source import Source
+from ultrasound_jax.explain.draw.style import MARKED, TRUTH, new_figure
+from ultrasound_jax.explain.errors import ExplainError
+
+EACH = 4  # examples a row
+ROWS = ("best", "median", "worst")
+_DPI = 150
+
+
+def mask_sheet(
+    table: MaskTable, source: Source, folder: Path, *, each: int = EACH
+) -> bytes:
+    """A PNG of the examples whose masks were found best, about as well as most, worst.
+
+    An example counts by the mean Dice of the structures that are in either mask; those
+    without any are not shown. Truth and found mask are outlines on the picture.
+
+    Args:
+        table: with the files of found masks.
+        source: of the pictures and true masks.
+        folder: that the files' names are relative to.
+        each: examples a row, of those that there are.
+
+    Raises:
+        ExplainError: no example shows a structure, or the file of a found mask is gone.
+    """
+    dice = example_dice(table)
+    order = np.argsort(-dice, kind="stable")
+    order = order[: int(np.isfinite(dice).sum())]
+    if not len(order):
+        raise ExplainError("no example shows any structure: there is nothing to draw")
+    place = {name: i for i, name in enumerate(source.table.example_id)}
+    count = min(each, len(order))
+    figure = new_figure(2.1 * count + 0.4, 2.3 * len(ROWS) + 0.5)
+    panels = figure.subplots(len(ROWS), count, squeeze=False)
+    for row, name, chosen in zip(panels, ROWS, chosen_rows(order, count), strict=True):
+        row[0].set_ylabel(name, fontsize=9)
+        for panel, i in zip(row, chosen.tolist(), strict=True):
+            record = source.records[place[table.example_id[i]]]
+            _draw(panel, source, record, _read(folder, table.mask_file[i]))
+            title = f"{table.example_id[i]}\nDice {dice[i]:.3f}"
+            panel.set_title(title, fontsize=7, parse_math=False)
+    figure.suptitle("outlines: found (orange), true (green)", fontsize=9)
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=_DPI)
+    return image.getvalue()
+
+
+def example_dice(table: MaskTable) -> Float[np.ndarray, " n"]:
+    """The mean Dice of an example's structures; NaN where it shows none."""
+    both = (2 * table.tp + table.fp + table.fn).astype(float)
+    there = both > 0
+    dice = np.divide(2 * table.tp, both, out=np.zeros(both.shape), where=there)
+    shown = there.sum(axis=1)
+    return np.where(shown > 0, dice.sum(axis=1) / np.maximum(shown, 1), np.nan)
+
+
+def chosen_rows(order: Int[np.ndarray, " n"], count: int) -> list[np.ndarray]:
+    """The first, middle and last `count` of an order from best to worst."""
+    middle = max((len(order) - count) // 2, 0)
+    return [order[:count], order[middle : middle + count], order[-count:]]
+
+
+def _read(folder: Path, name: str) -> UInt8[np.ndarray, "h w"]:
+    found = cv2.imread(str(folder / name), cv2.IMREAD_GRAYSCALE) if name else None
+    if found is None:
+        raise ExplainError(f"'{folder / name}': the file of a found mask is not there")
+    return np.asarray(found, np.uint8)
+
+
+def _draw(panel: Axes, source: Source, record: dict, found: np.ndarray) -> None:
+    field = source.spec[source.pixels]
+    low, high = field.values
+    picture = np.asarray(record[source.pixels])
+    panel.set(xticks=[], yticks=[])
+    panel.imshow(picture.squeeze(), cmap="gray", vmin=low, vmax=high)
+    truth = np.asarray(record[source.spec.of_role("mask")[0]])[..., 0]
+    for mask, colour in ((truth, TRUTH), (found, MARKED)):
+        for value in range(1, int(mask.max(initial=0)) + 1):
+            _outline(panel, mask == value, colour)
+
+
+def _outline(panel: Axes, mask: Bool[np.ndarray, "h w"], colour: str) -> None:
+    if mask.any():
+        panel.contour(mask.astype(float), [0.5], colors=colour, linewidths=1.0)
