@@ -40,7 +40,8 @@ GROUND = ("runs", "types")
 INSIDE = {
     "dicom": ("__main__", "commands", "make", "convert", "index", "clean", "deid")
     + ("read",),
-    "analysis": ("__main__", "commands", "report", "judge", "stats", "table", "errors"),
+    "analysis": ("__main__", "commands", "report", "judge", "stats", "table")
+    + ("canvas", "document", "errors"),
     "explain": ("commands", "cost", "draw", "see", "errors"),
     "data": ("audit", "pipeline", "source", "protocols", "splits", "stratify")
     + ("manifest", "table_file", "examples", "spec"),

@@ -145,7 +145,7 @@ FILES = {
     ''',
 }
 STATISTIC = '''
-    from ultrasound_jax.analysis.document import Paragraph
+    from ultrasound_jax.analysis.document import Text
 
     NAME, KINDS, OPTIONS, SOURCES = "surprise", ("multilabel",), (), ()
 
@@ -154,7 +154,7 @@ STATISTIC = '''
         return {"distance": float(abs(judged.rows.scores - 0.5).mean())}
 
     def blocks(tree):
-        return [Paragraph(f"Scores are {tree['distance']:.2f} from one half.")]
+        return [Text(f"Scores are {tree['distance']:.2f} from one half.")]
 
     def rows(tree):
         return [{"metric": "surprise", "value": tree["distance"]}]

@@ -8,8 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from ultrasound_jax.analysis.judge.evaluation import youden_thresholds
-from ultrasound_jax.analysis.judge.run import headline, judge_table
+from ultrasound_jax.analysis.judge.run import (
+    headline,
+    judge_table,
+    youden_thresholds,
+)
 from ultrasound_jax.analysis.report import run_report
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest

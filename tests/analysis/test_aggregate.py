@@ -9,7 +9,7 @@ from tests.analysis.simulated import join, simulate
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.table.levels import (
     at_level,
-    to_videos,
+    to_groups,
 )
 from ultrasound_jax.analysis.table.predictions import Predictions
 
@@ -30,9 +30,9 @@ def clips(videos: str, labels: list[float], scores: list[float]) -> Predictions:
 
 def test_scores_are_joined_by_mean_or_by_maximum():
     table = clips("vvw", [0, 1, 0], [0.2, 0.6, 0.3])
-    assert to_videos(table, "mean").scores[:, 0].tolist() == [0.4, 0.3]
-    assert to_videos(table, "max").scores[:, 0].tolist() == [0.6, 0.3]
-    assert to_videos(table, "mean").example_id == ("v", "w")
+    assert to_groups(table, "mean").scores[:, 0].tolist() == [0.4, 0.3]
+    assert to_groups(table, "max").scores[:, 0].tolist() == [0.6, 0.3]
+    assert to_groups(table, "mean").example_id == ("v", "w")
     assert at_level(table, "clip") is table
 
 
@@ -50,22 +50,22 @@ def test_a_video_shows_what_any_clip_shows_and_is_unknown_where_one_might(
     labels, expected
 ):
     table = clips("vv", labels, [0.5, 0.5])
-    np.testing.assert_array_equal(to_videos(table, "max").labels, [[expected]])
+    np.testing.assert_array_equal(to_groups(table, "max").labels, [[expected]])
 
 
 def test_videos_of_different_folds_and_splits_are_kept_apart():
     one = simulate(np.random.default_rng(0), 3)
     other_fold = replace(one, fold=one.fold + 1)
     other_split = replace(one, split=("validation",) * len(one))
-    together = to_videos(join(one, other_fold, other_split), "mean")
-    assert len(together) == 3 * len(to_videos(one, "mean"))
+    together = to_groups(join(one, other_fold, other_split), "mean")
+    assert len(together) == 3 * len(to_groups(one, "mean"))
 
 
 def test_the_order_of_clips_does_not_matter():
     table = simulate(np.random.default_rng(1), 6)
     shuffled = table.rows(np.random.default_rng(2).permutation(len(table)))
     for how in ("mean", "max"):
-        a, b = to_videos(table, how), to_videos(shuffled, how)
+        a, b = to_groups(table, how), to_groups(shuffled, how)
         order = [b.example_id.index(name) for name in a.example_id]
         np.testing.assert_allclose(b.scores[order], a.scores, atol=1e-15)
         np.testing.assert_array_equal(b.labels[order], a.labels)
@@ -75,17 +75,17 @@ def test_the_order_of_clips_does_not_matter():
 def test_a_mean_of_ones_is_a_probability():
     score = float(np.nextafter(1.0, 0.0))
     table = clips("v" * 7, [1.0] * 7, [1.0] * 3 + [score] * 4)
-    assert to_videos(table, "mean").scores[0, 0] <= 1.0
+    assert to_groups(table, "mean").scores[0, 0] <= 1.0
 
 
 def test_impossible_requests_are_refused():
     table = clips("vv", [0, 1], [0.2, 0.6])
     with pytest.raises(AnalysisError, match="by 'mean' or 'max', not by 'median'"):
-        to_videos(table, "median")
+        to_groups(table, "median")
     with pytest.raises(AnalysisError, match="level 'patient' is not one of clip"):
         at_level(table, "patient")
     with pytest.raises(AnalysisError, match="'v' is of more than one patient"):
-        to_videos(replace(table, patient_id=("p", "q")), "mean")
+        to_groups(replace(table, patient_id=("p", "q")), "mean")
 
 
 def test_a_further_column_is_kept_where_all_clips_of_a_video_agree():
@@ -94,4 +94,4 @@ def test_a_further_column_is_kept_where_all_clips_of_a_video_agree():
         table, extra={"zone": ("L1", "L1", "L1", "R2"), "site": ("", "", "x", "x")}
     )
     for how in ("mean", "max"):
-        assert to_videos(table, how).extra == {"zone": ("L1", ""), "site": ("", "x")}
+        assert to_groups(table, how).extra == {"zone": ("L1", ""), "site": ("", "x")}

@@ -11,9 +11,9 @@ from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap
 from ultrasound_jax.analysis.stats._parts.metrics import (
     METRICS,
-    decide,
     measure,
 )
+from ultrasound_jax.analysis.table.judged import decide
 
 
 def naive(labels, scores, decided, patient, counts) -> dict[str, float]:

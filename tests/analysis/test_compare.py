@@ -15,7 +15,7 @@ from ultrasound_jax.analysis.judge.comparison import (
     MACRO,
     compare,
 )
-from ultrasound_jax.analysis.judge.evaluation import evaluate
+from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.report.comparison_files import (
     compare_csv,
     write_comparison,
@@ -83,7 +83,7 @@ def test_numbers_of_a_row_are_those_of_the_tests_alone(tables, comparison):
 
 
 def test_aurocs_and_intervals_are_those_of_an_evaluation(tables, comparison):
-    tree = evaluate(tables["bad"], replicates=400)["test"]["clip"]
+    tree = judge_table(tables["bad"], replicates=400)["test"]["clip"]
     for name in CLASSES:
         found = comparison["aurocs"]["bad"][name]
         assert found["auroc"] == pytest.approx(tree["classes"][name]["auroc"])
@@ -112,7 +112,7 @@ def test_holm_is_over_all_classes_of_all_models_and_the_macros_apart(comparison)
 
 
 def test_decisions_at_the_operating_point_are_compared(tables, comparison):
-    tree = {n: evaluate(tables[n], replicates=1)["test"]["clip"] for n in NAMES}
+    tree = {n: judge_table(tables[n], replicates=1)["test"]["clip"] for n in NAMES}
     found = row_of(comparison, "bad", "a_line")["mcnemar"]
     for measure in ("sensitivity", "specificity"):
         entry = found[measure]
@@ -151,7 +151,7 @@ def test_columns_in_another_order_change_nothing(tables, comparison):
 def test_videos_can_be_compared(tables):
     found = compare(tables, "good", level="video_mean", replicates=50)
     assert found["n"]["examples"] == found["n"]["videos"]
-    tree = evaluate(tables["bad"], replicates=1)["test"]["video_mean"]
+    tree = judge_table(tables["bad"], replicates=1)["test"]["video_mean"]
     expected = tree["classes"]["a_line"]["auroc"]
     assert found["aurocs"]["bad"]["a_line"]["auroc"] == pytest.approx(expected)
 

@@ -4,8 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.report.document import (
+from ultrasound_jax.analysis.document import (
     Heading,
     Listing,
     Picture,
@@ -13,6 +12,7 @@ from ultrasound_jax.analysis.report.document import (
     Text,
     value_text,
 )
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.report.html import to_html
 from ultrasound_jax.analysis.report.markdown import (
     to_markdown,

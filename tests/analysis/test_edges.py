@@ -11,7 +11,7 @@ from ultrasound_jax.analysis.judge.comparison import (
     MACRO,
     compare,
 )
-from ultrasound_jax.analysis.judge.evaluation import evaluate
+from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.stats._parts import boundary_intervals
 from ultrasound_jax.analysis.stats._parts.metrics import auroc
 from ultrasound_jax.analysis.stats._parts.resampling import estimate
@@ -28,7 +28,7 @@ def perfect():
 
 @pytest.fixture(scope="module")
 def judged(perfect):
-    return evaluate(perfect, replicates=100)["test"]["clip"]
+    return judge_table(perfect, replicates=100)["test"]["clip"]
 
 
 def sides(table, k):
@@ -67,7 +67,7 @@ def test_average_precision_of_perfect_separation_has_no_interval(judged):
 
 def test_the_reverse_of_perfect_separation_is_treated_alike(perfect, judged):
     turned = replace(perfect, scores=1 - perfect.scores)
-    tree = evaluate(turned, replicates=50)["test"]["clip"]["classes"][CLASSES[0]]
+    tree = judge_table(turned, replicates=50)["test"]["clip"]["classes"][CLASSES[0]]
     low, high = judged["classes"][CLASSES[0]]["auroc_ci"]
     assert tree["auroc"] == 0 and tree["auroc_ci"] == pytest.approx([1 - high, 1 - low])
 

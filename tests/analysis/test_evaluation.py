@@ -9,9 +9,8 @@ from sklearn import metrics as reference
 
 from tests.analysis.simulated import CLASSES, join, simulate, without_positives
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.judge.evaluation import (
-    evaluate,
-    evaluate_out_of_fold,
+from ultrasound_jax.analysis.judge.run import (
+    judge_table,
     write_metrics,
     youden_thresholds,
 )
@@ -19,10 +18,9 @@ from ultrasound_jax.analysis.stats._parts.metrics import (
     METRICS,
     youden_threshold,
 )
-from ultrasound_jax.analysis.table.levels import (
-    LEVELS,
-    at_level,
-)
+from ultrasound_jax.analysis.table.levels import at_level
+
+LEVELS = ("clip", "video_mean", "video_max")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +31,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def tree(table):
-    return evaluate(table, replicates=200)
+    return judge_table(table, replicates=200)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +95,7 @@ def test_counts_of_examples_videos_and_patients_are_given(table, tree):
 def test_a_class_without_positives_is_null_and_left_out_of_macro_values(
     tmp_path, table, tree
 ):
-    found = evaluate(without_positives(table, 3), replicates=200)
+    found = judge_table(without_positives(table, 3), replicates=200)
     entry = found["test"]["clip"]["classes"]["pleural_effusion"]
     for metric in ("auroc", "average_precision", "f1", "sensitivity"):
         assert entry[metric] is None and entry[f"{metric}_ci"] is None
@@ -111,7 +109,7 @@ def test_a_class_without_positives_is_null_and_left_out_of_macro_values(
 
 
 def test_a_class_missing_in_validation_has_no_threshold_but_is_ranked(table):
-    found = evaluate(without_positives(table, 0, "validation"), replicates=50)
+    found = judge_table(without_positives(table, 0, "validation"), replicates=50)
     entry = found["test"]["clip"]["classes"]["a_line"]
     assert entry["threshold"] is None
     assert entry["f1"] is None and entry["specificity_ci"] is None
@@ -123,7 +121,7 @@ def test_positives_of_one_patient_give_a_value_without_an_interval(table):
     labels = test.labels.copy()
     one = np.array([p == test.patient_id[0] for p in test.patient_id])
     labels[:, 2] = one
-    found = evaluate(
+    found = judge_table(
         join(table.of_split("validation"), replace(test, labels=labels)), replicates=50
     )
     entry = found["test"]["clip"]["classes"]["consolidation"]
@@ -133,32 +131,32 @@ def test_positives_of_one_patient_give_a_value_without_an_interval(table):
 
 
 def test_the_same_seed_gives_the_same_numbers(table, tree):
-    assert evaluate(table, replicates=200) == tree
-    assert evaluate(table, replicates=200, seed=1) != tree
+    assert judge_table(table, replicates=200) == tree
+    assert judge_table(table, replicates=200, seed=1) != tree
 
 
 def test_new_data_are_judged_with_given_thresholds(table, tree):
     test = table.of_split("test")
     given = youden_thresholds(table.of_split("validation"))
-    found = evaluate(test, given, replicates=200)
+    found = judge_table(test, thresholds=given, replicates=200)
     assert found["test"]["thresholds_from"] == "given"
     assert found["test"]["clip"] == tree["test"]["clip"]
     with pytest.raises(AnalysisError, match="no threshold given for class a_line"):
-        evaluate(test, {"clip": {}})
+        judge_table(test, thresholds={"clip": {}})
 
 
 def test_thresholds_of_a_split_that_is_not_there_are_refused(table):
     with pytest.raises(AnalysisError, match="no predictions of split 'validation'"):
-        evaluate(table.of_split("test"))
+        judge_table(table.of_split("test"))
 
 
 def test_several_folds_are_not_evaluated_as_one(folds):
     with pytest.raises(AnalysisError, match="folds 0, 1, 2 cannot be evaluated"):
-        evaluate(folds)
+        judge_table(folds)
 
 
 def test_a_folds_threshold_comes_from_the_other_folds(folds):
-    tree = evaluate_out_of_fold(folds, replicates=50)["out_of_fold"]
+    tree = judge_table(folds, pooled=True, replicates=50)["out_of_fold"]
     for level in LEVELS:
         table = at_level(folds, level)
         decided = np.zeros(len(table), bool)
@@ -177,15 +175,15 @@ def test_rows_named_out_of_fold_are_preferred_and_test_rows_ignored(folds):
     named = replace(folds, split=("out_of_fold",) * len(folds))
     other = simulate(np.random.default_rng(4), 5, split="validation", fold=0)
     test = simulate(np.random.default_rng(5), 5, split="test", fold=0)
-    expected = evaluate_out_of_fold(folds, replicates=50)
-    found = evaluate_out_of_fold(join(named, other, test), replicates=50)
+    expected = judge_table(folds, pooled=True, replicates=50)
+    found = judge_table(join(named, other, test), pooled=True, replicates=50)
     for level in LEVELS:
         assert found["out_of_fold"][level] == expected["out_of_fold"][level]
 
 
 def test_cross_validation_that_leaks_is_refused(folds):
     with pytest.raises(AnalysisError, match="one fold"):
-        evaluate_out_of_fold(folds.rows(folds.fold == 0))
+        judge_table(folds.rows(folds.fold == 0), pooled=True)
     leaking = replace(folds, patient_id=("same",) * len(folds))
     with pytest.raises(AnalysisError, match="patient 'same' is in split validation"):
-        evaluate_out_of_fold(leaking)
+        judge_table(leaking, pooled=True)

@@ -6,6 +6,7 @@ from sklearn import metrics as reference
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import metrics
+from ultrasound_jax.analysis.table.judged import decide
 
 
 def random_case(rng, *, ties: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +113,7 @@ def test_threshold_metrics_equal_scikit_learn():
     labels = (rng.random((80, 3)) < 0.4).astype(float)
     scores = rng.random((80, 3))
     limits = [0.3, 0.5, 0.8]
-    found = metrics.measure(labels, scores, metrics.decide(scores, limits))
+    found = metrics.measure(labels, scores, decide(scores, limits))
     for k, limit in enumerate(limits):
         truth, decided = labels[:, k], scores[:, k] >= limit
         assert found["f1"][0, k] == pytest.approx(reference.f1_score(truth, decided))
@@ -123,21 +124,21 @@ def test_threshold_metrics_equal_scikit_learn():
 
 
 def test_a_score_at_its_threshold_is_positive():
-    decisions = metrics.decide(np.array([[0.5], [0.4999]]), [0.5])
+    decisions = decide(np.array([[0.5], [0.4999]]), [0.5])
     assert decisions.tolist() == [[1.0], [0.0]]
 
 
 def test_unknown_labels_count_for_nothing():
     labels = np.array([[1.0], [0.0], [np.nan]])
     scores = np.array([[0.9], [0.1], [0.95]])
-    found = metrics.measure(labels, scores, metrics.decide(scores, [0.5]))
+    found = metrics.measure(labels, scores, decide(scores, [0.5]))
     assert all(found[name][0, 0] == 1.0 for name in metrics.METRICS)
 
 
 def test_what_cannot_be_judged_is_not_a_number():
     labels = np.array([[0.0, 1.0], [0.0, 1.0]])
     scores = np.array([[0.9, 0.9], [0.1, 0.1]])
-    found = metrics.measure(labels, scores, metrics.decide(scores, [0.5, 0.5]))
+    found = metrics.measure(labels, scores, decide(scores, [0.5, 0.5]))
     undefined = {m: np.isnan(v[0]).tolist() for m, v in found.items()}
     assert undefined == {
         "auroc": [True, True],
@@ -150,6 +151,6 @@ def test_what_cannot_be_judged_is_not_a_number():
 
 def test_without_a_threshold_only_ranking_metrics_are_defined():
     labels, scores = np.array([[1.0], [0.0]]), np.array([[0.9], [0.1]])
-    found = metrics.measure(labels, scores, metrics.decide(scores, [None]))
+    found = metrics.measure(labels, scores, decide(scores, [None]))
     assert found["auroc"][0, 0] == 1.0
     assert all(np.isnan(found[m][0, 0]) for m in metrics.DECIDING)

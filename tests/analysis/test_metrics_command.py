@@ -15,10 +15,7 @@ from ultrasound_jax.analysis.judge.assess import (
     Wanted,
     assess,
 )
-from ultrasound_jax.analysis.judge.evaluation import (
-    evaluate,
-    evaluate_out_of_fold,
-)
+from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.stats.subgroups import (
     MOST_GROUPS,
     column_of,
@@ -56,7 +53,7 @@ def written(table, tmp_path_factory):
 def test_the_numbers_are_those_of_the_first_evaluation(table, written):
     tree = json.loads((written / "metrics.json").read_text())["runs"]
     assert list(tree) == ["first", "other"] and tree["first"] == tree["other"]
-    expected = evaluate(table, replicates=100)["test"]
+    expected = judge_table(table, replicates=100)["test"]
     for level, entry in tree["first"]["levels"].items():
         assert entry == expected[level]
 
@@ -66,7 +63,7 @@ def test_pooled_folds_are_judged_as_in_the_first_evaluation():
     folds = (simulate(rng, 6, split="out_of_fold", fold=f) for f in range(3))
     table = join(*folds)
     tree = assess(table, Wanted(replicates=30))
-    expected = evaluate_out_of_fold(table, replicates=30)["out_of_fold"]
+    expected = judge_table(table, replicates=30)["out_of_fold"]
     for level, entry in tree["levels"].items():
         assert entry == expected[level]
     assert tree["thresholds_from"] == "other folds" and not tree["optimistic"]
@@ -107,7 +104,7 @@ def test_the_text_has_all_parts_and_its_figures_exist(written):
 
 
 def test_groups_are_judged_at_the_thresholds_of_all(table):
-    tree = assess(table, Wanted(by=("zone",), replicates=50))
+    tree = assess(table, Wanted(options={"by": ("zone",)}, replicates=50))
     zones = tree["subgroups"]["zone"]
     assert list(zones) == ["L0", "L1", "not known"]
     test = table.of_split("test")

@@ -9,14 +9,11 @@ import pytest
 
 from tests.analysis.simulated import CLASSES, join, simulate
 from ultrasound_jax.analysis.__main__ import main
+from ultrasound_jax.analysis.canvas import MOST_MODELS, style
 from ultrasound_jax.analysis.commands.report import write_study
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.assess import Wanted
-from ultrasound_jax.analysis.report.plots import (
-    MOST_MODELS,
-    style,
-)
-from ultrasound_jax.analysis.report.tables import discrimination
+from ultrasound_jax.analysis.stats._parts.discrimination_tables import discrimination
 from ultrasound_jax.analysis.stats._parts.metrics import METRICS
 from ultrasound_jax.analysis.table.inputs import Run
 
@@ -143,11 +140,17 @@ def test_thresholds_of_folds_are_a_range():
     level = {f"macro_{name}": value for name, value in tree.items()}
     level |= {"macro_classes": dict.fromkeys(METRICS, 1)}
     level |= {"n": dict.fromkeys(("examples", "videos", "patients"), 9)}
-    table = discrimination(level | {"classes": {"a": tree | entry}}, "clip")
+    level |= {"classes": {"a": tree | entry}}
+    whole = {
+        "kind": "multilabel",
+        "units": ["clip", "video"],
+        "levels": {"clip": level},
+    }
+    table = discrimination(whole, "clip")
     assert table.rows[1][-1] == "0.250–0.500"
     assert "Each fold has a threshold of its own" in table.caption
     entry["threshold_by_fold"]["1"] = None
-    table = discrimination(level | {"classes": {"a": tree | entry}}, "clip")
+    table = discrimination(whole, "clip")
     assert table.rows[1][-1] == "0.300–0.500, not defined in 1 of 3"
 
 

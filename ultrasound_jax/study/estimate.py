@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ultrasound_jax.analysis.judge.evaluation import write_metrics
+from ultrasound_jax.analysis.judge.run import write_metrics
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.study.plan import Study

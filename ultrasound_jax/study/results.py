@@ -6,7 +6,7 @@ from typing import Any
 
 from ultrasound_jax.analysis.commands.report import write_study
 from ultrasound_jax.analysis.judge.assess import Wanted
-from ultrasound_jax.analysis.judge.evaluation import write_metrics
+from ultrasound_jax.analysis.judge.run import write_metrics
 from ultrasound_jax.analysis.report.comparison_files import write_comparison
 from ultrasound_jax.analysis.report.study_section import Further
 from ultrasound_jax.analysis.table.inputs import (

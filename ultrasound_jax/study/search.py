@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ultrasound_jax import evaluate
-from ultrasound_jax.analysis.judge.evaluation import write_metrics
+from ultrasound_jax.analysis.judge.run import write_metrics
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.training.console import Stopwatch
 from ultrasound_jax.types import UltrasoundError

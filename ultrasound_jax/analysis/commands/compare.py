@@ -24,14 +24,15 @@ from ultrasound_jax.analysis.table.inputs import (
     make_folder,
     open_runs,
 )
-from ultrasound_jax.analysis.table.levels import LEVELS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what the verb takes."""
     add_run_arguments(parser)
     parser.add_argument("--reference", help="a run, by name; default: the first")
-    parser.add_argument("--level", choices=LEVELS, default="clip")
+    parser.add_argument(
+        "--level", default="", help="clip, video_mean, …; default: the examples'"
+    )
     parser.add_argument(
         "--split", help="default: out_of_fold where runs have it, else test"
     )

@@ -22,12 +22,17 @@ from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.analysis.document import (
+    Heading,
+    Text,
+)
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.ensemble import (
     CONSENSUS,
     consensus,
     majority,
 )
+from ultrasound_jax.analysis.judge.pairing import of_scores
 from ultrasound_jax.analysis.judge.reader_study import study
 from ultrasound_jax.analysis.judge.readers import CONSENSUS as CONSENSUS_KIND
 from ultrasound_jax.analysis.judge.readers import (
@@ -38,10 +43,6 @@ from ultrasound_jax.analysis.judge.readers import (
     network,
     read_sheet,
     reader,
-)
-from ultrasound_jax.analysis.report.document import (
-    Heading,
-    Text,
 )
 from ultrasound_jax.analysis.report.markdown import write_markdown
 from ultrasound_jax.analysis.report.readers_section import sections
@@ -56,11 +57,8 @@ from ultrasound_jax.analysis.table.inputs import (
     make_folder,
     open_runs,
 )
-from ultrasound_jax.analysis.table.judged import (
-    Judged,
-    default_split,
-    judge,
-)
+from ultrasound_jax.analysis.table.judged import Judged, judge
+from ultrasound_jax.analysis.table.splits import default_split
 from ultrasound_jax.runs.files import write_whole
 
 
@@ -210,8 +208,9 @@ def _left_out(
 
 def _judge(one: Run, place: int, count: int, options: argparse.Namespace) -> Judged:
     """Takes the run's rows with references of its own, or those of --thresholds."""
-    split = options.split or default_split(one.predictions)
-    found = judge(one.predictions, split=split, optimistic=options.optimistic)
+    table = of_scores(one.predictions, one.name)
+    split = options.split or default_split(table)
+    found = judge(table, split=split, optimistic=options.optimistic)
     if not options.thresholds:
         return found
     if len(options.thresholds) not in (1, count):

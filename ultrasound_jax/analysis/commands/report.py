@@ -20,13 +20,13 @@ from ultrasound_jax.analysis.commands.metrics import (
     add_wanted,
     wanted,
 )
+from ultrasound_jax.analysis.document import Block
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.assess import (
     Wanted,
     assess,
 )
 from ultrasound_jax.analysis.judge.comparison import compare
-from ultrasound_jax.analysis.report.document import Block
 from ultrasound_jax.analysis.report.html import write_html
 from ultrasound_jax.analysis.report.markdown import write_markdown
 from ultrasound_jax.analysis.report.study_section import (
@@ -40,7 +40,7 @@ from ultrasound_jax.analysis.table.inputs import (
     open_runs,
 )
 from ultrasound_jax.analysis.table.judged import judge
-from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.mask_table import AnyTable
 from ultrasound_jax.runs.files import (
     read_json,
     write_whole,
@@ -167,7 +167,7 @@ def _check_study(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _compare(
-    tables: Mapping[str, Predictions],
+    tables: Mapping[str, AnyTable],
     reference: str,
     asked: Wanted,
     split: str,

@@ -1,24 +1,20 @@
-"""All numbers about one predictions table, as one tree (see `assess`)."""
+"""All numbers about one split of a predictions table, as one tree (see `assess`)."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from ultrasound_jax.analysis.judge.evaluation import evaluate_level
-from ultrasound_jax.analysis.stats import conformal, operating
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap
-from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
-from ultrasound_jax.analysis.stats.calibration import (
-    BINS,
-    calibrate,
-)
-from ultrasound_jax.analysis.stats.subgroups import by_group
-from ultrasound_jax.analysis.table.judged import (
-    judge,
-    threshold_entry,
-)
-from ultrasound_jax.analysis.table.levels import LEVELS
-from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.stats._parts.level import level_tree
+from ultrasound_jax.analysis.stats._parts.statistic import check_options, statistics
+from ultrasound_jax.analysis.table.judged import Thresholds, judge
+from ultrasound_jax.analysis.table.levels import levels_of
+from ultrasound_jax.analysis.table.mask_table import AnyTable
+from ultrasound_jax.analysis.table.predictions import MULTICLASS, MULTILABEL
+from ultrasound_jax.analysis.table.splits import default_split
+
+_DECISIONS = {MULTILABEL: "threshold", MULTICLASS: "argmax"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,56 +22,61 @@ class Wanted:
     """What is computed, and how.
 
     split: empty for the test split or the pooled out-of-fold rows.
-    level: of calibration, operating points, subgroups and prediction sets.
-    by: columns that tell subgroups apart.
+    level: of what is not computed at every level; empty for the examples'.
     optimistic: where a table has no validation rows, thresholds may come from the very
-      rows that are judged.
+        rows that are judged.
+    thresholds: `{level: {class: threshold}}` of an earlier run, instead of chosen ones.
+    options: of statistics, by name; what is not named has its default.
+    further: importable names of modules that are statistics, too.
     """
 
     split: str = ""
-    level: str = "clip"
-    by: tuple[str, ...] = ()
-    sensitivities: Sequence[float] = operating.SENSITIVITIES
-    alpha: float = conformal.ALPHA
-    bins: int = BINS
+    level: str = ""
     optimistic: bool = False
+    thresholds: Thresholds | None = None
     replicates: int = bootstrap.REPLICATES
     seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    further: tuple[str, ...] = ()
 
 
-def assess(predictions: Predictions, wanted: Wanted) -> dict[str, Any]:
+def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
     """Returns every number about the judged split of a table.
 
-        {"split", "level", "thresholds_from", "optimistic", "interval": {...},
-         "levels": {level: LEVEL}, "calibration": ..., "operating": ...,
-         "subgroups": ..., "conformal": ...}
+        {"split", "level", "kind", "units", "decision", "thresholds_from",
+         "optimistic", "interval": {...}, "levels": {level: LEVEL},
+         <NAME of a statistic>: what it computes, ...}
 
-    LEVEL is that of `evaluation`, the others those of `calibration.calibrate`,
-    `operating.operate`, `subgroups.by_group` and `conformal.conform`.
+    LEVEL has counts (`n`) and what the statistics of every level compute; the others
+    are computed of `level`. `decision` is `threshold`, `argmax`, or null for masks.
 
     Raises:
-      AnalysisError: whatever these refuse.
+      AnalysisError: an option that no statistic has, or whatever these refuse.
     """
     drawing = {"replicates": wanted.replicates, "seed": wanted.seed}
-    judged = judge(
-        predictions,
-        split=wanted.split,
-        level=wanted.level,
-        optimistic=wanted.optimistic,
-    )
-    levels, decisions = {}, {}
-    for level in LEVELS:
-        here = judge(
-            predictions, split=judged.split, level=level, optimistic=wanted.optimistic
+    split, levels = wanted.split or default_split(table), levels_of(table)
+    own = wanted.level or levels[0]
+    if own not in levels:
+        raise AnalysisError(f"level '{own}' is not one of {', '.join(levels)}")
+    check_options(statistics(further=wanted.further), wanted.options)
+    known = statistics(table.kind, wanted.further)
+    found = {
+        level: judge(
+            table,
+            split=split,
+            level=level,
+            optimistic=wanted.optimistic,
+            given=wanted.thresholds,
         )
-        limits = here.limits(youden_threshold)
-        decisions[level] = here.decisions(limits)
-        levels[level] = evaluate_level(here.rows, decisions[level], **drawing)
-        for k, name in enumerate(here.rows.classes):
-            levels[level]["classes"][name] |= threshold_entry(limits, k)
-    return {
-        "split": judged.split,
-        "level": judged.level,
+        for level in levels
+    }
+    judged = found[own]
+    tree: dict[str, Any] = {
+        "split": split,
+        "level": own,
+        "kind": judged.kind,
+        "units": list(table.units),
+        "decision": _DECISIONS.get(judged.kind),
         "thresholds_from": judged.source or None,
         "optimistic": judged.optimistic,
         "interval": {
@@ -83,11 +84,17 @@ def assess(predictions: Predictions, wanted: Wanted) -> dict[str, Any]:
             "method": "percentile bootstrap over patients",
             **drawing,
         },
-        "levels": levels,
-        "calibration": calibrate(judged.rows, bins=wanted.bins, **drawing),
-        "operating": operating.operate(judged, wanted.sensitivities, **drawing),
-        "subgroups": by_group(
-            judged.rows, decisions[judged.level], wanted.by, **drawing
-        ),
-        "conformal": conformal.conform(judged, wanted.alpha, **drawing),
+        "levels": {
+            level: level_tree(one, known, wanted.options, drawing)
+            for level, one in found.items()
+        },
     }
+    if wanted.further:
+        tree["further"] = list(wanted.further)
+    for one in known:
+        if one.name in levels:
+            raise AnalysisError(f"statistic '{one.name}' is called as a level is")
+        if not one.every_level:
+            options = one.own_options(wanted.options)
+            tree[one.name] = one.compute(judged, options, drawing)
+    return tree

@@ -37,6 +37,7 @@ from ultrasound_jax.analysis.stats._parts.clustered import (
     Influence,
     influence,
 )
+from ultrasound_jax.analysis.stats._parts.level import counted
 from ultrasound_jax.analysis.stats._parts.mcnemar import mcnemar
 from ultrasound_jax.analysis.stats._parts.metrics import number
 from ultrasound_jax.analysis.stats._parts.multiplicity import holm
@@ -45,7 +46,7 @@ from ultrasound_jax.analysis.stats._parts.resampling import (
     estimate,
     ratio,
 )
-from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.mask_table import AnyTable
 
 ALPHA = 0.05
 MACRO = "macro"
@@ -53,10 +54,10 @@ MEASURES = ("decisions", "sensitivity", "specificity")
 
 
 def compare(
-    tables: Mapping[str, Predictions],
+    tables: Mapping[str, AnyTable],
     reference: str,
     *,
-    level: str = "clip",
+    level: str = "",
     split: str | None = None,
     replicates: int = bootstrap.REPLICATES,
     seed: int = 0,
@@ -66,7 +67,7 @@ def compare(
     Args:
       tables: name of a model -> its predictions.
       reference: one of the names.
-      level: one of `aggregate.LEVELS`.
+      level: one of `levels.levels_of`; empty for the examples'.
       split: `test`, `out_of_fold` or another of the tables; None takes `test` where all
         have it and `out_of_fold` otherwise.
       replicates: of the bootstrap over patients.
@@ -106,12 +107,9 @@ def compare(
         "reference": reference,
         "models": list(paired.models),
         "split": split,
-        "level": level,
-        "n": {
-            "examples": len(paired.table),
-            "videos": len(set(paired.table.video_id)),
-            "patients": len(drawn[0]),
-        },
+        "level": level or paired.table.units[0],
+        "units": list(paired.table.units),
+        "n": counted(paired.table),
         "alpha": ALPHA,
         "interval": {
             "level": 0.95,

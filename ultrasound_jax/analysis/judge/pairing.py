@@ -7,16 +7,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.judge.evaluation import (
+from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
+from ultrasound_jax.analysis.table.judged import judge
+from ultrasound_jax.analysis.table.mask_table import AnyTable
+from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.splits import (
     OUT_OF_FOLD,
+    default_split,
     rows_of,
 )
-from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
-from ultrasound_jax.analysis.table.judged import (
-    default_split,
-    judge,
-)
-from ultrasound_jax.analysis.table.predictions import Predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Paired:
     thresholds_from: tuple[str | None, ...]
 
 
-def common_split(tables: Mapping[str, Predictions]) -> str:
+def common_split(tables: Mapping[str, AnyTable]) -> str:
     """Returns the split that all tables are reported on, or else `test`.
 
     Raises:
@@ -55,14 +54,14 @@ def common_split(tables: Mapping[str, Predictions]) -> str:
 
 
 def pair(
-    tables: Mapping[str, Predictions], reference: str, *, split: str, level: str
+    tables: Mapping[str, AnyTable], reference: str, *, split: str, level: str
 ) -> Paired:
     """Puts the rows of all tables into the order of the reference's.
 
     Raises:
-      AnalysisError: no such reference, fewer than two tables, a table without the split
-        or with several folds of it, other classes, examples, labels, videos or
-        patients in two tables, or one patient only.
+      AnalysisError: a table of masks, no such reference, fewer than two tables, a table
+        without the split or with several folds of it, other classes, examples, labels,
+        groups or patients in two tables, or one patient only.
     """
     if reference not in tables:
         raise AnalysisError(
@@ -70,8 +69,9 @@ def pair(
         )
     if len(tables) < 2:
         raise AnalysisError(f"run '{reference}' is alone; a comparison needs two")
+    scored = {name: of_scores(table, name) for name, table in tables.items()}
     names = (reference, *(name for name in tables if name != reference))
-    first = _rows(tables[reference], reference, split)
+    first = _rows(scored[reference], reference, split)
     patients = set(first.patient_id)
     if len(patients) < 2:
         raise AnalysisError(
@@ -80,13 +80,13 @@ def pair(
         )
     judged = []
     for name in names:
-        _check(first, reference, _rows(tables[name], name, split), name)
-        judged.append(judge(tables[name], split=split, level=level))
+        _check(first, reference, _rows(scored[name], name, split), name)
+        judged.append(judge(scored[name], split=split, level=level))
     whole = judged[0].rows
     scores, decisions = [], []
     for one in judged:
         table = one.rows
-        decided = one.decisions(one.limits(youden_threshold))
+        decided, _ = one.decided(youden_threshold)
         place = {example: i for i, example in enumerate(table.example_id)}
         rows = [place[example] for example in whole.example_id]
         columns = [table.classes.index(name) for name in whole.classes]
@@ -99,6 +99,15 @@ def pair(
         scores=np.stack(scores),
         decisions=np.stack(decisions),
         thresholds_from=tuple(one.source or None for one in judged),
+    )
+
+
+def of_scores(table: AnyTable, name: str) -> Predictions:
+    """Returns the table of a run, if it is one of scores; else AnalysisError."""
+    if isinstance(table, Predictions):
+        return table
+    raise AnalysisError(
+        f"run '{name}' has a table of masks; allowed here are tables of scores"
     )
 
 

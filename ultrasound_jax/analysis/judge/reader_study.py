@@ -17,6 +17,7 @@ from ultrasound_jax.analysis.stats._parts.agreement import (
     agree,
     fleiss_measures,
 )
+from ultrasound_jax.analysis.stats._parts.level import counted
 from ultrasound_jax.analysis.stats._parts.resampling import Resampling
 from ultrasound_jax.analysis.table.predictions import Predictions
 
@@ -73,11 +74,7 @@ def study(
         if one.independent_of(other)
     ]
     return {
-        "n": {
-            "examples": len(rows),
-            "videos": len(set(rows.video_id)),
-            "patients": resampling.patients,
-        },
+        "n": counted(rows),
         "interval": {
             "level": 0.95,
             "method": "percentile bootstrap over patients",

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.table.judged import Judged
+from ultrasound_jax.analysis.table.predictions import MULTICLASS
 
 ID_NAMES = ("example_id", "clip_id")
 READER, NETWORK, TRUTH, CONSENSUS = "reader", "network", "truth", "consensus"
@@ -137,12 +138,12 @@ def network(
       AnalysisError: there are no rows to choose thresholds on, or there is none for a
         class because these lack positives or negatives.
     """
-    if not judged.references:
+    if judged.kind != MULTICLASS and not judged.references:
         raise AnalysisError(
             f"run '{name}' has no validation rows, so that there are no thresholds; "
             "give such with --thresholds RUN, or allow --optimistic ones"
         )
-    decisions = judged.decisions(judged.limits(choose))
+    decisions, _ = judged.decided(choose)
     without = np.flatnonzero(np.isnan(decisions).any(axis=0))
     if len(without):
         raise AnalysisError(

@@ -3,12 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ultrasound_jax.analysis.judge.comparison import (
-    MACRO,
-    MEASURES,
-    macro_first,
-)
-from ultrasound_jax.analysis.report.document import (
+from ultrasound_jax.analysis.document import (
     NOT_DEFINED,
     Block,
     Heading,
@@ -19,14 +14,30 @@ from ultrasound_jax.analysis.report.document import (
     label,
     value_text,
 )
+from ultrasound_jax.analysis.judge.comparison import (
+    MACRO,
+    MEASURES,
+    macro_first,
+)
 from ultrasound_jax.analysis.report.forest import forest_figure
-from ultrasound_jax.analysis.report.tables import LEVEL_NAMES
+from ultrasound_jax.analysis.table.units import level_words, plural
 
 INTERVALS = {
     "ci": "bootstrap over patients",
     "clustered_ci": "clustered",
     "delong_ci": "DeLong (ignores patients)",
 }
+SOURCES = (
+    "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more "
+    "correlated receiver operating characteristic curves. Biometrics 44, 1988.",
+    "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian "
+    "Journal of Statistics 6, 1979.",
+    "Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics 53, "
+    "1997.",
+    "Sun X, Xu W. Fast implementation of DeLong's algorithm for comparing the areas "
+    "under correlated receiver operating characteristic curves. IEEE Signal Processing "
+    "Letters 21, 2014.",
+)
 _UNDEFINED = (
     "Not defined: an AUROC without positives or without negatives; a p value or an "
     "interval where these are of one patient only, or where nothing varies, as with "
@@ -45,7 +56,7 @@ def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
             f"{_whom(tree)}; split {label(tree['split'])}. A difference is the "
             f"model's AUROC minus that of {tree['reference']}. Holm's p, of the "
             "clustered p values, decides what survives; DeLong's, as the paper has it, "
-            "ignores that clips come in patients."
+            f"ignores that {_several(tree)} come in patients."
         ),
         differences(tree),
         *notes(tree),
@@ -121,8 +132,8 @@ def appendix(tree: Mapping[str, Any]) -> list[Block]:
     return [
         Heading("Appendix: all tests"),
         Text(
-            "The plain DeLong and McNemar p take clips as independent; they are shown "
-            "as papers have them and decide nothing."
+            f"The plain DeLong and McNemar p take {_several(tree)} as independent; "
+            "they are shown as papers have them and decide nothing."
         ),
         differences(tree),
         *([table] if table.rows else []),
@@ -239,9 +250,9 @@ def methods_text(comparison: Mapping[str, Any]) -> str:
     return (
         f"Intervals and p bootstrap: {interval['method']}, {interval['replicates']} "
         f"replicates, seed {interval['seed']}; p inverts the interval. DeLong: DeLong "
-        "et al. 1988 by the midranks of Sun and Xu 2014; clips are taken for "
-        "independent, as in the paper, so that it rejects far too often where they are "
-        "clustered. Clustered: Obuchowski 1997, referred to "
+        f"et al. 1988 by the midranks of Sun and Xu 2014; {_several(comparison)} are "
+        "taken for independent, as in the paper, so that it rejects far too often "
+        "where they are clustered. Clustered: Obuchowski 1997, referred to "
         "Student's t with one less than the patients of the rarer side. Holm 1979 over "
         f"{families['classes']['comparisons']} comparisons of patterns and models; the "
         f"{families['macro']['comparisons']} macro values are a family of their own. A "
@@ -252,9 +263,14 @@ def methods_text(comparison: Mapping[str, Any]) -> str:
     )
 
 
+def _several(tree: Mapping[str, Any]) -> str:
+    return plural(tree["units"][0])
+
+
 def _whom(tree: Mapping[str, Any]) -> str:
     n = tree["n"]
-    return f"{n['examples']} {LEVEL_NAMES[tree['level']]}; {n['patients']} patients"
+    what = level_words(tree["level"], tuple(tree["units"]))
+    return f"{n['examples']} {what}; {n['patients']} patients"
 
 
 def verdict(row: Mapping[str, Any]) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.report.document import (
+from ultrasound_jax.analysis.document import (
     Block,
     Heading,
     Table,
 )
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.table.inputs import Run
 
 Row = Mapping[str, Any]

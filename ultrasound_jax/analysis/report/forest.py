@@ -1,19 +1,17 @@
 """The figure of a comparison: each difference with its interval."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ultrasound_jax.analysis.canvas import COLOURS, new_figure, png
 from ultrasound_jax.analysis.judge.comparison import macro_first
+from ultrasound_jax.analysis.table.units import plural
 
-# Okabe and Ito's colours; filled and hollow tell the same without colour.
-SURVIVES, NOT, UNTESTED = "#D55E00", "#0072B2", "0.6"
-_DPI = 150
+# Filled and hollow tell the same without colour.
+SURVIVES, NOT, UNTESTED = COLOURS[1], COLOURS[0], "0.6"
 
 
 def forest_figure(comparison: Mapping[str, Any]) -> bytes:
@@ -22,11 +20,9 @@ def forest_figure(comparison: Mapping[str, Any]) -> bytes:
     classes = list(dict.fromkeys(row["class"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows))
     widest = max(len(name) for name in models)
-    figure = Figure(
-        figsize=(0.075 * widest + 2.3 * len(classes) + 0.4, 0.42 * len(models) + 2.0),
-        layout="constrained",
+    figure = new_figure(
+        0.075 * widest + 2.3 * len(classes) + 0.4, 0.42 * len(models) + 2.0
     )
-    FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(classes), squeeze=False, sharex=True, sharey=True)[
         0
     ]
@@ -35,7 +31,9 @@ def forest_figure(comparison: Mapping[str, Any]) -> bytes:
         for place, model in enumerate(models):
             _draw_row(panel, place, chosen[model])
         panel.axvline(0, color="0.3", linewidth=0.8, zorder=0)
-        panel.set_title(_title(name, chosen[models[0]]), fontsize=9, parse_math=False)
+        several = plural(comparison["units"][0])
+        title = _title(name, chosen[models[0]], several)
+        panel.set_title(title, fontsize=9, parse_math=False)
         panel.set_xlabel("difference in AUROC", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.grid(axis="x", color="0.9", linewidth=0.6, zorder=-1)
@@ -56,9 +54,7 @@ def forest_figure(comparison: Mapping[str, Any]) -> bytes:
     figure.legend(
         handles=marks, loc="outside lower center", ncols=3, fontsize=8, frameon=False
     )
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=_DPI)
-    return image.getvalue()
+    return png(figure)
 
 
 def _draw_row(panel: Axes, place: int, row: Mapping[str, Any]) -> None:
@@ -81,11 +77,11 @@ def _draw_row(panel: Axes, place: int, row: Mapping[str, Any]) -> None:
     )
 
 
-def _title(name: str, row: Mapping[str, Any]) -> str:
+def _title(name: str, row: Mapping[str, Any], several: str) -> str:
     title = name.replace("_", " ")
     if row["positive_patients"] is None:
         return f"{title}\n\n"
     return (
-        f"{title}\npositive clips of {row['positive_patients']} patients,"
-        f"\nnegative clips of {row['negative_patients']}"
+        f"{title}\npositive {several} of {row['positive_patients']} patients,"
+        f"\nnegative {several} of {row['negative_patients']}"
     )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from ultrasound_jax.analysis.report.document import (
+from ultrasound_jax.analysis.document import (
     Block,
     Heading,
     Listing,

@@ -4,8 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.report.document import (
+from ultrasound_jax.analysis.document import (
     Block,
     Heading,
     Listing,
@@ -13,13 +12,18 @@ from ultrasound_jax.analysis.report.document import (
     Table,
     Text,
 )
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.runs.files import write_whole
 
 FIGURES = "figures"
 
 
-def write_markdown(path: str | os.PathLike[str], blocks: Sequence[Block]) -> None:
-    """Writes the text and, in `figures/` beside it, one PNG a picture.
+def write_markdown(
+    path: str | os.PathLike[str], blocks: Sequence[Block], *, figures: str = FIGURES
+) -> None:
+    """Writes the text and, in the folder `figures` beside it, one PNG a picture.
+
+    `figures` may be empty: pictures then lie beside the text.
 
     Raises:
       AnalysisError: two pictures of one name, or a folder that cannot be written.
@@ -30,22 +34,25 @@ def write_markdown(path: str | os.PathLike[str], blocks: Sequence[Block]) -> Non
     for name in names:
         if names.count(name) > 1:
             raise AnalysisError(f"two pictures are called '{name}'")
-    if pictures:
+    folder = path.parent / figures
+    if pictures and figures:
         try:
-            (path.parent / FIGURES).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise AnalysisError(f"{path.parent}: cannot be written: {error}") from error
     for picture in pictures:
-        write_whole(path.parent / FIGURES / f"{picture.name}.png", picture.image)
-    write_whole(path, to_markdown(blocks).encode())
+        write_whole(folder / f"{picture.name}.png", picture.image)
+    write_whole(path, to_markdown(blocks, figures).encode())
 
 
-def to_markdown(blocks: Sequence[Block]) -> str:
-    """Returns the text; pictures are links into `figures/`."""
-    return "\n\n".join(part for block in blocks for part in _parts(block)) + "\n"
+def to_markdown(blocks: Sequence[Block], figures: str = FIGURES) -> str:
+    """Returns the text; pictures are links into the folder `figures`."""
+    within = f"{figures}/" if figures else ""
+    parts = [part for block in blocks for part in _parts(block, within)]
+    return "\n\n".join(parts) + "\n"
 
 
-def _parts(block: Block) -> list[str]:
+def _parts(block: Block, within: str) -> list[str]:
     match block:
         case Heading(text, level):
             return [f"{'#' * level} {_plain(text)}"]
@@ -56,7 +63,7 @@ def _parts(block: Block) -> list[str]:
         case Table():
             return [f"*{_plain(block.caption)}*"] * bool(block.caption) + [_rows(block)]
         case Picture():
-            link = f"![{_plain(block.alt)}]({FIGURES}/{block.name}.png)"
+            link = f"![{_plain(block.alt)}]({within}{block.name}.png)"
             return [link] + [f"*{_plain(block.caption)}*"] * bool(block.caption)
 
 

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.report import plots
-from ultrasound_jax.analysis.report.document import (
+from ultrasound_jax.analysis.document import (
     Block,
     Heading,
     Picture,
@@ -13,10 +11,8 @@ from ultrasound_jax.analysis.report.document import (
     Text,
     label,
 )
-from ultrasound_jax.analysis.report.tables import (
-    assessment,
-    source_text,
-)
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.report.assessment import assessment
 from ultrasound_jax.analysis.table.inputs import Run
 
 ATTENTION = "attention"
@@ -26,16 +22,7 @@ MOST_PICTURES = 6
 def model(one: Run, tree: Mapping[str, Any], place: int) -> list[Block]:
     """Everything about one model, with its run's facts and attention figures."""
     blocks: list[Block] = [Heading(f"Model: {one.name}")]
-    blocks += assessment(tree)
-    blocks.append(
-        Picture(
-            f"reliability_{place}",
-            plots.reliability(tree),
-            alt=f"Reliability diagram of {one.name}",
-            caption=f"{one.name}: observed rate against score in bins of equal mass, "
-            f"with 95 % intervals over patients. {source_text(tree)}",
-        )
-    )
+    blocks += assessment(tree, str(place))
     blocks += attention(one, place)
     metrics = one.read_json("metrics.json")
     facts = metrics.get("run", {}) if isinstance(metrics, dict) else {}

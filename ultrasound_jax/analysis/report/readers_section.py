@@ -3,12 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ultrasound_jax.analysis.judge.readers import (
-    CONSENSUS,
-    NETWORK,
-    TRUTH,
-)
-from ultrasound_jax.analysis.report.document import (
+from ultrasound_jax.analysis.document import (
     Block,
     Heading,
     Picture,
@@ -17,12 +12,17 @@ from ultrasound_jax.analysis.report.document import (
     label,
     value_text,
 )
-from ultrasound_jax.analysis.report.plots import kappas
+from ultrasound_jax.analysis.judge.readers import (
+    CONSENSUS,
+    NETWORK,
+    TRUTH,
+)
+from ultrasound_jax.analysis.report.kappa_figure import kappas
+from ultrasound_jax.analysis.stats._parts.wording import n_text
 
 
 def sections(tree: Mapping[str, Any]) -> list[Block]:
     """Returns all of a tree of `reader_study.study`, with what was decided before."""
-    n = tree["n"]
     chosen = ", ".join(f"{k}: {v}" for k, v in tree["thresholds_from"].items())
     optimistic = " These are the judged rows: optimistic." * tree["optimistic"]
     left = ""
@@ -32,8 +32,7 @@ def sections(tree: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = [
         Heading("Readers and networks"),
         Text(
-            f"{n['examples']} examples of {n['videos']} videos of {n['patients']} "
-            f"patients, split {label(tree['split'])}.{left} Networks decide at "
+            f"{n_text(tree)}, split {label(tree['split'])}.{left} Networks decide at "
             f"Youden's thresholds, chosen on: {chosen}.{optimistic}"
         ),
         _raters(tree, patterns),
@@ -187,6 +186,6 @@ def _methods(tree: Mapping[str, Any]) -> list[Block]:
             "it took part in. "
             f"In brackets are 95 % intervals: {interval['method']} "
             f"({interval['replicates']} replicates, seed {interval['seed']}), because "
-            "clips of a patient are alike."
+            "examples of a patient are alike."
         ),
     ]

@@ -12,21 +12,60 @@ more than in the table: their intervals are the basic bootstrap's (see
 table in every replicate.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from ultrasound_jax.analysis.document import Block, Heading, Picture, Table, label
+from ultrasound_jax.analysis.document import value_text as shown
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts.reliability_panels import reliability
 from ultrasound_jax.analysis.stats._parts.resampling import (
     Resampling,
     estimate,
     ratio,
 )
-from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
+from ultrasound_jax.analysis.stats._parts.wording import (
+    class_word,
+    number_rows,
+    source_text,
+    units_text,
+)
+from ultrasound_jax.analysis.table.judged import Judged
+from ultrasound_jax.analysis.table.predictions import (
+    MULTICLASS,
+    MULTILABEL,
+    Predictions,
+)
 
 BINS = 10
+NAME = "calibration"
+ORDER = 20
+KINDS = (MULTILABEL, MULTICLASS)
+OPTIONS = (
+    Option(name="bins", type=int, default=BINS, help=f"of the calibration ({BINS})"),
+)
+METHODS = (
+    "Calibration: Brier score (1950) with Murphy's decomposition (1973) in the form "
+    "exact for binned scores (Stephenson and others 2008); expected calibration error "
+    "(Naeini and others 2015). Noise in the bins only ever raises the latter, "
+    "reliability and resolution, so their intervals are the basic bootstrap's, which "
+    "take that bias off; they may end below the value."
+)
+SOURCES = (
+    "Brier GW. Verification of forecasts expressed in terms of probability. Monthly "
+    "Weather Review 78, 1950.",
+    "Murphy AH. A new vector partition of the probability score. Journal of Applied "
+    "Meteorology 12, 1973.",
+    "Naeini MP, Cooper GF, Hauskrecht M. Obtaining well calibrated probabilities using "
+    "Bayesian binning. AAAI, 2015.",
+    "Stephenson DB, Coelho CAS, Jolliffe IT. Two extra components in the Brier score "
+    "decomposition. Weather and Forecasting 23, 2008.",
+)
 EQUAL_MASS, EQUAL_WIDTH = "equal_mass", "equal_width"
 CALIBRATION = ("brier", f"ece_{EQUAL_MASS}", f"ece_{EQUAL_WIDTH}")
 _TERMS = ("brier", "reliability", "resolution", "uncertainty", "score_minus_rate")
@@ -180,3 +219,90 @@ def _one_class(
         )
     ]
     return entry, values
+
+
+def compute(
+    judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns `calibrate` of the judged rows."""
+    return calibrate(judged.rows, bins=options["bins"], **drawing)
+
+
+def rows(tree: Tree) -> list[CsvRow]:
+    """The numbers of each class, then those of all."""
+    found, level = tree[NAME], tree["level"]
+    own = [
+        row
+        for name, entry in found["classes"].items()
+        for row in number_rows(NAME, level, name, entry)
+    ]
+    return own + number_rows(NAME, level, "macro", found)
+
+
+def blocks(tree: Tree) -> list[Block]:
+    """Brier score with its terms, both calibration errors, the reliability diagram."""
+    found, word = tree[NAME], class_word(tree)
+    names = {
+        "brier": "Brier score",
+        "reliability": "reliability",
+        "resolution": "resolution",
+        "uncertainty": "uncertainty",
+        f"ece_{EQUAL_MASS}": "ECE, equal mass",
+        f"ece_{EQUAL_WIDTH}": "ECE, equal width",
+        "score_minus_rate": "mean score − rate",
+    }
+    macro = [
+        shown(found, f"macro_{name}") if f"macro_{name}" in found else ""
+        for name in names
+    ]
+    body = [["macro", *macro, ""]]
+    for name, entry in found["classes"].items():
+        of = f"{entry['examples']} / {entry['patients']}"
+        body.append([label(name), *(shown(entry, n) for n in names), of])
+    return [
+        Heading(f"Calibration ({units_text(tree)})", 3),
+        Table(
+            [word, *names.values(), "examples / patients"],
+            body,
+            caption=f"Calibration over at most {found['bins']} bins. Brier = "
+            "reliability − resolution + uncertainty; lower is better but for "
+            "resolution. ECE: expected calibration error.",
+            strong=frozenset([0]),
+        ),
+        Picture(
+            "reliability",
+            reliability(tree),
+            alt="Reliability diagram",
+            caption="Observed rate against score in bins of equal mass, with 95 % "
+            f"intervals over patients. {source_text(tree)}",
+        ),
+    ]
+
+
+def overview(
+    trees: Mapping[str, Tree], tables: Mapping[str, Predictions]
+) -> list[Block]:
+    """Brier score and calibration errors (ECE) of every model."""
+    names = ("brier", "ece_equal_mass", "ece_equal_width")
+    body = []
+    for name, tree in trees.items():
+        found = tree[NAME]
+        patients = max(e["patients"] for e in found["classes"].values())
+        values = [shown(found, f"macro_{m}") for m in names]
+        body.append([name, *values, str(patients)])
+    return [
+        Heading("Calibration"),
+        Table(
+            [
+                "model",
+                "macro Brier score",
+                "macro ECE, equal mass",
+                "macro ECE, equal width",
+                "patients",
+            ],
+            body,
+            caption="Lower is better. ECE is the expected calibration error, in bins "
+            "of equal mass or equal width. Each class and the reliability diagrams are "
+            "in the models' sections.",
+        ),
+    ]

@@ -26,25 +26,58 @@ fewer the limit is infinite and every set is {both}: true, useless, and said so.
 calibrated for each label alone, so that the rare positives are covered as well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
+from ultrasound_jax.analysis.document import Block
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts import bootstrap, conformal_tables
 from ultrasound_jax.analysis.stats._parts.resampling import (
     Resampling,
     estimate,
     ratio,
 )
+from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
+from ultrasound_jax.analysis.stats._parts.wording import number_rows
 from ultrasound_jax.analysis.table.judged import Judged
+from ultrasound_jax.analysis.table.predictions import MULTILABEL, Predictions
 
 ALPHA = 0.1
 WAYS = ("clip", "patient", "whole_patient")
-KINDS = ("marginal", "by_class")
+LIMITS = ("marginal", "by_class")
 SETS = ("none", "absent", "present", "both")
+NAME = "conformal"
+ORDER = 50
+KINDS = (MULTILABEL,)
+OPTIONS = (
+    Option(
+        name="alpha",
+        type=float,
+        default=ALPHA,
+        help="share of examples that prediction sets may miss (0.1)",
+    ),
+)
+METHODS = (
+    "Prediction sets: split conformal prediction for each class (Vovk and others "
+    "2005). Examples of a patient are not exchangeable, so besides the plain limits "
+    "there are some that give each calibration patient the same weight (Lee, Barber "
+    "and Willett 2023; Dunn and others 2023), and cover an example of a new patient, "
+    "and some from each patient's worst example, which cover all of a new patient's "
+    "examples together. In cross-validation a fold's limits come from the other folds, "
+    "whose networks are alike but not the same, so that the promise is kept "
+    "approximately."
+)
+SOURCES = (
+    "Dunn R, Wasserman L, Ramdas A. Distribution-free prediction sets for two-layer "
+    "hierarchical models. Journal of the American Statistical Association 118, 2023.",
+    "Lee Y, Barber RF, Willett R. Distribution-free inference with hierarchical data. "
+    "arXiv:2306.06342, 2023.",
+    "Vovk V, Gammerman A, Shafer G. Algorithmic learning in a random world. Springer, "
+    "2005.",
+)
 # Floats such as 0.9 x 10 must not fall above the whole number that they stand for.
 _SLACK = 1e-9
 
@@ -105,8 +138,8 @@ def limits_of(
     Raises:
       AnalysisError: another kind, or see `conformal_limit`.
     """
-    if kind not in KINDS:
-        raise AnalysisError(f"kind '{kind}'; allowed are {', '.join(KINDS)}")
+    if kind not in LIMITS:
+        raise AnalysisError(f"kind '{kind}'; allowed are {', '.join(LIMITS)}")
     strange = nonconformity(labels, scores)
     chosen = [labels == 0, labels == 1]
     if kind == "marginal":
@@ -165,7 +198,7 @@ def conform(
             kind: {
                 way: _assess(judged, k, kind, way, alpha, resampling) for way in WAYS
             }
-            for kind in KINDS
+            for kind in LIMITS
         }
     return tree
 
@@ -235,3 +268,33 @@ def coverage(
     for name, column in zip(SETS, sums[:, 6:].T, strict=True):
         share(name, column, sums[:, 0], patients)
     return entry
+
+
+def compute(
+    judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns `conform` of the judged rows."""
+    return conform(judged, options["alpha"], **drawing)
+
+
+def rows(tree: Tree) -> list[CsvRow]:
+    """The coverage and the sets of each class, kind of limits and way to count."""
+    return [
+        row
+        for name, kinds in tree[NAME]["classes"].items()
+        for kind, ways in kinds.items()
+        for way, entry in ways.items()
+        for row in number_rows(f"conformal: {kind}, {way}", tree["level"], name, entry)
+    ]
+
+
+def blocks(tree: Tree) -> Sequence[Block]:
+    """Coverage and size of prediction sets, for each promise."""
+    return conformal_tables.blocks(tree)
+
+
+def overview(
+    trees: Mapping[str, Tree], tables: Mapping[str, Predictions]
+) -> Sequence[Block]:
+    """What answers the prediction sets of several models give."""
+    return conformal_tables.overview(trees)

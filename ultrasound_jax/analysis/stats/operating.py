@@ -1,12 +1,13 @@
 """What a threshold does: sensitivity, specificity and predictive values at a point."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Num
 
+from ultrasound_jax.analysis.document import Block, Heading, Table, label, value_text
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap
 from ultrasound_jax.analysis.stats._parts.metrics import (
@@ -18,14 +19,42 @@ from ultrasound_jax.analysis.stats._parts.resampling import (
     estimate,
     ratio,
 )
+from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
+from ultrasound_jax.analysis.stats._parts.wording import (
+    class_word,
+    folds_text,
+    number_rows,
+    source_text,
+    threshold_text,
+    units_text,
+)
 from ultrasound_jax.analysis.table.judged import (
+    Choose,
     Judged,
     threshold_entry,
 )
-from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.predictions import MULTILABEL, Predictions
 
 SENSITIVITIES = (0.90, 0.95)
 YOUDEN = "youden"
+NAME = "operating"
+ORDER = 30
+KINDS = (MULTILABEL,)
+OPTIONS = (
+    Option(
+        name="sensitivity",
+        type=float,
+        default=SENSITIVITIES,
+        many=True,
+        metavar="S",
+        help="sensitivities that thresholds aim at (0.9 0.95)",
+    ),
+)
+METHODS = (
+    "A threshold for a fixed sensitivity is the highest that reaches it where it is "
+    "chosen."
+)
+SOURCES = ()
 # Number -> which of (hits, misses, alarms, quiet) are above and below the line.
 RATES = {
     "sensitivity": ((0,), (0, 1)),
@@ -33,6 +62,13 @@ RATES = {
     "positive_predictive_value": ((0,), (0, 2)),
     "negative_predictive_value": ((3,), (1, 3)),
     "flagged": ((0, 2), (0, 1, 2, 3)),
+}
+RATE_NAMES = {
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "positive_predictive_value": "PPV",
+    "negative_predictive_value": "NPV",
+    "flagged": "share flagged",
 }
 
 
@@ -77,9 +113,9 @@ def operate(
 
     A point is chosen on the reference rows of `judged`, so the sensitivity reached on
     new patients may be another than the one aimed at. Thresholds stay fixed in the
-    bootstrap.
+    bootstrap. Thresholds that are given stand for Youden's; there are then no others.
     """
-    points = {YOUDEN: youden_threshold} | {
+    points: dict[str, Choose] = {
         _name(wanted): partial(threshold_at_sensitivity, wanted=wanted)
         for wanted in sensitivities
     }
@@ -91,9 +127,12 @@ def operate(
         "optimistic": judged.optimistic,
         "points": {},
     }
+    youden, at_youden = judged.decided(youden_threshold)
+    found = {YOUDEN: (youden, at_youden or judged.limits(youden_threshold))}
     for point, choose in points.items():
         limits = judged.limits(choose)
-        decisions = judged.decisions(limits)
+        found[point] = judged.decisions(limits), limits
+    for point, (decisions, limits) in found.items():
         tree["points"][point] = {
             name: threshold_entry(limits, k)
             | rates(judged.rows, decisions[:, k], k, resampling)
@@ -138,3 +177,46 @@ def rates(
         | {name: int(count) for name, count in counts}
         | {"patients": resampling.contributors(known)}
     )
+
+
+def compute(
+    judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns `operate` of the judged rows."""
+    return operate(judged, options["sensitivity"], **drawing)
+
+
+def rows(tree: Tree) -> list[CsvRow]:
+    """The rates of each point and class."""
+    return [
+        row
+        for point, classes in tree[NAME]["points"].items()
+        for name, entry in classes.items()
+        for row in number_rows(f"operating: {point}", tree["level"], name, entry)
+    ]
+
+
+def blocks(tree: Tree) -> list[Block]:
+    """Rates at Youden's point and at thresholds for fixed sensitivities."""
+    found = tree[NAME]["points"]
+    body = [
+        [
+            "Youden" if point == YOUDEN else point,
+            label(name),
+            threshold_text(entry),
+            *(value_text(entry, rate) for rate in RATES),
+            str(entry["patients"]),
+        ]
+        for point, classes in found.items()
+        for name, entry in classes.items()
+    ]
+    return [
+        Heading(f"Operating points ({units_text(tree)})", 3),
+        Table(
+            ["point", class_word(tree), "threshold", *RATE_NAMES.values(), "patients"],
+            body,
+            caption="A fixed sensitivity is what is aimed at where thresholds are "
+            f"chosen; what new patients get is in the table. {source_text(tree)}"
+            + folds_text(found[YOUDEN]),
+        ),
+    ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.mask_table import AnyTable, read_table
 from ultrasound_jax.runs.files import read_json
 
 TABLE = "predictions.csv"
@@ -23,7 +23,7 @@ class Run:
     """
 
     name: str
-    predictions: Predictions
+    predictions: AnyTable
     folder: Path | None
 
     def read_json(self, name: str) -> Any | None:
@@ -58,7 +58,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     whole = table.absolute().parent
     folder = whole if place.is_dir() or (whole / "config.json").is_file() else None
     name = _folder_name(whole) if table.name == TABLE else table.stem
-    return Run(name, Predictions.read(table), folder)
+    return Run(name, read_table(table), folder)
 
 
 def open_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:

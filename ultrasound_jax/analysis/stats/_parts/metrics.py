@@ -6,7 +6,6 @@ and average precision need positives and negatives, sensitivity and F1 positives
 specificity negatives. A score at or above its threshold counts as positive.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,14 +141,6 @@ def youden_threshold(
     # Whole numbers, so that equally good points are equal in spite of rounding.
     gain = true * false[-1] - false * true[-1]
     return points.threshold(len(gain) - 1 - int(np.argmax(gain[::-1])))
-
-
-def decide(
-    scores: Float[np.ndarray, "n k"], thresholds: Iterable[float | None]
-) -> Float[np.ndarray, "n k"]:
-    """Returns 1 for scores at or above the class's threshold, NaN without one."""
-    limits = np.array([np.nan if t is None else t for t in thresholds], float)
-    return np.where(np.isnan(limits), np.nan, scores >= limits)
 
 
 def measure(

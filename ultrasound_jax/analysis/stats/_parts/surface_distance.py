@@ -40,10 +40,16 @@ def _one(
     if not found.any() or not truth.any():
         return (np.nan, np.nan)
     one, other = _surface(found), _surface(truth)
-    there = ndimage.distance_transform_edt(~other, sampling=spacing)[one]
-    back = ndimage.distance_transform_edt(~one, sampling=spacing)[other]
+    there = _far_from(other, spacing)[one]
+    back = _far_from(one, spacing)[other]
     both = np.concatenate([there, back])
     return (float(np.percentile(both, 95)), float(both.mean()))
+
+
+def _far_from(
+    surface: np.ndarray, spacing: Sequence[float] | None
+) -> Float[np.ndarray, "*space"]:
+    return np.asarray(ndimage.distance_transform_edt(~surface, sampling=spacing))
 
 
 def _surface(mask: np.ndarray) -> np.ndarray:

@@ -1,0 +1,40 @@
+"""The numbers of one level: what the statistics of all levels say of the same rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ultrasound_jax.analysis.stats._parts.statistic import Statistic
+from ultrasound_jax.analysis.table.judged import Judged
+from ultrasound_jax.analysis.table.mask_table import AnyTable
+from ultrasound_jax.analysis.table.units import plural
+
+
+def counted(table: AnyTable) -> dict[str, int]:
+    """Returns how many of whom: `{"examples", "videos", "patients"}` of clips."""
+    unit, group = table.units
+    groups = {plural(group): len(set(table.video_id))} if unit != group else {}
+    patients = len(set(table.patient_id))
+    return {"examples": len(table), **groups, "patients": patients}
+
+
+def level_tree(
+    judged: Judged,
+    known: Sequence[Statistic],
+    options: Mapping[str, Any],
+    drawing: Mapping[str, int],
+) -> dict[str, Any]:
+    """Returns one LEVEL: counts, and what the statistics of all levels compute.
+
+    `classes` of several statistics become one.
+    """
+    tree: dict[str, Any] = {"n": counted(judged.rows), "classes": {}}
+    for name in judged.rows.classes:
+        tree["classes"][name] = {}
+    for one in known:
+        if not one.every_level:
+            continue
+        found = dict(one.compute(judged, one.own_options(options), drawing))
+        for name, entry in found.pop("classes", {}).items():
+            tree["classes"][name] |= entry
+        tree |= found
+    return tree

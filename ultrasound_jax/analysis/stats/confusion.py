@@ -1,0 +1,168 @@
+"""Which class is taken for which, where exactly one is true: the confusion matrix.
+
+Decided is the class with the highest score, the first of equals. Accuracy is the share
+of right decisions, balanced accuracy the mean over classes of their sensitivity
+(Brodersen and others 2010), Cohen's kappa (1960) agreement with the truth beyond
+chance. A group of examples whose classes differ has no one truth: it is left out and
+counted.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ultrasound_jax.analysis.document import Block, Table, label, value_text
+from ultrasound_jax.analysis.stats._parts import boundary_intervals
+from ultrasound_jax.analysis.stats._parts.metrics import number
+from ultrasound_jax.analysis.stats._parts.resampling import Resampling, estimate, ratio
+from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Tree
+from ultrasound_jax.analysis.stats._parts.wording import n_text, number_rows, units_text
+from ultrasound_jax.analysis.table.judged import Judged
+from ultrasound_jax.analysis.table.predictions import MULTICLASS
+
+NAME = "confusion"
+ORDER = 15
+KINDS = (MULTICLASS,)
+OPTIONS = ()
+EVERY_LEVEL = True
+HEADLINE = (("balanced_accuracy", "", "balanced accuracy"),)
+METHODS = (
+    "Accuracy is the share of right decisions, balanced accuracy the mean over classes "
+    "of their sensitivity (Brodersen and others 2010), kappa the agreement of "
+    "decisions with the truth beyond chance (Cohen 1960)."
+)
+SOURCES = (
+    "Brodersen KH, Ong CS, Stephan KE, Buhmann JM. The balanced accuracy and its "
+    "posterior distribution. International Conference on Pattern Recognition, 2010.",
+    "Cohen J. A coefficient of agreement for nominal scales. Educational and "
+    "Psychological Measurement 20, 1960.",
+)
+OVERALL = ("accuracy", "balanced_accuracy", "kappa", "macro_f1")
+_WORDS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "kappa": "Cohen's kappa",
+    "macro_f1": "macro F1",
+}
+
+
+def compute(
+    judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns what decisions by the highest score do at one level.
+
+    {"accuracy", "balanced_accuracy", "kappa", each with _ci, "confusion":
+     {"classes": [name], "counts": [[examples of a true class by decision]],
+      "left_out"}, "classes": {name: {"positive_predictive_value" with _ci}}}
+    """
+    table, count = judged.rows, len(judged.rows.classes)
+    one = np.flatnonzero((table.labels == 1).sum(axis=1) == 1)
+    truth, decided = table.labels[one].argmax(axis=1), table.scores[one].argmax(axis=1)
+    cells = np.zeros((len(table), count * count))
+    cells[one, truth * count + decided] = 1
+    resampling = Resampling(table.patient_index(), **drawing)
+    sums = resampling.sums(cells).reshape(-1, count, count)
+    by_truth = cells.reshape(-1, count, count).sum(axis=2)
+    by_call = cells.reshape(-1, count, count).sum(axis=1)
+    patients = resampling.contributors(cells.sum(axis=1))
+    right, total = np.trace(sums, axis1=1, axis2=2), sums.sum(axis=(1, 2))
+    tree = estimate("accuracy", ratio(right, total), patients=patients, kind="share")
+    carriers = np.array([resampling.contributors(column) for column in by_truth.T])
+    tree |= _balanced(sums, carriers)
+    tree |= _kappa(sums, right, total, patients)
+    tree["confusion"] = {
+        "classes": list(table.classes),
+        "counts": sums[0].astype(int).tolist(),
+        "left_out": len(table) - len(one),
+    }
+    called = np.diagonal(sums, axis1=1, axis2=2), sums.sum(axis=1)
+    tree["classes"] = {
+        name: estimate(
+            "positive_predictive_value",
+            ratio(called[0][:, k], called[1][:, k]),
+            patients=resampling.contributors(by_call[:, k]),
+            kind="share",
+        )
+        for k, name in enumerate(table.classes)
+    }
+    return tree
+
+
+def _balanced(sums: Float[np.ndarray, "r k k"], carriers: np.ndarray) -> dict[str, Any]:
+    """The mean sensitivity of the classes that the table has."""
+    recall = ratio(np.diagonal(sums, axis1=1, axis2=2), sums.sum(axis=2))
+    used = ~np.isnan(recall[0])
+    values = recall[:, used]
+    ends = None
+    if used.any() and (carriers[used] >= 2).all():
+        ends = boundary_intervals.interval(values[0], values[1:], carriers[used])
+    value = number(values[0].mean()) if used.any() else None
+    return {"balanced_accuracy": value, "balanced_accuracy_ci": ends}
+
+
+def _kappa(
+    sums: Float[np.ndarray, "r k k"],
+    right: Float[np.ndarray, " r"],
+    total: Float[np.ndarray, " r"],
+    patients: int,
+) -> dict[str, Any]:
+    """Cohen's kappa; no interval where nothing is ever wrong."""
+    chance = (sums.sum(axis=1) * sums.sum(axis=2)).sum(axis=1)
+    # In whole numbers, so that "chance explains everything" is met exactly.
+    values = ratio(total * right - chance, total**2 - chance)
+    entry = estimate("kappa", values, patients=patients)
+    return entry | ({"kappa_ci": None} if entry["kappa"] == 1 else {})
+
+
+def rows(tree: Tree) -> list[CsvRow]:
+    """The counts of the matrices; all else is in the levels."""
+    found = []
+    for level, entry in tree["levels"].items():
+        names = entry[NAME]["classes"]
+        for name, counts in zip(names, entry[NAME]["counts"], strict=True):
+            decided = {f"decided {k}": n for k, n in zip(names, counts, strict=True)}
+            found += number_rows(NAME, level, name, decided)
+    return found
+
+
+def blocks(tree: Tree) -> list[Block]:
+    """The numbers of all classes, and the matrix, at every level."""
+    overall = Table(
+        ["by", *_WORDS.values()],
+        [
+            [units_text(tree, name), *(value_text(level, n) for n in OVERALL)]
+            for name, level in tree["levels"].items()
+        ],
+        caption="Decisions by the highest score: value [95 % interval].",
+    )
+    return [overall, *(_matrix(tree, level) for level in tree["levels"])]
+
+
+def _matrix(tree: Tree, name: str) -> Table:
+    level = tree["levels"][name]
+    found = level[NAME]
+    body = [
+        [
+            label(truth),
+            *map(str, counts),
+            str(sum(counts)),
+            value_text(level["classes"][truth], "sensitivity"),
+        ]
+        for truth, counts in zip(found["classes"], found["counts"], strict=True)
+    ]
+    precision = [
+        value_text(level["classes"][truth], "positive_predictive_value")
+        for truth in found["classes"]
+    ]
+    body.append(["PPV", *precision, "", ""])
+    left = found["left_out"]
+    return Table(
+        ["true class"]
+        + [f"decided {label(name)}" for name in found["classes"]]
+        + ["all", "sensitivity"],
+        body,
+        caption=f"Confusion matrix by {units_text(tree, name)}: {n_text(level)}."
+        + f" {left} whose examples are of several classes are left out." * bool(left),
+    )

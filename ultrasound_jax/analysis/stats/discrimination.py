@@ -1,0 +1,168 @@
+"""How well scores rank and decisions decide: AUROC, average precision, F1, and more.
+
+LEVEL is
+
+    {"macro_auroc": x, "macro_auroc_ci": [low, high], ..., "macro_classes": {...},
+     "n": {"examples", "videos", "patients"}, "classes": {name: CLASS}}
+
+and CLASS each of METRICS with its `_ci`, `threshold`, counts, and in how many
+replicates the AUROC was not defined (`replicates_left_out`). What is not defined is
+null. A macro value is the mean over the classes in which it is defined, and
+`macro_classes` says how many they are. Where exactly one class is true, each is judged
+against the rest, decided is the one with the highest score, and there is no threshold.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ultrasound_jax.analysis.document import Block, Picture
+from ultrasound_jax.analysis.stats._parts import (
+    bootstrap,
+    boundary_intervals,
+    discrimination_tables,
+)
+from ultrasound_jax.analysis.stats._parts.metrics import (
+    METRICS,
+    measure,
+    number,
+    youden_threshold,
+)
+from ultrasound_jax.analysis.stats._parts.roc_panels import roc_panels
+from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Tree
+from ultrasound_jax.analysis.table.judged import Judged, threshold_entry
+from ultrasound_jax.analysis.table.predictions import (
+    MULTICLASS,
+    MULTILABEL,
+    Predictions,
+)
+from ultrasound_jax.analysis.table.units import short_words
+
+NAME = "discrimination"
+ORDER = 10
+KINDS = (MULTILABEL, MULTICLASS)
+OPTIONS = ()
+EVERY_LEVEL = True
+HEADLINE = (("macro_auroc", "auroc", "macro AUROC"),)
+METHODS = (
+    "AUROC is the share of pairs of a positive and a negative ranked rightly, ties "
+    "counting half; average precision is not interpolated. Examples without a label "
+    "are left out of a class. Macro values are means over the classes in which a value "
+    "is defined. A class without positives or without negatives has no AUROC: it is "
+    "not defined, not 0.5. A group of examples is positive if any of them is, and "
+    "negative if all are; its score is the mean or the maximum over its examples. "
+    "Youden's threshold maximises sensitivity + specificity (Youden 1950; of equals, "
+    "the most sensitive) and lies midway between two scores. A score at or above its "
+    "threshold is positive. In cross-validation a fold's thresholds come from the "
+    "pooled predictions of all other folds. Where exactly one class is true, each "
+    "class is ranked against the rest, and decided is the one with the highest score."
+)
+SOURCES = ("Youden WJ. Index for rating diagnostic tests. Cancer 3, 1950.",)
+
+
+def compute(
+    judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
+) -> dict[str, Any]:
+    """Returns the numbers of one LEVEL, with the thresholds of its classes."""
+    decisions, limits = judged.decided(youden_threshold)
+    tree = discriminate(judged.rows, decisions, **drawing)
+    if limits is not None:
+        for k, name in enumerate(judged.rows.classes):
+            tree["classes"][name] |= threshold_entry(limits, k)
+    return tree
+
+
+def discriminate(
+    table: Predictions,
+    decisions: Float[np.ndarray, "n k"],
+    *,
+    replicates: int = bootstrap.REPLICATES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Returns one LEVEL of the tree, without thresholds.
+
+    An interval is null where `bootstrap.estimable` is false; that of a macro value,
+    where it is for any class that the macro value is over. `boundary_intervals` says
+    what it is where no replicate differs, as with perfect separation.
+    """
+    patient = table.patient_index()
+    drawn = bootstrap.draw_patients(
+        int(patient.max()) + 1, replicates=replicates, seed=seed
+    )
+    points = measure(table.labels, table.scores, decisions)
+    samples = bootstrap.replicate(table.labels, table.scores, decisions, patient, drawn)
+    estimable = bootstrap.estimable(table.labels, patient)
+    trials = boundary_intervals.trials(table.labels, patient)
+
+    def ends(metric: str, chosen: np.ndarray) -> list[float] | None:
+        if not estimable[metric][chosen].all():
+            return None
+        return boundary_intervals.interval(
+            points[metric][0, chosen],
+            samples[metric][:, chosen],
+            trials[metric][chosen],
+            boundary_intervals.KIND_OF[metric],
+        )
+
+    tree: dict[str, Any] = {}
+    counted = {}
+    for metric in METRICS:
+        values = points[metric][0]
+        used = ~np.isnan(values)
+        counted[metric] = int(used.sum())
+        tree[f"macro_{metric}"] = float(values[used].mean()) if used.any() else None
+        tree[f"macro_{metric}_ci"] = ends(metric, used) if used.any() else None
+    tree["macro_classes"] = counted
+    tree["classes"] = {}
+    for k, name in enumerate(table.classes):
+        entry: dict[str, Any] = {}
+        for metric in METRICS:
+            entry[metric] = number(points[metric][0, k])
+            entry[f"{metric}_ci"] = ends(metric, np.array([k]))
+        entry["replicates_left_out"] = int(np.isnan(samples["auroc"][:, k]).sum())
+        entry.update(_counts(table.labels[:, k], patient))
+        tree["classes"][name] = entry
+    return tree
+
+
+def _counts(labels: Float[np.ndarray, " n"], patient: np.ndarray) -> dict[str, int]:
+    return {
+        "positives": int((labels == 1).sum()),
+        "negatives": int((labels == 0).sum()),
+        "unknown": int(np.isnan(labels).sum()),
+        "positive_patients": len(set(patient[labels == 1])),
+    }
+
+
+def blocks(tree: Tree) -> Sequence[Block]:
+    """Who was judged, and every metric at every level."""
+    return discrimination_tables.blocks(tree)
+
+
+def rows(tree: Tree) -> list[CsvRow]:
+    """Nothing: all numbers are in the levels."""
+    return []
+
+
+def pictures(tree: Tree, tables: Mapping[str, Predictions]) -> list[Picture]:
+    """The ROC of each class, at every level."""
+    units = tuple(tree["units"])
+    curves = {short_words(level, units): table for level, table in tables.items()}
+    levels = [tree["levels"][level] for level in tables]
+    return [
+        Picture(
+            "roc",
+            roc_panels(curves, levels, tree["units"][0]),
+            alt=f"ROC of split {tree['split']}",
+            caption="ROC of every level.",
+        )
+    ]
+
+
+def overview(
+    trees: Mapping[str, Tree], tables: Mapping[str, Predictions]
+) -> list[Block]:
+    """Macro values and each class of several models, their intervals and ROC."""
+    return discrimination_tables.overview(trees, tables)

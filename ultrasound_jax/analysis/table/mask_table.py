@@ -1,0 +1,199 @@
+"""The table of masks: one row an example, with counted pixels and surface distances."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.rows import Rows
+from ultrasound_jax.analysis.table.sheet import Sheet, number, read_sheet
+
+MASKS = "masks"
+COUNTS = ("tp", "fp", "fn")
+FILE = "mask_file"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MaskTable(Rows):
+    """How predicted masks cover the true ones, class by class, and whose they are.
+
+    From counts, Dice, IoU, sensitivity and precision follow, of an example as of any
+    sum over examples; distances cannot be had from counts.
+
+    tp, fp, fn: pixels (voxels) in both masks, in the predicted one only, in the true
+        one only.
+    distances: name (`hd95`, `assd`) -> distance between the masks' surfaces, in
+        millimetres where the dataset knows the spacing of its pixels and in pixels
+        otherwise; NaN where one of the masks is empty.
+    mask_file: where the predicted mask is, relative to the table; empty if not kept.
+
+    Raises:
+      AnalysisError: arrays of another shape, counts or distances below 0, a file that
+        is not inside the table's folder, or see `Rows`.
+    """
+
+    PREFIXES: ClassVar[tuple[str, ...]] = tuple(f"{name}_" for name in COUNTS)
+    kind: ClassVar[str] = MASKS
+
+    tp: Int[np.ndarray, "n k"] = field(repr=False)
+    fp: Int[np.ndarray, "n k"] = field(repr=False)
+    fn: Int[np.ndarray, "n k"] = field(repr=False)
+    distances: Mapping[str, Float[np.ndarray, "n k"]] = field(
+        default_factory=dict, repr=False
+    )
+    mask_file: tuple[str, ...] = field(default=(), repr=False)
+
+    def _check_content(self) -> None:
+        wanted = (len(self), len(self.classes))
+        if not self.classes:
+            raise AnalysisError("a table of masks needs one class or more")
+        for name in COUNTS:
+            counts = np.asarray(getattr(self, name))
+            _check_array(name, counts, wanted)
+            if counts.dtype.kind not in "iu":
+                raise AnalysisError(f"{name} are {counts.dtype}, not whole numbers")
+            object.__setattr__(self, name, counts.astype(np.int64))
+        found = {k: np.asarray(v, np.float64) for k, v in self.distances.items()}
+        for name, values in found.items():
+            if not name.isidentifier() or name in COUNTS:
+                raise AnalysisError(f"a distance cannot be called {name!r}")
+            _check_array(name, values, wanted)
+        object.__setattr__(self, "distances", found)
+        if not self.mask_file:
+            object.__setattr__(self, "mask_file", ("",) * len(self))
+        if len(self.mask_file) != len(self):
+            raise AnalysisError(f"{len(self.mask_file)} {FILE}s, {len(self)} rows")
+        for file in self.mask_file:
+            path = PurePosixPath(file)
+            if path.is_absolute() or ".." in path.parts:
+                raise AnalysisError(f"{FILE} is '{file}', not a path within the folder")
+
+    def _content_header(self) -> list[str]:
+        return _header(self.classes, tuple(self.distances))
+
+    def _content_cells(self, row: int) -> list[Any]:
+        counts = [int(v) for name in COUNTS for v in getattr(self, name)[row]]
+        far = [v for values in self.distances.values() for v in values[row].tolist()]
+        return [*counts, *("" if np.isnan(v) else repr(v) for v in far)] + [
+            self.mask_file[row]
+        ]
+
+    def _content_at(self, places: Int[np.ndarray, " m"]) -> dict[str, Any]:
+        return {
+            **{name: getattr(self, name)[places] for name in COUNTS},
+            "distances": {k: v[places] for k, v in self.distances.items()},
+            "mask_file": tuple(self.mask_file[i] for i in places),
+        }
+
+    def _content_with(self, others: Sequence[Any]) -> dict[str, Any]:
+        tables = (self, *others)
+        names = dict.fromkeys(name for t in tables for name in t.distances)
+        nothing = [np.full(t.tp.shape, np.nan) for t in tables]
+        return {
+            **{n: np.concatenate([getattr(t, n) for t in tables]) for n in COUNTS},
+            "distances": {
+                name: np.concatenate(
+                    [
+                        t.distances.get(name, empty)
+                        for t, empty in zip(tables, nothing, strict=True)
+                    ]
+                )
+                for name in names
+            },
+            "mask_file": tuple(file for t in tables for file in t.mask_file),
+        }
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> "MaskTable":
+        """Reads csv; AnalysisError names the file, the line and the value.
+
+        Columns behind the known ones are read as `extra`.
+        """
+        return cls.of_sheet(read_sheet(path), path)
+
+    @classmethod
+    def of_sheet(cls, sheet: Sheet, path: str | os.PathLike[str]) -> "MaskTable":
+        """Makes sense of the cells of a file; see `read`."""
+        try:
+            return _parse(sheet)
+        except AnalysisError as error:
+            raise AnalysisError(f"{Path(path)}: {error}") from error
+
+
+AnyTable = Predictions | MaskTable
+
+
+def read_table(path: str | os.PathLike[str]) -> AnyTable:
+    """Reads a table of scores or of masks, whichever the header tells.
+
+    Raises:
+      AnalysisError: see `Predictions.read` and `MaskTable.read`.
+    """
+    sheet = read_sheet(path)
+    masks = any(name.startswith("tp_") for name in sheet.content) and not any(
+        name.startswith("label_") for name in sheet.content
+    )
+    return (MaskTable if masks else Predictions).of_sheet(sheet, path)
+
+
+def _header(classes: Sequence[str], distances: Sequence[str]) -> list[str]:
+    columns = [f"{what}_{name}" for what in (*COUNTS, *distances) for name in classes]
+    return [*columns, FILE]
+
+
+def _parse(sheet: Sheet) -> MaskTable:
+    classes = tuple(c.removeprefix("tp_") for c in sheet.header if c.startswith("tp_"))
+    if not classes:
+        raise AnalysisError("missing columns: tp_<class>")
+    between = sheet.content[len(COUNTS) * len(classes) :]
+    distances = []
+    while len(between) >= len(classes) and between[0].endswith(f"_{classes[0]}"):
+        name = between[0].removesuffix(f"_{classes[0]}")
+        if between[: len(classes)] != [f"{name}_{c}" for c in classes]:
+            break
+        distances.append(name)
+        between = between[len(classes) :]
+    further = sheet.check_begins_with(_header(classes, distances))
+    rows, shape = sheet.rows(), (len(sheet.lines), len(classes))
+
+    def column(name: str, kind: type) -> np.ndarray:
+        cells = [
+            _cell(cells[f"{name}_{c}"], where, f"{name}_{c}", kind)
+            for where, cells in rows
+            for c in classes
+        ]
+        return np.array(cells, kind).reshape(shape)
+
+    return MaskTable(
+        **sheet.ids(rows, further),
+        classes=classes,
+        tp=column("tp", int),
+        fp=column("fp", int),
+        fn=column("fn", int),
+        distances={name: column(name, float) for name in distances},
+        mask_file=tuple(cells[FILE] for _, cells in rows),
+    )
+
+
+def _cell(cell: str, where: str, column: str, kind: type) -> float:
+    if kind is float and not cell:
+        return np.nan
+    value = number(cell, where, column, kind)
+    if not 0 <= value < 2**62:
+        raise AnalysisError(f"{where}: {column} is '{cell}', not 0 or more")
+    return value
+
+
+def _check_array(
+    name: str, values: Num[np.ndarray, "..."], wanted: tuple[int, int]
+) -> None:
+    if values.shape != wanted:
+        raise AnalysisError(f"{name} are {values.shape}, not {wanted}")
+    if (values < 0).any() or np.isinf(values.astype(float)).any():
+        raise AnalysisError(f"{name} must be 0 or more")

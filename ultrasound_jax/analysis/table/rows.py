@@ -1,0 +1,201 @@
+"""What rows of any predictions table have in common: whose they are, and the file."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.table import units as words
+from ultrasound_jax.analysis.table.sheet import ID_FIELDS, id_columns
+from ultrasound_jax.runs.files import write_whole
+
+T = TypeVar("T", bound="Rows")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Rows:
+    """The ids of examples, and where in the folds' splits they are.
+
+    video_id: of the group that an example belongs to; in the file the column is called
+        by the group's unit (`video_id`, `image_id`, `lesion_id`, `volume_id`).
+    split: of which part of the fold's split an example is: `train`, `validation`,
+        `test`, or `out_of_fold` for pooled cross-validation.
+    extra: further columns of text that examples can be grouped by (zone, probe, site,
+        sex, age band); empty cells are unknown.
+    units: what an example and its group are called. The file keeps the group's alone:
+        a group `x` that `units.OF_GROUP` lacks is read back as `("example", x)`.
+
+    Raises:
+      AnalysisError: columns of different lengths, an empty id, an example twice in one
+        split of one fold, a further column whose name is taken, or units that are no
+        words.
+    """
+
+    # Columns of content, by which a file tells what kind of table it is.
+    PREFIXES: ClassVar[tuple[str, ...]] = ()
+    kind: ClassVar[Any]
+
+    example_id: tuple[str, ...] = field(repr=False)
+    video_id: tuple[str, ...] = field(repr=False)
+    patient_id: tuple[str, ...] = field(repr=False)
+    fold: Int[np.ndarray, " n"] = field(repr=False)
+    split: tuple[str, ...] = field(repr=False)
+    classes: tuple[str, ...]
+    extra: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    units: tuple[str, str] = words.CLIPS
+
+    def __post_init__(self) -> None:
+        words.check(self.units)
+        for name in ID_FIELDS:
+            if len(getattr(self, name)) != len(self):
+                raise AnalysisError(
+                    f"{len(getattr(self, name))} {name}s, {len(self)} rows"
+                )
+        self._check_content()
+        self._check_ids()
+        self._check_extra()
+
+    def _check_content(self) -> None:
+        raise NotImplementedError
+
+    def _content_header(self) -> list[str]:
+        """The names of the columns between the ids and the further ones."""
+        raise NotImplementedError
+
+    def _content_cells(self, row: int) -> list[Any]:
+        """A row's cells under `_content_header`."""
+        raise NotImplementedError
+
+    def _content_at(self, places: Int[np.ndarray, " m"]) -> dict[str, Any]:
+        """The fields of content, of some rows."""
+        raise NotImplementedError
+
+    def _content_with(self, others: Sequence[Any]) -> dict[str, Any]:
+        """The fields of content of these rows and then of others."""
+        raise NotImplementedError
+
+    def _check_ids(self) -> None:
+        for name in ID_FIELDS[:3]:
+            if any(not one.strip() for one in getattr(self, name)):
+                column = f"{self.units[1]}_id" if name == "video_id" else name
+                raise AnalysisError(f"a row has no {column}; every row needs one")
+        seen: set[tuple[str, int, str]] = set()
+        for example, fold, split in zip(
+            self.example_id, self.fold.tolist(), self.split, strict=True
+        ):
+            if (example, fold, split) in seen:
+                raise AnalysisError(
+                    f"example {example!r} occurs twice in split {split} of fold {fold}"
+                )
+            seen.add((example, fold, split))
+
+    def _check_extra(self) -> None:
+        taken = {*id_columns(self.units), *ID_FIELDS, *self._content_header()}
+        for name, column in self.extra.items():
+            if not name or name in taken or name.startswith(self.PREFIXES):
+                raise AnalysisError(
+                    f"a further column cannot be called {name!r}: that is the name of "
+                    "an id or of what the table is about, or empty"
+                )
+            if len(column) != len(self):
+                raise AnalysisError(f"{len(column)} cells of {name}, {len(self)} rows")
+
+    def __len__(self) -> int:
+        return len(self.example_id)
+
+    def rows(self: T, chosen: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> T:
+        """Returns some rows, by mask or by place."""
+        places = np.arange(len(self))[chosen]
+        return replace(
+            self,
+            example_id=tuple(self.example_id[i] for i in places),
+            video_id=tuple(self.video_id[i] for i in places),
+            patient_id=tuple(self.patient_id[i] for i in places),
+            split=tuple(self.split[i] for i in places),
+            fold=self.fold[places],
+            extra={
+                name: tuple(column[i] for i in places)
+                for name, column in self.extra.items()
+            },
+            **self._content_at(places),
+        )
+
+    def of_split(self: T, split: str) -> T:
+        """Returns the rows of one split; raises AnalysisError where there are none."""
+        chosen = np.array([s == split for s in self.split], bool)
+        if not chosen.any():
+            there = ", ".join(sorted(set(self.split))) or "none"
+            raise AnalysisError(
+                f"no predictions of split '{split}'; there are: {there}"
+            )
+        return self.rows(chosen)
+
+    def patient_index(self) -> Int[np.ndarray, " n"]:
+        """Returns each row's patient as a number from 0."""
+        return np.unique(np.array(self.patient_id, str), return_inverse=True)[1]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Writes csv, whole or not at all; numbers are read back exactly.
+
+        Further columns follow those that the table is about.
+        """
+        out = io.StringIO()
+        table = csv.writer(out, lineterminator="\n")
+        header = [*id_columns(self.units), *self._content_header(), *self.extra]
+        table.writerow(header)
+        for i in range(len(self)):
+            ids = (self.example_id[i], self.video_id[i], self.patient_id[i])
+            row = [*ids, int(self.fold[i]), self.split[i], *self._content_cells(i)]
+            table.writerow([*row, *(column[i] for column in self.extra.values())])
+        write_whole(path, out.getvalue().encode())
+
+    def _joined(self: T, others: Sequence[T]) -> T:
+        """These rows and then all others, which have the same classes and units."""
+        tables = [self, *others]
+        names = dict.fromkeys(name for table in tables for name in table.extra)
+        return replace(
+            self,
+            example_id=tuple(i for t in tables for i in t.example_id),
+            video_id=tuple(i for t in tables for i in t.video_id),
+            patient_id=tuple(i for t in tables for i in t.patient_id),
+            fold=np.concatenate([t.fold for t in tables]),
+            split=tuple(s for t in tables for s in t.split),
+            extra={
+                name: tuple(
+                    cell for t in tables for cell in t.extra.get(name, ("",) * len(t))
+                )
+                for name in names
+            },
+            **self._content_with(others),
+        )
+
+
+def joined(tables: Sequence[T]) -> T:
+    """Returns the rows of all tables, one after the other.
+
+    A further column that only some tables have is empty for the others.
+
+    Raises:
+      AnalysisError: no tables, another kind of table, other classes or units, or the
+        same example twice in a split of a fold.
+    """
+    if not tables:
+        raise AnalysisError("no predictions tables to join")
+    first, *others = tables
+    for table in others:
+        if type(table) is not type(first):
+            raise AnalysisError("a table of scores and one of masks cannot be joined")
+        for what in ("classes", "units"):
+            if getattr(table, what) != getattr(first, what):
+                raise AnalysisError(
+                    f"tables of other {what} cannot be joined: "
+                    f"{', '.join(getattr(table, what))} and "
+                    f"{', '.join(getattr(first, what))}"
+                )
+    return first._joined(others)
