@@ -56,8 +56,13 @@ def parse(argv: Sequence[str]) -> list[str]:
     """Parses the command line; a mistake in it ends the program with one line."""
     try:
         settings.check_overrides(argv)
-        rest, ASSIGNED[:] = settings.assignments(argv)
-        return flags.FLAGS(rest)
+        given = settings.located(argv)
+        for file in given:
+            if file not in argv:
+                print(f"settings: {file}")  # no file here: the one that comes with us
+        rest, ASSIGNED[:] = settings.assignments(given)
+        with settings.importable():
+            return flags.FLAGS(rest)
     except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
         sys.exit(refuse(error))
 
