@@ -37,7 +37,7 @@ apidoc_modules: list[dict[str, Any]] = [
 
 
 def setup(app: Any) -> None:
-    """Reads docstrings as they are written here, before Napoleon reads their sections."""
+    """Reads docstrings as they are written here, before Napoleon reads their parts."""
     app.connect("autodoc-process-docstring", as_rest, priority=400)
 
 

@@ -245,6 +245,7 @@ class _Relabelled(Source):
 def judged_places(run: Run, source: Source, notes: dict[str, str]) -> np.ndarray:
     """The examples that can be judged; notes how many cannot, and why."""
     labels = source.table.labels
+    can: np.ndarray
     if run.task.decision == "argmax":
         can = (labels == 1).sum(axis=1) == 1
         why = "their class is none of the run's"
