@@ -41,6 +41,40 @@ def test_a_known_setting_passes():
     settings.check_overrides(["main", "--config", LUVNET, "--config.optim.lr=1"])
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["model.options.head=8"], "options.head=8 .*'luvnet' has dropout, encoder"),
+        (["model.name=x3d_s"], "encoder='resnet18' .*'x3d_s' has dropout, width"),
+        (["model.name=swin"], "model.name='swin': allowed is c3d, cnn_lstm"),
+        (["model.name=no.such:Thing"], "model.name='no.such:Thing': .*No module"),
+    ],
+)
+def test_what_the_network_does_not_have_is_refused_with_what_it_has(given, said):
+    config = settings.load(LUVNET)
+    settings.override(config, given)
+    with pytest.raises(settings.ConfigError, match=f"config.*{said}"):
+        settings.complete(config)
+
+
+def test_an_option_that_the_file_does_not_name_can_be_given():
+    config = settings.load(LUVNET)
+    assert "dropout" not in config.model.options
+    settings.check_overrides(
+        ["main", f"--config={LUVNET}", "--config.model.options.dropout=0.3"]
+    )
+    settings.override(config, ["model.options.dropout=0.3"])
+    settings.complete(config)
+    own = {"encoder": "resnet18", "width": 16, "heads": 8, "kernel_size": 5}
+    assert config.model.options.to_dict() == own | {"dropout": 0.3}
+
+
+def test_a_run_tells_every_option_of_its_network(tmp_path):
+    workdirs.claim_workdir(settings.load(LUVNET), tmp_path / "run")
+    options = settings.read(tmp_path / "run").model.options
+    assert options.dropout == 0.5 and options.kernel_size == 5
+
+
 def test_an_unknown_variant_names_the_known_ones():
     with pytest.raises(
         settings.ConfigError, match="'pocus', 'dicom', 'paper', 'tuned'"

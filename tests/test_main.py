@@ -13,6 +13,15 @@ from tests import command
         (["--config=configs/luvnet.py", "--config.optim.lrr=1"], "did you mean 'lr'"),
         (["--config=configs/luvnet.py", "--config.optim.lr=fast"], "fast"),
         (["--config=configs/luvnet.py:papr"], "'paper'"),
+        (
+            ["--config=configs/luvnet.py", "--config.model.options.depth=3"],
+            "'luvnet' has dropout, encoder",
+        ),
+        (["--config=configs/luvnet.py", "--config.model.name=x3d_s"], "'x3d_s' has"),
+        (
+            ["--config=configs/luvnet.py", "--config.model.options.dropout=1.5"],
+            "config.model.options.dropout=1.5: allowed is 0 or more and below 1",
+        ),
         (["--config=configs/_base.py"], "has no get_config"),
         (["--config=configs/luvnet.py", "--mode=test"], "crossval"),
         (["--config=configs/luvnet.py", "--workdirs=x"], "workdir"),

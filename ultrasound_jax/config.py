@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from ultrasound_jax import models
 from ultrasound_jax.types import Settings, UltrasoundError
 
 CHOICES = {
@@ -18,7 +19,6 @@ CHOICES = {
     "init_part": ("all", "encoder"),
     "data.sampling": ("uniform", "balanced", "patient"),
     "data.protocol": ("holdout", "rotation"),
-    "model.pooling": ("mean", "max", "attention", "tanh_attention"),
     "task.class_weights": ("none", "balanced"),
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "plateau"),
@@ -41,7 +41,6 @@ NOT_NEGATIVE = (
     "memory_limit_gb",
     "data.split_seed",
     "data.fold",
-    "model.width",
     "augment.degrees",
     "optim.weight_decay",
     "optim.warmup_epochs",
@@ -52,14 +51,11 @@ NOT_NEGATIVE = (
     "evaluation.replicates",
 )
 PROBABILITIES = ("augment.flip", "augment.rotate")
-FRACTIONS = (
-    "data.test_fraction",
-    "optim.ema",
-    "optim.momentum",
-    "model.dropout",
-    "model.drop_path",
-)
+FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum")
 RANGES = ("tune.lr", "tune.weight_decay")
+# Settings of what is named beside them: a file need not name them, and `complete` asks
+# their owner which there are.
+OWNED = ("model.options",)
 
 
 class ConfigError(UltrasoundError):
@@ -115,6 +111,8 @@ def check_overrides(argv: Sequence[str]) -> None:
 
 
 def _check_key(config: Settings, key: str) -> None:
+    if key.rpartition(".")[0] in OWNED:
+        return
     node: Any = config
     walked: list[str] = []
     for part in key.split("."):
@@ -134,7 +132,7 @@ def _check_key(config: Settings, key: str) -> None:
 def _check_leaf(config: Settings, key: str) -> None:
     node: Any = config
     for part in key.split("."):
-        node = node[part]
+        node = node[part] if part in node else None
     if isinstance(node, ConfigDict):
         inside = ", ".join(f"{key}.{name}" for name in sorted(node))
         raise ConfigError(f"config.{key} has settings of its own; give {inside}")
@@ -162,6 +160,41 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
             raise ConfigError(
                 f"config.{key}={text!r} is not allowed: it must be of type {kind}"
             ) from error
+
+
+def network_options(config: Settings) -> dict[str, Any]:
+    """Every option of the configured network: those of the settings, else its defaults.
+
+    Raises ConfigError for an unknown network, or options that it does not have.
+    """
+    if "options" not in config.model:
+        raise ConfigError(
+            "the settings lack model.options: they are of another version of the "
+            "program"
+        )
+    name, given = config.model.name, config.model.options.to_dict()
+    try:
+        own = models.options_of(name)
+    except models.OptionError as error:
+        raise ConfigError(f"config.model.{error}") from error
+    for option, value in given.items():
+        if option not in own:
+            raise ConfigError(
+                f"config.model.options.{option}={value!r} is not allowed: network "
+                f"{name!r} has {', '.join(sorted(own)) or 'no options'}"
+            )
+    return own | given
+
+
+def complete(config: Settings) -> None:
+    """Writes out the options that the settings leave to the network's defaults.
+
+    A run's `config.json` then tells all that was used. Raises ConfigError as
+    `network_options` does.
+    """
+    options = network_options(config)
+    with config.model.unlocked():
+        config.model.options = ConfigDict(options)
 
 
 def check(config: Settings) -> None:

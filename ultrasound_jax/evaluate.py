@@ -138,7 +138,7 @@ def run_facts(experiment: Experiment, clock: Stopwatch) -> dict[str, str]:
     return provenance.facts() | {
         "dataset": experiment.source.name,
         "data_hash": experiment.source.table.data_hash,
-        "network": network_name(config.model),
+        "network": network_name(config),
         "parameters": f"{count:,}",
         "precision": config.dtype,
         "minutes": f"{sum(clock.seconds.values()) / 60:.1f}",

@@ -18,6 +18,7 @@ from flax import nnx
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
+from ultrasound_jax import config as settings
 from ultrasound_jax import models
 from ultrasound_jax.augment.clips import flip_and_rotate
 from ultrasound_jax.data import pipeline, protocols
@@ -30,22 +31,6 @@ from ultrasound_jax.types import ArrayTree, Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-# What of config.model each network is given; `clip_shape` comes from the dataset.
-NETWORK_OPTIONS = {
-    "luvnet": ("encoder", "heads", "kernel_size", "dropout"),
-    "luvnet_no_temporal": ("encoder", "heads"),
-    "usvn": ("encoder", "heads", "pooling", "freeze_encoder"),
-    "cnn_lstm": ("encoder", "embedding", "hidden", "layers"),
-    "frame_vote": ("encoder", "pooling"),
-    "c3d": ("clip_shape", "dropout"),
-    "r2plus1d_18": (),
-    "r2plus1d_34": (),
-    "x3d_s": ("dropout",),
-    "vivit": ("clip_shape", "patch", "dim", "depth", "heads", "dim_head"),
-    "mvit_v1_b": ("clip_shape", "dropout", "drop_path"),
-    "mvit_v2_s": ("clip_shape", "dropout", "drop_path"),
-}
-WITHOUT_WIDTH = ("vivit",)
 
 
 @dataclass(frozen=True)
@@ -225,10 +210,10 @@ def make_task(
     return MultiLabelClips(source.classes, weight)
 
 
-def network_name(settings: Settings) -> str:
-    """Says which network `config.model` means, with its encoder where it has one."""
-    has_encoder = "encoder" in NETWORK_OPTIONS.get(settings.name, ())
-    return settings.name + (f" with {settings.encoder}" if has_encoder else "")
+def network_name(config: Settings) -> str:
+    """Says which network is meant, with its encoder where it has one."""
+    encoder = settings.network_options(config).get("encoder")
+    return config.model.name + (f" with {encoder}" if encoder else "")
 
 
 def build_model(
@@ -244,23 +229,24 @@ def build_model(
     channels is folded into it, so that weights trained with it fit. `clip_shape` is
     `(frames, height, width)`; networks whose parameters do not depend on it need none.
     """
-    settings = config.model
-    given = settings.to_dict() | {"clip_shape": clip_shape}
-    own = [*NETWORK_OPTIONS.get(settings.name, ())]
-    if settings.width and settings.name not in WITHOUT_WIDTH:
-        own.append("width")
-    model = models.build(
-        settings.name,
-        patterns=patterns,
-        grey_scale=tuple(1 / s for s in IMAGENET_STD),
-        grey_offset=tuple(
-            -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
-        ),
-        dtype=jnp.dtype(config.dtype),
-        remat=settings.remat,
-        rngs=nnx.Rngs(config.seed),
-        **{name: given[name] for name in own},
-    )
+    options = settings.network_options(config)
+    try:
+        model = models.build(
+            config.model.name,
+            patterns=patterns,
+            clip_shape=clip_shape,
+            grey_scale=tuple(1 / s for s in IMAGENET_STD),
+            grey_offset=tuple(
+                -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+            ),
+            dtype=jnp.dtype(config.dtype),
+            remat=config.model.remat,
+            rngs=nnx.Rngs(config.seed),
+            **options,
+        )
+    except models.OptionError as error:
+        place = "config.model.options." if error.option in options else ""
+        raise models.ModelError(f"{place}{error}") from error
     if config.init_from:
         path = Path(config.init_from)
         state = torch_weights.read_safetensors(path)

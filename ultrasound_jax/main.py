@@ -21,13 +21,23 @@ MODES = {
     "crossval": crossval.cross_validate,
     "tune": tune.tune,
 }
-CONFIG = config_flags.DEFINE_config_file("config", None, "path[:variant]")
+# Which options a network has, it knows itself: a file need not name them all, so flags
+# may. `settings.check_overrides` refuses whatever else is new.
+CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "path[:variant]",
+    lock_config=False,
+    accept_new_attributes=True,
+)
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 WORKDIR = flags.DEFINE_string("workdir", "", "the run's folder; runs/<config>[-<arg>]")
 CLUSTER = flags.DEFINE_bool("distributed", False, "join as Slurm or the cloud says")
 HOST = flags.DEFINE_string("coordinator", None, "or say it: host:port of process 0")
 COUNT = flags.DEFINE_integer("processes", None, "and how many processes share the run")
 RANK = flags.DEFINE_integer("process", None, "and this one's number, from 0")
+# What parsing raises; KeyError where a file locks options that flags would add.
+MISTAKES = (UltrasoundError, flags.Error, ValueError, TypeError, KeyError, OSError)
 
 
 def parse(argv: Sequence[str]) -> list[str]:
@@ -35,7 +45,7 @@ def parse(argv: Sequence[str]) -> list[str]:
     try:
         settings.check_overrides(argv)
         return flags.FLAGS(list(argv))
-    except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
+    except MISTAKES as error:
         sys.exit(cli.refuse(PROGRAM, error))
 
 

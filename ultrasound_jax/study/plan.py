@@ -115,6 +115,7 @@ def make_study(
         config.data.protocol, config.data.test_fraction = "rotation", 0.0
         config.data.manifest = str(folder / "splits.json")
         settings.check(config)
+        settings.complete(config)
         chosen[name] = config
     for key, values in differences(chosen).items():
         if key.startswith(SHARED):

@@ -11,7 +11,6 @@ them; --channels 3 counts a colour stem, as published counts do.
 """
 
 import argparse
-import inspect
 import json
 from collections.abc import Iterator
 from functools import partial
@@ -43,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--config", metavar="FILE[:VARIANT]", help="instead of runs")
     parser.add_argument("--model", metavar="NAME", help="instead of runs")
-    parser.add_argument("--encoder", default="densenet161", help="of --model")
+    parser.add_argument("--encoder", help="of --model, if not its published one")
     parser.add_argument("--width", type=int, help="of --model's encoder or network")
     parser.add_argument(
         "--clip",
@@ -133,27 +132,26 @@ def _configured(name: str, config: Any, channels: int) -> profile.Subject:
 
 
 def _named(options: argparse.Namespace) -> profile.Subject:
-    if options.model not in models.MODELS:
-        allowed = ", ".join(sorted(models.MODELS))
+    if ":" not in options.model and options.model not in models.names():
+        allowed = ", ".join(models.names())
         raise ExplainError(f"--model {options.model!r}: allowed are {allowed}")
-    takes = inspect.signature(models.MODELS[options.model].__init__).parameters
-    more: dict[str, Any] = {"clip_shape": tuple(options.clip)}
-    more["encoder"] = options.encoder
-    if options.width:
-        more["width"] = options.width
-    more = {name: value for name, value in more.items() if name in takes}
+    if "clip" not in models.arguments_of(options.model):
+        raise ExplainError(f"--model {options.model!r}: it reads no clips")
+    given = {"encoder": options.encoder, "width": options.width}
+    given = {name: value for name, value in given.items() if value is not None}
 
     def make() -> nnx.Module:
-        dtype = compute_dtype(options.precision)
         return models.build(
             options.model,
             patterns=options.patterns,
-            dtype=dtype,
+            clip_shape=tuple(options.clip),
+            dtype=compute_dtype(options.precision),
             rngs=nnx.Rngs(0),
-            **more,
+            **given,
         )
 
-    name = options.model + (f" {options.encoder}" if "encoder" in more else "")
+    encoder = (models.options_of(options.model) | given).get("encoder")
+    name = options.model + (f" {encoder}" if encoder else "")
     shape = (*options.clip, options.channels)
     return profile.subject_of(name, make, shape, options.precision)
 

@@ -146,7 +146,8 @@ def make_look(
     lengths = jax.ShapeDtypeStruct((1,), jnp.int32)
     returned = jax.eval_shape(plain, state, one, lengths)
     make_maps = gradcam.method_for(model, returned)
-    shared = gradcam.frames_share(model)
+    frames_share = gradcam.frames_share(model)
+    shared = getattr(model, "attention_is_shared", False)
 
     @jax.jit
     def apply(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:
@@ -164,9 +165,9 @@ def make_look(
             outputs, maps = jax.device_get(out)
             cams = None
             if maps is not None:
-                scale = length if shared else 1
+                scale = length if frames_share else 1
                 cams = scale * np.asarray(maps[0], np.float64)[:, :length]
-            view, kind = _view(clip, outputs, cams, length)
+            view, kind = _view(clip, outputs, cams, length, shared)
             views.append(view)
         return VideoView(run, footage, tuple(views), kind)
 
@@ -178,10 +179,11 @@ def _view(
     outputs: dict[str, Any],
     cams: Float[np.ndarray, "k t i j"] | None,
     length: int,
+    shared: bool,
 ) -> tuple[ClipView, str]:
     """One clip's view, and how its maps were made."""
     logits = np.asarray(outputs["logits"][0], np.float64)
-    weights = frame_weights(outputs, 0, length, len(logits))
+    weights = frame_weights(outputs, 0, length, len(logits), shared=shared)
     maps, kind = cams, GRAD_CAM if cams is not None else ""
     size = (int(clip.frames.shape[1]), int(clip.frames.shape[2]))
     shares = rollout.patch_shares(outputs, 0, length, size)
