@@ -41,7 +41,7 @@ def youden_thresholds(table: AnyTable) -> dict[str, dict[str, float | None]]:
         return {}
     result = {}
     for level in levels_of(table):
-        rows: Any = at_level(table, level)
+        rows = at_level(table, level)
         result[level] = {
             name: youden_threshold(rows.labels[:, k], rows.scores[:, k])
             for k, name in enumerate(rows.classes)

@@ -9,6 +9,7 @@ the same keys.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 from jaxtyping import Int
@@ -27,6 +28,14 @@ def levels_of(table: AnyTable) -> tuple[str, ...]:
     if unit == group or (table.units != units.CLIPS and _each_is_a_group(table)):
         return (unit,)
     return _possible(table)
+
+
+@overload
+def at_level(table: Predictions, level: str) -> Predictions: ...
+
+
+@overload
+def at_level(table: MaskTable, level: str) -> MaskTable: ...
 
 
 def at_level(table: AnyTable, level: str) -> AnyTable:

@@ -181,7 +181,7 @@ def _parse(sheet: Sheet) -> MaskTable:
     )
 
 
-def _cell(cell: str, where: str, column: str, kind: type) -> float:
+def _cell(cell: str, where: str, column: str, kind: type) -> float | int:
     if kind is float and not cell:
         return np.nan
     value = number(cell, where, column, kind)
