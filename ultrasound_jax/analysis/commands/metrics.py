@@ -101,7 +101,7 @@ def add_wanted(parser: argparse.ArgumentParser) -> None:
 
 
 def wanted(options: argparse.Namespace) -> Wanted:
-    """Returns what the options ask for."""
+    """What the options ask for."""
     return Wanted(
         split=options.split,
         level=options.level,
@@ -139,7 +139,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def blocks(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> list[Block]:
-    """Returns the document of all runs."""
+    """The document of all runs."""
     result: list[Block] = [
         Heading("Metrics", 1),
         Text("Research software: not for diagnosis."),
@@ -152,7 +152,7 @@ def blocks(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> list[
 
 
 def to_csv(trees: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns one row a number; what is not defined is an empty cell."""
+    """One row a number; what is not defined is an empty cell."""
     out = io.StringIO()
     table = csv.DictWriter(out, [*map(str, COLUMNS)], restval="", lineterminator="\n")
     table.writeheader()

@@ -36,10 +36,10 @@ class Paired:
 
 
 def common_split(tables: Mapping[str, AnyTable]) -> str:
-    """Returns the split that all tables are reported on, or else `test`.
+    """The split that all tables are reported on, or else `test`.
 
     Raises:
-      AnalysisError: tables are reported on different splits, and not all have `test`.
+        AnalysisError: tables are reported on different splits, and not all have `test`.
     """
     splits = {name: default_split(table) for name, table in tables.items()}
     if len(set(splits.values())) == 1:
@@ -59,9 +59,9 @@ def pair(
     """Puts the rows of all tables into the order of the reference's.
 
     Raises:
-      AnalysisError: a table of masks, no such reference, fewer than two tables, a table
-        without the split or with several folds of it, other classes, examples, labels,
-        groups or patients in two tables, or one patient only.
+        AnalysisError: a table of masks, no such reference, fewer than two tables, a
+            table without the split or with several folds of it, other classes,
+            examples, labels, groups or patients in two tables, or one patient only.
     """
     if reference not in tables:
         raise AnalysisError(
@@ -103,7 +103,7 @@ def pair(
 
 
 def of_scores(table: AnyTable, name: str) -> Predictions:
-    """Returns the table of a run, if it is one of scores; else AnalysisError."""
+    """The table of a run, if it is one of scores; else AnalysisError."""
     if isinstance(table, Predictions):
         return table
     raise AnalysisError(

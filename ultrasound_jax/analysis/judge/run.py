@@ -32,7 +32,7 @@ _ORDER = ("test", OUT_OF_FOLD, _CHOOSES, "train")
 
 
 def youden_thresholds(table: AnyTable) -> dict[str, dict[str, float | None]]:
-    """Returns the Youden threshold of each class at each level of the table.
+    """The Youden threshold of each class at each level of the table.
 
     There are none, so that the tree is empty, where exactly one class is true, or of
     masks.
@@ -80,8 +80,8 @@ def judge_table(
         further: importable names of modules that are statistics, too.
 
     Raises:
-      AnalysisError: several folds that are not to be pooled, no validation rows where
-        thresholds are chosen, or see `assess`.
+        AnalysisError: several folds that are not to be pooled, no validation rows where
+            thresholds are chosen, or see `assess`.
     """
     if pooled is None:
         pooled = OUT_OF_FOLD in table.split
@@ -130,7 +130,7 @@ def _is_level(one: Any) -> bool:
 
 
 def headline(tree: Mapping[str, Any], table: AnyTable) -> list[str]:
-    """Returns lines such as `test macro AUROC of clips: 0.960 [0.916, 0.987]`.
+    """Lines such as `test macro AUROC of clips: 0.960 [0.916, 0.987]`.
 
     They are of the split that is read first, of examples and of groups.
     """

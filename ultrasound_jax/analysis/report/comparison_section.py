@@ -46,7 +46,7 @@ _UNDEFINED = (
 
 
 def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
-    """Returns a `compare` tree as a document of its own; `facts` stand at its top."""
+    """A `compare` tree as a document of its own; `facts` stand at its top."""
     table = decisions(tree)
     return [
         Heading(f"Differences to {tree['reference']}", 1),
@@ -69,7 +69,7 @@ def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
 
 
 def compared(tree: Mapping[str, Any]) -> list[Block]:
-    """Returns what survives of a `compare` tree, as one table and a figure."""
+    """What survives of a `compare` tree, as one table and a figure."""
     return [
         Heading("Differences between models"),
         Text(
@@ -127,7 +127,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 
 def appendix(tree: Mapping[str, Any]) -> list[Block]:
-    """Returns every test of a `compare` tree."""
+    """Every test of a `compare` tree."""
     table = decisions(tree)
     return [
         Heading("Appendix: all tests"),
@@ -245,7 +245,7 @@ def aurocs(tree: Mapping[str, Any]) -> Table:
 
 
 def methods_text(comparison: Mapping[str, Any]) -> str:
-    """Returns how the numbers were made, with the sources."""
+    """How the numbers were made, with the sources."""
     interval, families = comparison["interval"], comparison["families"]
     return (
         f"Intervals and p bootstrap: {interval['method']}, {interval['replicates']} "
@@ -274,7 +274,7 @@ def _whom(tree: Mapping[str, Any]) -> str:
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """Returns yes, no, or why neither."""
+    """The verdict in words: yes, no, or why neither."""
     if row["survives"] is None:
         return f"not tested: {row['reason']}"
     if not row["survives"]:

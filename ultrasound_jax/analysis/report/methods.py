@@ -24,7 +24,7 @@ SOURCES = (
 def methods(
     trees: Sequence[Mapping[str, Any]], comparison: Mapping[str, Any] | None = None
 ) -> list[Block]:
-    """Returns the methods of `assess` trees, and of a `compare` tree where given.
+    """The methods of `assess` trees, and of a `compare` tree where given.
 
     The trees are of one kind of table: the splits of a run, or several runs.
     """

@@ -23,7 +23,7 @@ WAYS = ("mean", "max")
 
 
 def levels_of(table: AnyTable) -> tuple[str, ...]:
-    """Returns the levels that a whole table is judged at, the examples' first."""
+    """The levels that a whole table is judged at, the examples' first."""
     unit, group = table.units
     if unit == group or (table.units != units.CLIPS and _each_is_a_group(table)):
         return (unit,)
@@ -39,10 +39,10 @@ def at_level(table: MaskTable, level: str) -> MaskTable: ...
 
 
 def at_level(table: AnyTable, level: str) -> AnyTable:
-    """Returns the table at one of its levels: as it is, or one row a group.
+    """The table at one of its levels: as it is, or one row a group.
 
     Raises:
-      AnalysisError: another level.
+        AnalysisError: another level.
     """
     if level not in _possible(table):
         raise AnalysisError(
@@ -130,7 +130,7 @@ def _each_is_a_group(table: AnyTable) -> bool:
 def _groups(
     table: AnyTable,
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " g"]]:
-    """Returns each row's group as a number, and each group's first row."""
+    """Each row's group as a number, and each group's first row."""
     number: dict[tuple[int, str, str], int] = {}
     group = np.array([number.setdefault(k, len(number)) for k in _keys(table)], int)
     first = np.unique(group, return_index=True)[1]
