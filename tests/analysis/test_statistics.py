@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.analysis.simulated import join, simulate
+from tests.conftest import ROOT
 from ultrasound_jax.analysis import stats
 from ultrasound_jax.analysis.__main__ import main
 from ultrasound_jax.analysis.errors import AnalysisError
@@ -112,6 +113,14 @@ def test_a_file_in_the_folder_is_in_the_numbers_and_in_every_report(
     assert "How common" in (tmp_path / "out/metrics.md").read_text()
     assert main(["report", *words]) == 0
     assert "How common" in (tmp_path / "out/report.html").read_text()
+
+
+def test_the_example_of_the_documentation_runs(dropped_in, tmp_path, table):
+    page = (ROOT / "docs/analysis.md").read_text()
+    dropped_in("from_the_docs", page.split("```python\n")[1].split("```")[0])
+    tree = judge_table(table, replicates=20)
+    text = write_report(tmp_path, table, tree, title="t", facts={}).read_text()
+    assert f"{tree['test']['prevalence']['share']:.3f} of labels are present" in text
 
 
 def test_one_of_every_level_joins_the_levels_the_subgroups_and_the_headline(

@@ -2,12 +2,14 @@
 
   metrics RUN [RUN…] --out DIR [--by zone] [--sensitivity 0.9 0.95]
 
-Judges the test split, or the pooled out-of-fold rows, of each run: AUROC, average
-precision, F1, sensitivity and specificity for clips and videos; calibration (Brier
-score, expected calibration error, reliability diagram); operating points at fixed
-sensitivities, chosen on validation rows; conformal prediction sets; and the same
-numbers for the groups of each column given by --by. Writes metrics.json, metrics.csv
-(one row a number), metrics.md and figures/.
+Judges the test split, or the pooled out-of-fold rows, of each run by every statistic
+that fits its table. Of scores: AUROC, average precision, F1, sensitivity and
+specificity for examples and their groups; calibration (Brier score, expected
+calibration error, reliability diagram); where several findings may be present,
+operating points at fixed sensitivities, chosen on validation rows, and conformal
+prediction sets; where exactly one class is true, the confusion matrix and kappa. Of
+masks: Dice, IoU and distances. And the same numbers for the groups of each column given
+by --by. Writes metrics.json, metrics.csv (one row a number), metrics.md and figures/.
 """
 
 import argparse
