@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install luvnet test lint lock clean
+.PHONY: install luvnet test lint docs lock clean
 
 install: .venv/installed
 
@@ -25,8 +25,13 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
+# A warning is an error: a page that lost its link, a docstring that cannot be read.
+docs: install
+	rm -rf docs/api docs/_build
+	JAX_PLATFORMS=cpu $(BIN)/sphinx-build --quiet --fail-on-warning docs docs/_build
+
 lock: install
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra build --extra demo --extra dev --no-header --no-annotate --output-file requirements.txt pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra build --extra dev --extra docs --no-header --no-annotate --output-file requirements.txt pyproject.toml
 
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv runs build docs/api docs/_build *.egg-info

@@ -1,17 +1,20 @@
 """Settings: where they come from, which values are allowed, how a file holds them."""
 
+import contextlib
 import difflib
 import importlib.util
 import json
 import math
+import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from ultrasound_jax import augment
+from ultrasound_jax import augment, models, tasks
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
@@ -20,7 +23,6 @@ CHOICES = {
     "init_part": ("all", "encoder"),
     "data.sampling": ("uniform", "balanced", "patient"),
     "data.protocol": ("holdout", "rotation"),
-    "model.pooling": ("mean", "max", "attention", "tanh_attention"),
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "plateau"),
     "tune.what": ("lr", "lr_and_weight_decay"),
@@ -41,7 +43,6 @@ NOT_NEGATIVE = (
     "memory_limit_gb",
     "data.split_seed",
     "data.fold",
-    "model.width",
     "optim.weight_decay",
     "optim.warmup_epochs",
     "optim.plateau_patience",
@@ -50,32 +51,83 @@ NOT_NEGATIVE = (
     "tune.epochs",
     "evaluation.replicates",
 )
-FRACTIONS = (
-    "data.test_fraction",
-    "optim.ema",
-    "optim.momentum",
-    "model.dropout",
-    "model.drop_path",
-)
+FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum")
 RANGES = ("tune.lr", "tune.weight_decay")
+# Settings of what is named beside them: a file need not name them, and `complete` asks
+# their owner which there are.
+OWNED = ("model.options", "task.options")
 
 
 class ConfigError(UltrasoundError):
     """A setting, a configuration file or a run's folder that cannot be used."""
 
 
+def find(config_file: str) -> str:
+    """The file that `path[:arg]` means, with its arg: here, or one that comes with us.
+
+    `configs/luvnet.py` is the shipped one wherever there is no such file.
+    """
+    path, colon, arg = config_file.partition(":")
+    if Path(path).is_file():
+        return config_file
+    shipped = _shipped() / Path(path).name
+    if Path(path).parent == Path("configs") and shipped.is_file():
+        return f"{shipped}{colon}{arg}"
+    files = [*Path("configs").glob("[!_]*.py"), *_shipped().glob("[!_]*.py")]
+    known = ", ".join(sorted({f"configs/{file.name}" for file in files}))
+    raise ConfigError(f"no configuration file '{path}'; there is: {known or 'none'}")
+
+
+def located(argv: Sequence[str]) -> list[str]:
+    """The command line with the file that `--config=FILE` means."""
+    found = list(argv)
+    for place, arg in enumerate(argv):
+        flag, equals, file = arg.partition("=")
+        if flag in ("-config", "--config") and equals:
+            found[place] = f"{flag}={find(file)}"
+        elif place and argv[place - 1] in ("-config", "--config"):
+            found[place] = find(arg)
+    return found
+
+
+def _shipped() -> Path:
+    """The folder `configs` that comes with us: in the package, or beside it."""
+    package = Path(__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+@contextlib.contextmanager
+def importable() -> Iterator[None]:
+    """`from configs._base import base` works in a configuration file, and only there.
+
+    Wherever we are installed there is no package `configs`, and if there is one it is
+    somebody else's.
+    """
+    others = {n: m for n, m in sys.modules.items() if n.split(".")[0] == "configs"}
+    for name in others:
+        del sys.modules[name]
+    ours = types.ModuleType("configs")
+    ours.__path__ = [str(_shipped())]
+    sys.modules["configs"] = ours
+    try:
+        yield
+    finally:
+        for name in [n for n in sys.modules if n.split(".")[0] == "configs"]:
+            del sys.modules[name]
+        sys.modules.update(others)
+
+
 def load(config_file: str) -> Settings:
     """Reads `path[:arg]`, where the file's `get_config(arg)` makes the settings."""
-    path, _, arg = config_file.partition(":")
-    if not Path(path).is_file():
-        known = ", ".join(str(p) for p in sorted(Path("configs").glob("[!_]*.py")))
-        raise ConfigError(f"no configuration file '{path}'; here is: {known or 'none'}")
+    path, _, arg = find(config_file).partition(":")
     spec = importlib.util.spec_from_file_location("experiment_config", path)
     if spec is None or spec.loader is None:
         raise ConfigError(f"'{path}' is not a Python file with get_config(arg)")
     module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        with importable():
+            spec.loader.exec_module(module)
         if not hasattr(module, "get_config"):
             raise ConfigError(f"'{path}' has no get_config(arg); configs/luvnet.py has")
         config = module.get_config(arg)
@@ -137,6 +189,8 @@ def parsed(text: str) -> Any:
 
 
 def _check_key(config: Settings, key: str) -> None:
+    if key.rpartition(".")[0] in OWNED:
+        return
     node: Any = config
     walked: list[str] = []
     for part in _parts(key):
@@ -185,7 +239,7 @@ def _set(config: Settings, key: str, value: Any) -> None:
 def _check_leaf(config: Settings, key: str) -> None:
     node: Any = config
     for part in _parts(key):
-        node = _inside(node)[part]
+        node = _inside(node).get(part)
     if isinstance(node, Mapping | ConfigDict):
         inside = ", ".join(f"{key}.{name}" for name in sorted(node))
         raise ConfigError(f"config.{key} has settings of its own; give {inside}")
@@ -210,6 +264,53 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
             raise ConfigError(
                 f"config.{key}={text!r} is not allowed: it must be of type {kind}"
             ) from error
+
+
+def network_options(config: Settings) -> dict[str, Any]:
+    """Every option of the configured network: those of the settings, else its defaults.
+
+    Raises ConfigError for an unknown network, or options that it does not have.
+    """
+    return _with_defaults(config, "model", models.options_of)
+
+
+def task_options(config: Settings) -> dict[str, Any]:
+    """The same for the configured task."""
+    return _with_defaults(config, "task", tasks.options_of)
+
+
+def _with_defaults(
+    config: Settings, what: str, options_of: Callable[[str], dict[str, Any]]
+) -> dict[str, Any]:
+    if "options" not in config[what]:
+        raise ConfigError(
+            f"the settings lack {what}.options: they are of another version of the "
+            "program"
+        )
+    name, given = config[what].name, config[what].options.to_dict()
+    try:
+        own = options_of(name)
+    except models.OptionError as error:
+        raise ConfigError(f"config.model.{error}") from error
+    for option, value in given.items():
+        if option not in own:
+            raise ConfigError(
+                f"config.{what}.options.{option}={value!r} is not allowed: {name!r} "
+                f"has {', '.join(sorted(own)) or 'no options'}"
+            )
+    return own | given
+
+
+def complete(config: Settings) -> None:
+    """Writes out the options that the settings leave to network's and task's defaults.
+
+    A run's `config.json` then tells all that was used. Raises ConfigError for options
+    that they do not have.
+    """
+    chosen = {"model": network_options(config), "task": task_options(config)}
+    for what, options in chosen.items():
+        with config[what].unlocked():
+            config[what].options = ConfigDict(options)
 
 
 def check(config: Settings) -> None:
@@ -250,7 +351,7 @@ def check(config: Settings) -> None:
     )
     try:
         augment.build(config.augment)
-    except augment.AugmentError as error:
+    except UltrasoundError as error:
         raise ConfigError(str(error)) from error
 
 

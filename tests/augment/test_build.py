@@ -7,6 +7,7 @@ import pytest
 
 from ultrasound_jax import augment
 from ultrasound_jax.augment import _ranges
+from ultrasound_jax.types import UltrasoundError
 
 HERE = "tests.augment.test_build"
 FLIP = {"name": "flip_and_rotate", "flip": 1.0, "rotate": 0.0, "degrees": 0.0}
@@ -60,14 +61,17 @@ def shifts():
             [{"name": "brightness", "probability": 1, "gain": 2, "shift": 0}],
             "gain=2 is not allowed: it must be from 0 to 1",
         ),
-        ([{"name": "nowhere.at:all"}], "'nowhere.at:all' cannot be used: No module"),
-        ([{"name": f"{HERE}:nothing"}], "cannot be used: .*nothing"),
+        (
+            [{"name": "nowhere.at:all"}],
+            "config.augment.0..name: module 'nowhere.at' cannot",
+        ),
+        ([{"name": f"{HERE}:nothing"}], "has no nothing; it has .*spy"),
         ([{"name": f"{HERE}:refuses", "level": 3}], "refuses its options: no level 3"),
         ([{"name": f"{HERE}:doubles", "level": 3}], "has no options"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_with_what_can(operations, said):
-    with pytest.raises(augment.AugmentError, match=said) as refused:
+    with pytest.raises(UltrasoundError, match=said) as refused:
         augment.build(operations)
     assert "\n" not in str(refused.value)
 

@@ -13,7 +13,6 @@ clip share the draw. A file's EXAMPLE has options to begin with; the tests that 
 operation must pass run with them.
 """
 
-import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from ultrasound_jax.runs.named import named
 from ultrasound_jax.types import UltrasoundError
 
 Fields = dict[str, Array]
@@ -68,6 +68,7 @@ def build(operations: Any) -> Augment:
 
     Raises:
         AugmentError: an operation or an option is unknown, missing or out of range.
+        NotFoundError: nothing stands behind the name of a user's own operation.
     """
     if not isinstance(operations, list | tuple):
         raise AugmentError(
@@ -99,18 +100,15 @@ def _operation(settings: Any, where: str) -> Operation:
 
 def _find(name: str, where: str) -> Callable[..., Operation]:
     """The function that makes an operation: ours by its file, or `package.module:f`."""
-    if name in names():
-        return importlib.import_module(f"{__name__}.{name}").make
     module, colon, function = name.partition(":")
-    if not colon:
+    if colon:
+        return named(module, function, setting=f"{where}.name")
+    if name not in names():
         raise AugmentError(
             f"{where}.name={name!r} is not allowed: there are {', '.join(names())}, "
             "or package.module:function of your own"
         )
-    try:
-        return getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise AugmentError(f"{where}.name={name!r} cannot be used: {error}") from error
+    return named(f"{__name__}.{name}", "make", setting=f"{where}.name")
 
 
 def _check_options(

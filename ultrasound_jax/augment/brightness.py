@@ -9,7 +9,7 @@ from ultrasound_jax.augment import Fields, Number, Operation, Roles, _ranges
 EXAMPLE = {"probability": 0.5, "gain": 0.2, "shift": 0.1}
 
 
-def make(*, probability: Number, gain: Number, shift: Number) -> Operation:
+def make(*, gain: Number, shift: Number, probability: Number = 1.0) -> Operation:
     """With `probability` pixels become `pixels * a + b`, clipped to [0, 1].
 
     `a` is uniform in [1 - gain, 1 + gain], `b` in [-shift, shift]. On log-compressed
@@ -29,10 +29,10 @@ def make(*, probability: Number, gain: Number, shift: Number) -> Operation:
     def operation(fields: Fields, roles: Roles, key: PRNGKeyArray) -> Fields:
         if probability == 0 or gain == shift == 0:
             return fields
-        pixels = {n: fields[n] for n, role in roles.items() if role == "pixels"}
         return fields | {
             name: jax.vmap(one)(array, jax.random.split(key, array.shape[0]))
-            for name, array in pixels.items()
+            for name, array in fields.items()
+            if name in roles and roles[name] == "pixels"
         }
 
     return operation

@@ -12,6 +12,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+
+from ultrasound_jax.config import task_options
 from ultrasound_jax.data.source import builder_options
 from ultrasound_jax.experiment import Experiment, network_settings
 from ultrasound_jax.runs import provenance
@@ -36,7 +39,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "classes": list(task.classes),
         "task": {
             "name": config.task.name,
-            "options": config.task.options.to_dict(),
+            "options": task_options(config),
             "decision": task.decision,
         },
         "network": network_settings(config) | {"outputs": task.outputs},
@@ -50,6 +53,12 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "thresholds_from": None,
         "made": facts,
     }
+
+
+def begin(experiment: Experiment, folder: Path) -> None:
+    """Writes what is known of a run before it trains; one that continues has it."""
+    if jax.process_index() == 0 and not (folder / NAME).exists():
+        write(describe(experiment), folder)
 
 
 def write(tree: dict[str, Any], folder: Path) -> None:
