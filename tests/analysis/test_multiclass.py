@@ -1,5 +1,6 @@
 """Tables of which exactly one class is true, against scikit-learn."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -182,4 +183,12 @@ def test_models_are_compared_and_read_as_others_are(tmp_path, table):
     text = (tmp_path / "out/report.md").read_text()
     assert "Every class" in text and "macro AUROC, images" in text
     assert "60 examples" not in text and "120 images; 30 patients" in text
+    assert (
+        "decisions by the highest score" in text and "Youden's thresholds" not in text
+    )
+    assert "all classes and models" in text and "no operating point" not in text
+    tree = json.loads((tmp_path / "out/study.json").read_text())["comparison"]
+    assert tree["kind"] == "multiclass"
+    assert set(tree["thresholds_from"].values()) == {"highest score"}
+    assert all(r["mcnemar"] for r in tree["differences"] if r["class"] != "macro")
     assert main(["readers", runs[0], "--sheets", runs[1], *more]) == 0

@@ -108,6 +108,7 @@ def compare(
         "models": list(paired.models),
         "split": split,
         "level": level or paired.table.units[0],
+        "kind": paired.kind,
         "units": list(paired.table.units),
         "n": counted(paired.table),
         "alpha": ALPHA,

@@ -10,12 +10,18 @@ from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.table.judged import judge
 from ultrasound_jax.analysis.table.mask_table import AnyTable
-from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.predictions import (
+    MULTICLASS,
+    MULTILABEL,
+    Predictions,
+)
 from ultrasound_jax.analysis.table.splits import (
     OUT_OF_FOLD,
     default_split,
     rows_of,
 )
+
+HIGHEST = "highest score"  # what decides where exactly one class is true
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +30,8 @@ class Paired:
 
     models: their names, the reference first. table: the reference's rows, whose labels
     are everybody's. decisions: at each model's own operating point, NaN without one;
-    thresholds_from: where that is from, None without one.
+    thresholds_from: where that is from, None without one. kind: `multiclass` if all
+    models decide by the highest score.
     """
 
     models: tuple[str, ...]
@@ -33,6 +40,7 @@ class Paired:
     scores: Float[np.ndarray, "s n k"]
     decisions: Float[np.ndarray, "s n k"]
     thresholds_from: tuple[str | None, ...]
+    kind: str
 
 
 def common_split(tables: Mapping[str, AnyTable]) -> str:
@@ -98,7 +106,12 @@ def pair(
         patient=whole.patient_index(),
         scores=np.stack(scores),
         decisions=np.stack(decisions),
-        thresholds_from=tuple(one.source or None for one in judged),
+        thresholds_from=tuple(
+            HIGHEST if one.kind == MULTICLASS else one.source or None for one in judged
+        ),
+        kind=MULTICLASS
+        if all(one.kind == MULTICLASS for one in judged)
+        else MULTILABEL,
     )
 
 

@@ -74,7 +74,7 @@ def judge_table(
         replicates: of the bootstrap over patients.
         seed: of the same.
         thresholds: `{level: {class: threshold}}` of an earlier run, for a new data set
-            (see `youden_thresholds`).
+            (see `youden_thresholds`); empty where that run has none.
         pooled: whether folds are pooled; None where there is a split `out_of_fold`.
         options: of statistics, by name.
         further: importable names of modules that are statistics, too.

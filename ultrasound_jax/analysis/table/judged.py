@@ -118,7 +118,8 @@ def judge(
         split: to be judged; empty for `default_split`.
         level: one of `levels.levels_of`; empty for the examples'.
         optimistic: see above.
-        given: thresholds of an earlier run, by level and class, instead.
+        given: thresholds of an earlier run, by level and class, instead; empty where
+            it has none, so that nothing is decided.
 
     Raises:
         AnalysisError: no such split or level, several folds that are no
@@ -134,6 +135,8 @@ def judge(
         return Judged(split, level, rows, {}, "", kind=kind)
     if given is not None:
         rows = at_level(_one_fold(table, split), level)
+        if not given:
+            return Judged(split, level, rows, {}, "", kind=kind)
         limits = {name: _given(given, level, name) for name in rows.classes}
         return Judged(split, level, rows, {}, GIVEN, kind=kind, given=limits)
     if split == OUT_OF_FOLD:
