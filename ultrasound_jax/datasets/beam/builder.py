@@ -86,7 +86,7 @@ class ScalableBuilder(
         )
 
     def skip(self, name: str, reason: str) -> None:
-        """Tell of an input that no item is made of; for `_split_generators`."""
+        """Tells of an input that no item is made of; for `_split_generators`."""
         self._tell(Skipped(name, reason))
 
     def account(
