@@ -23,7 +23,7 @@ class SourceError(UltrasoundError):
 
 
 def known_datasets() -> list[str]:
-    """Returns the names of the builders in `ultrasound_jax/datasets`."""
+    """The names of the builders in `ultrasound_jax/datasets`."""
     folder = Path(__file__).parent.parent / "datasets"
     return sorted(p.parent.name for p in folder.glob("*/*_dataset_builder.py"))
 

@@ -21,10 +21,13 @@ from absl import logging
 from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.beam.records import Fact, Made, Make, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.options import WithOptions
 from ultrasound_jax.runs.bar import Progress
 
 
-class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class ScalableBuilder(
+    WithOptions, tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
     """A builder that writes ArrayRecords and runs unchanged on Beam.
 
     `_split_generators` looks at all files, decides what concerns more than one of them
@@ -84,7 +87,7 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def skip(self, name: str, reason: str) -> None:
-        """Tell of an input that no item is made of; for `_split_generators`."""
+        """Tells of an input that no item is made of; for `_split_generators`."""
         self._tell(Skipped(name, reason))
 
     def account(
