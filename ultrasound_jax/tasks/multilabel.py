@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int8
+from jaxtyping import Array, Float, Int8
 
 from ultrasound_jax.analysis.stats._parts import metrics
 from ultrasound_jax.analysis.table.predictions import Predictions
