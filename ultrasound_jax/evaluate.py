@@ -8,15 +8,21 @@ from typing import Any
 import jax
 import numpy as np
 
+from ultrasound_jax.analysis.document import Block, Picture, Text, label
 from ultrasound_jax.analysis.judge.run import (
     headline,
     judge_table,
     youden_thresholds,
 )
 from ultrasound_jax.analysis.report import run_report
+from ultrasound_jax.analysis.table.mask_table import MaskTable
+from ultrasound_jax.analysis.table.splits import default_split, rows_of
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
+from ultrasound_jax.data.source import Source
 from ultrasound_jax.experiment import Experiment, network_name, network_settings
+from ultrasound_jax.explain.draw.mask_sheet import mask_sheet
+from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.predict import model_file, open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.predict.split import columns_of, mask_writer, table_of
@@ -98,10 +104,9 @@ def report_run(
         table = predictions(experiment, weights, fold=config.data.fold, folder=workdir)
     if jax.process_index() == 0:
         about = model_file.read(workdir)
-        if table.kind != "masks" and CHOSEN_ON in table.split:
-            about["thresholds"] = youden_thresholds(table.of_split(CHOSEN_ON))
-            about["thresholds_from"] = CHOSEN_ON
-        model_file.write(about, workdir)
+        if chosen := youden_thresholds(table.of_split(CHOSEN_ON)):
+            about |= {"thresholds": chosen, "thresholds_from": CHOSEN_ON}
+            model_file.write(about, workdir)
     return write_report(table, experiment, workdir, say, clock)
 
 
@@ -146,7 +151,7 @@ def write_report(
     return metrics
 
 
-def sheet_of(table: Any, source: Source, folder: Path) -> list[Picture]:
+def sheet_of(table: Any, source: Source, folder: Path) -> list[Block]:
     """The contact sheet of the masks that were found of unseen examples."""
     if not isinstance(table, MaskTable):
         return []
@@ -175,9 +180,7 @@ def run_facts(experiment: Experiment, clock: Stopwatch) -> dict[str, str]:
 
 
 def write_manifest(experiment: Experiment, workdir: Path) -> None:
-    """Writes the splits and what the network is into the run, `model.json`.
-
-    The splits go where the settings ask for them, too.
+    """Writes the splits into the run, and where the settings ask for them.
 
     A run that continues must have the splits that it began with: SplitError otherwise,
     in every process.
@@ -185,7 +188,7 @@ def write_manifest(experiment: Experiment, workdir: Path) -> None:
     path = workdir / "splits.json"
     if path.exists():
         begun, now = Manifest.read(path), experiment.manifest
-        if (begun.data_hash, begun.parts) != (now.data_hash, now.parts):
+        if now and (begun.data_hash, begun.parts) != (now.data_hash, now.parts):
             raise SplitError(
                 f"{path}: the run began with other splits or data; its test patients "
                 "would no longer be unseen. Give what it began with, or a new --workdir"

@@ -9,13 +9,11 @@ pictures of both sides are compared for near duplicates.
 import copy
 import dataclasses
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from ultrasound_jax import evaluate
 from ultrasound_jax.config import ConfigError, override, parsed, read
@@ -28,6 +26,7 @@ from ultrasound_jax.data.spec import Spec, SpecError
 from ultrasound_jax.experiment import open_source
 from ultrasound_jax.predict import Run, open_run
 from ultrasound_jax.predict.examples import with_source
+from ultrasound_jax.runs.bar import watched
 from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.types import Settings
 
@@ -246,6 +245,7 @@ class _Relabelled(Source):
 def judged_places(run: Run, source: Source, notes: dict[str, str]) -> np.ndarray:
     """The examples that can be judged; notes how many cannot, and why."""
     labels = source.table.labels
+    can: np.ndarray
     if run.task.decision == "argmax":
         can = (labels == 1).sum(axis=1) == 1
         why = "their class is none of the run's"
@@ -327,7 +327,7 @@ def near_copies(run: Run, source: Source, say: Callable[[str], None]) -> dict[st
     except sources.SourceError as error:
         return {"near duplicates": f"not looked for: {error}"}
     say(f"comparing the pictures of {source.name} and {own.name}")
-    found = alike(source, own, watch=_bar)
+    found = alike(source, own, watch=watched("pictures"))
     if not found:
         return {"near duplicates": "none among the run's own pictures"}
     shown = ", ".join(f"{one.example} ({one.other})" for one in found[:5])
@@ -335,10 +335,6 @@ def near_copies(run: Run, source: Source, say: Callable[[str], None]) -> dict[st
         "near duplicates": f"{len(found)} {source.spec.units[0]}s are like one of the "
         f"run's own: {shown}{' …' if found[5:] else ''}"
     }
-
-
-def _bar(places: Any) -> Any:
-    return tqdm(places, unit=" pictures", disable=not sys.stderr.isatty())
 
 
 def trained_on(run: Run) -> str:

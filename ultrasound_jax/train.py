@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from ultrasound_jax import evaluate
 from ultrasound_jax.experiment import Experiment, open_experiment
+from ultrasound_jax.predict import model_file
 from ultrasound_jax.training import optim, sharding, steps
 from ultrasound_jax.training.checkpoint import Checkpoints
 from ultrasound_jax.training.console import (
@@ -47,6 +48,7 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
 
     claim_workdir(config, workdir)
     evaluate.write_manifest(experiment, workdir)
+    model_file.begin(experiment, workdir)
     loop = Loop(experiment, plan, step, workdir, console, clock)
     with Checkpoints(workdir / "checkpoints", say=console.say) as checkpoints:
         weights = train(loop, state, checkpoints)

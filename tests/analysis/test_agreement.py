@@ -15,7 +15,7 @@ from ultrasound_jax.analysis.stats._parts.agreement import (
     fleiss_measures,
 )
 from ultrasound_jax.analysis.stats._parts.resampling import Resampling
-from ultrasound_jax.labels.agreement import of_pairs
+from ultrasound_jax.labels.disagreement import of_pairs
 
 NAN = np.nan
 

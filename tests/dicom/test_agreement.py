@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from ultrasound_jax.labels.agreement import (
+from ultrasound_jax.labels.disagreement import (
     Agreement,
     of_pairs,
     of_sets,

@@ -1,14 +1,14 @@
 """Where two annotators disagree: a table by pattern, and the videos in conflict."""
 
 import json
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 
-from ultrasound_jax.labels.agreement import (
-    Agreement,
-    of_pairs,
-    of_sets,
-)
+import numpy as np
+
+from ultrasound_jax.analysis.stats._parts.agreement import pair_measures
 from ultrasound_jax.labels.findings import (
     COLUMNS,
     FINDINGS,
@@ -18,6 +18,39 @@ from ultrasound_jax.labels.sheet import LabelRow
 
 # What the sheets have columns for, and the target that two of these make up.
 JUDGED = {**COLUMNS, "total_b_line": "total-B-line"}
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A two-by-two table: how often both, one or neither says yes."""
+
+    both: int = 0
+    first_only: int = 0
+    second_only: int = 0
+    neither: int = 0
+
+    def __add__(self, other: "Agreement") -> "Agreement":
+        counts = zip(astuple(self), astuple(other), strict=True)
+        return Agreement(*(one + two for one, two in counts))
+
+    @property
+    def total(self) -> int:
+        """How many were judged."""
+        return sum(astuple(self))
+
+    @property
+    def observed(self) -> float | None:
+        """The share on which they agree; None if nothing was judged."""
+        return self._measure("agreement")
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa; None where nothing was judged or chance explains all."""
+        return self._measure("kappa")
+
+    def _measure(self, name: str) -> float | None:
+        value = float(pair_measures(np.array([astuple(self)], float))[name][0])
+        return None if math.isnan(value) else value
 
 
 @dataclass(frozen=True)
@@ -72,6 +105,19 @@ def compare(merged: Merged) -> Report:
             if row.score_conflict
         ],
     )
+
+
+def of_sets(first: set[int], second: set[int], total: int) -> Agreement:
+    """The table of two sets of frames of a video that has `total` of them."""
+    both, either = len(first & second), len(first | second)
+    return Agreement(both, len(first) - both, len(second) - both, total - either)
+
+
+def of_pairs(pairs: Iterable[tuple[bool, bool]]) -> Agreement:
+    """The table of two judgements of each of several things."""
+    found = Counter((bool(first), bool(second)) for first, second in pairs)
+    places = ((True, True), (True, False), (False, True), (False, False))
+    return Agreement(*(found[place] for place in places))
 
 
 def _frames(row: LabelRow, name: str) -> set[int]:

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 
 from ultrasound_jax.media.geometry import letterbox
+from ultrasound_jax.media.recording import Want
 from ultrasound_jax.types import InputError
 
 SUFFIXES = (".avi", ".gif", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
@@ -29,14 +30,14 @@ _EXPAND = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.
 
 
 class Frame(NamedTuple):
-    """A decoded frame: upright, grey, at its stored size.
+    """A decoded frame: upright, at its stored size, `h w` grey or `h w 3` RGB.
 
     seconds: presentation time, None where the file has none.
     pixel_aspect: width of a pixel over its height.
     stated_rate: what the container says, Hz; 0 where it says nothing.
     """
 
-    grey: np.ndarray
+    pixels: np.ndarray
     seconds: float | None
     pixel_aspect: float
     stated_rate: float
@@ -89,11 +90,11 @@ def read_video(
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    decoder, damage, reason = "pyav", _Damage(), "no frame decodes"
+    decoder, damage, reason = "pyav", Damage(), "no frame decodes"
     frames, seconds, stated_rate = [], [], 0.0
     try:
         frames, seconds, stated_rate = _collect(
-            path, _pyav_frames(path, damage), size, interpolation
+            path, pyav_frames(path, damage), size, interpolation
         )
     except av.error.FFmpegError as error:
         reason = error.strerror
@@ -101,7 +102,7 @@ def read_video(
         decoder = "opencv"
         try:
             frames, seconds, stated_rate = _collect(
-                path, _opencv_frames(path), size, interpolation
+                path, opencv_frames(path), size, interpolation
             )
         except cv2.error as error:
             reason = f"{reason}; {error.err}"
@@ -109,12 +110,12 @@ def read_video(
             raise InputError(
                 f"{path}: not a video that PyAV or OpenCV can read ({reason})"
             )
-    timestamps, rate = _clean_times(path, seconds, stated_rate)
+    timestamps, rate = clean_times(path, seconds, stated_rate)
     return Video(np.stack(frames), timestamps, rate, decoder, damage.packets)
 
 
-class _Damage:
-    """Counts undecodable packets while a generator runs."""
+class Damage:
+    """How many packets did not decode, while a generator runs."""
 
     packets = 0
 
@@ -125,15 +126,15 @@ def _collect(
     """Frames brought to their final size, their times, and the stated rate."""
     frames, seconds, stated_rate, shape = [], [], 0.0, None
     for frame in stream:
-        if frame.grey.size == 0:
+        if frame.pixels.size == 0:
             raise InputError(f"{path}: a frame has no pixels")
-        shape = shape or frame.grey.shape
-        if frame.grey.shape != shape:
+        shape = shape or frame.pixels.shape
+        if frame.pixels.shape != shape:
             raise InputError(
-                f"{path}: frames of {shape} and of {frame.grey.shape} pixels, "
+                f"{path}: frames of {shape} and of {frame.pixels.shape} pixels, "
                 "allowed is one size"
             )
-        grey = frame.grey
+        grey = frame.pixels
         if size is not None:
             grey = letterbox(
                 grey, size, pixel_aspect=frame.pixel_aspect, interpolation=interpolation
@@ -144,7 +145,9 @@ def _collect(
     return frames, seconds, stated_rate
 
 
-def _pyav_frames(path: Path, damage: _Damage) -> Iterator[Frame]:
+def pyav_frames(path: Path, damage: Damage, want: Want = "grey") -> Iterator[Frame]:
+    """The frames that PyAV decodes; packets that it cannot are counted as `damage`."""
+    colours = _luminance if want == "grey" else _as_stored
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
     # Titles in other alphabets than UTF-8 must not keep a film from being read.
     with av.open(
@@ -168,9 +171,9 @@ def _pyav_frames(path: Path, damage: _Damage) -> Iterator[Frame]:
                 return
             for frame in decoded:
                 turns = round(frame.rotation / 90)
-                grey = np.rot90(_luminance(frame), turns)
+                pixels = np.rot90(colours(frame), turns)
                 yield Frame(
-                    np.ascontiguousarray(grey),
+                    np.ascontiguousarray(pixels),
                     frame.time,
                     1 / aspect if turns % 2 else aspect,
                     stated_rate,
@@ -195,8 +198,17 @@ def _luminance(frame: av.VideoFrame) -> np.ndarray:
     return np.where(rgba[..., 3] == 0, 0, grey).astype(np.uint8)
 
 
-def _opencv_frames(path: Path) -> Iterator[Frame]:
+def _as_stored(frame: av.VideoFrame) -> np.ndarray:
+    """One frame in its colours; grey only where the film itself is."""
+    if frame.format.name.startswith("gray"):
+        return _luminance(frame)
+    rgba = frame.to_ndarray(format="rgba")
+    return np.where(rgba[..., 3:] == 0, 0, rgba[..., :3]).astype(np.uint8)
+
+
+def opencv_frames(path: Path, want: Want = "grey") -> Iterator[Frame]:
     """The same through OpenCV's own decoders; ends at the first frame that fails."""
+    colours = cv2.COLOR_BGR2GRAY if want == "grey" else cv2.COLOR_BGR2RGB
     for backend in (cv2.CAP_FFMPEG, cv2.CAP_OPENCV_MJPEG):
         capture = cv2.VideoCapture(str(path), backend)
         try:
@@ -206,7 +218,7 @@ def _opencv_frames(path: Path) -> Iterator[Frame]:
                 continue
             while read:
                 if image.ndim == 3:
-                    image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+                    image = cv2.cvtColor(image, colours)
                 seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
                 yield Frame(image, seconds, 1.0, stated_rate)
                 read, image = capture.read()
@@ -215,7 +227,7 @@ def _opencv_frames(path: Path) -> Iterator[Frame]:
             capture.release()
 
 
-def _clean_times(
+def clean_times(
     path: Path, seconds: list[float | None], stated_rate: float
 ) -> tuple[Float64[np.ndarray, " t"], float]:
     """Times from 0 and the measured rate; the stated rate only where times are bad."""

@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from ultrasound_jax.data.source import builder_options
 from ultrasound_jax.experiment import Experiment, network_settings
 from ultrasound_jax.runs import provenance
@@ -50,6 +52,12 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "thresholds_from": None,
         "made": facts,
     }
+
+
+def begin(experiment: Experiment, folder: Path) -> None:
+    """Writes what is known of a run before it trains; one that continues has it."""
+    if jax.process_index() == 0 and not (folder / NAME).exists():
+        write(describe(experiment), folder)
 
 
 def write(tree: dict[str, Any], folder: Path) -> None:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Bool, Float, Int8
+from jaxtyping import Array, Bool, Float, Int8
 
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.spec import Spec

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Bool, Float, Int8
+from jaxtyping import Array, Bool, Float, Int8
 
 from ultrasound_jax.analysis.stats._parts.surface_distance import surface_distances
 from ultrasound_jax.analysis.table.mask_table import MaskTable

@@ -1,7 +1,6 @@
 """What a run tells while it trains: lines, a progress bar, scalars, lost time."""
 
 import csv
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,8 +9,8 @@ from pathlib import Path
 import jax
 import numpy as np
 from tensorboardX import SummaryWriter
-from tqdm import tqdm
 
+from ultrasound_jax.runs.bar import Progress, say
 from ultrasound_jax.runs.files import whole_file
 from ultrasound_jax.types import ArrayTree
 
@@ -24,21 +23,20 @@ class Console:
 
     def __init__(self) -> None:
         self._speaks = jax.process_index() == 0
-        self._bar: tqdm | None = None
+        self._bar: Progress | None = None
         self._started = time.monotonic()
 
     def say(self, line: str) -> None:
         """Prints a line above the progress bar."""
         if self._speaks:
-            tqdm.write(line, file=sys.stdout)
-            sys.stdout.flush()
+            say(line)
 
     def start(self, total: int, *, done: int, examples_a_step: int) -> None:
         """Begins counting steps; `done` of `total` were made before."""
         self._total, self._first, self._examples = total, done, examples_a_step
         self._started = time.monotonic()
-        if self._speaks and sys.stderr.isatty():
-            self._bar = tqdm(total=total, initial=done, unit="step", smoothing=0.1)
+        if self._speaks:
+            self._bar = Progress(total, "steps", done=done)
 
     def step(self, step: int, scalars: Mapping[str, float]) -> None:
         """Shows fetched scalars with examples a second and the time left."""
@@ -46,9 +44,8 @@ class Console:
         rate = (step - self._first) / seconds
         shown = {name: f"{value:.4g}" for name, value in scalars.items()}
         shown["examples/s"] = f"{rate * self._examples:.1f}"
-        if self._bar is not None:
-            self._bar.n = step
-            self._bar.set_postfix(shown)
+        if self._bar is not None and self._bar.on_terminal:
+            self._bar.reach(step, shown)
             return
         left = (self._total - step) / rate if rate else float("inf")
         words = "  ".join(f"{name} {value}" for name, value in shown.items())

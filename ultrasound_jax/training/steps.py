@@ -193,7 +193,7 @@ def make_eval_step(
 ) -> Callable[[ArrayTree, ArrayTree, Batch], tuple[Batch, Batch]]:
     """`(params, stats, batch) -> (what the task keeps, {term: (total, weight)})`."""
 
-    def step(params: ArrayTree, stats: ArrayTree, batch: Batch) -> tuple[Batch, Batch]:
+    def step(params: ArrayTree, stats: ArrayTree, batch: Batch) -> tuple[Batch, dict]:
         fields = task.floats(batch)
         outputs = apply(network, params, stats, task.inputs(fields))
         terms = task.loss(outputs, fields)

@@ -10,13 +10,10 @@ it could not be looked at.
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.audit import page
@@ -33,6 +30,7 @@ from ultrasound_jax.data.audit.thumbnails import (
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.media.near_duplicates import THRESHOLD
 from ultrasound_jax.runs import cli
+from ultrasound_jax.runs.bar import watched
 
 MOST_PICTURES = 100_000  # 400 MB of thumbnails on disk, three times that in memory
 
@@ -52,14 +50,14 @@ def audit(
     """
     sides = sides_of(source.table, manifest)
     with tempfile.TemporaryFile() as file:
-        samples = sample(source, file, most=most, watch=_bar("pictures"))
+        samples = sample(source, file, most=most, watch=watched("pictures"))
         leaks = find_leaks(
             source,
             samples,
             sides,
             threshold=threshold,
             least_detail=least_detail,
-            watch=_bar("pairs"),
+            watch=watched("pairs"),
         )
     return leaks, samples
 
@@ -149,10 +147,3 @@ def _option(text: str) -> tuple[str, Any]:
         return key, json.loads(value)
     except json.JSONDecodeError:
         return key, value
-
-
-def _bar(what: str) -> Any:
-    def watch(places: Sequence[Any]) -> Any:
-        return tqdm(places, unit=f" {what}", disable=not sys.stderr.isatty())
-
-    return watch

@@ -9,7 +9,6 @@ imported without being asked for.
 """
 
 import functools
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,11 +17,11 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 from absl import logging
-from tqdm import tqdm
 
 from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.beam.records import Fact, Made, Make, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.runs.bar import Progress
 
 
 class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -185,17 +184,16 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self, items: list[Any], make: Make, ahead: int, unit: str
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         count = 0
-        progress = _Progress(self.name, len(items), unit)
         made = _ahead(items, make, ahead) if ahead else map(make, items)
-        for of_one in made:
-            for one in of_one:
-                if isinstance(one, Skipped | Fact):
-                    self._tell(one)
-                else:
-                    count += 1
-                    yield one
-            progress.step()
-        progress.close()
+        with Progress(len(items), unit, of=self.name) as progress:
+            for of_one in made:
+                for one in of_one:
+                    if isinstance(one, Skipped | Fact):
+                        self._tell(one)
+                    else:
+                        count += 1
+                        yield one
+                progress.advance()
         if not count:
             self._refuse_empty()
 
@@ -227,23 +225,3 @@ def _ahead(items: list[Any], make: Make, threads: int) -> Iterator[list[Made]]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-class _Progress:
-    """A bar on a terminal, a log line for every tenth of the items elsewhere."""
-
-    def __init__(self, name: str, total: int, unit: str):
-        self.name, self.total, self.unit, self.done = name, total, unit, 0
-        terminal = sys.stderr.isatty()
-        self.bar = tqdm(total=total, unit=f" {unit}", desc=name) if terminal else None
-
-    def step(self) -> None:
-        self.done += 1
-        if self.bar is not None:
-            self.bar.update()
-        elif self.done % max(1, self.total // 10) == 0 or self.done == self.total:
-            logging.info("%s: %d of %d %s", self.name, self.done, self.total, self.unit)
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()

@@ -27,6 +27,7 @@ from ultrasound_jax.labels.clip_table import (
 )
 from ultrasound_jax.labels.findings import PATTERNS
 from ultrasound_jax.media.cutting import pad_tail
+from ultrasound_jax.media.open import kind_of
 from ultrasound_jax.media.video import read_video
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import UNKNOWN, InputError
@@ -118,7 +119,7 @@ def _opened(
 ) -> Iterator[tuple[Iterator[np.ndarray], float]]:
     """Clean frames as they come, and mm a pixel."""
     path = Path(item.path)
-    if path.suffix == ".avi":
+    if kind_of(path) == "video":
         yield _converted(path, config)
         return
     settings = config.cleaning

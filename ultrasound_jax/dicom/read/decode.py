@@ -16,11 +16,9 @@ import numpy as np
 
 from ultrasound_jax.dicom.read import mpeg
 from ultrasound_jax.dicom.read.header import header_of
-from ultrasound_jax.dicom.read.rendering import (
-    Pictures,
-    Want,
-)
+from ultrasound_jax.dicom.read.rendering import Pictures
 from ultrasound_jax.dicom.read.source import open_source
+from ultrasound_jax.media.recording import Want
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 

@@ -7,7 +7,6 @@ that one speaks against the stated colours, or cannot tell), and holds for every
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 
@@ -29,9 +28,8 @@ from ultrasound_jax.dicom.read.source import (
     UNCOMPRESSED,
     Source,
 )
+from ultrasound_jax.media.recording import Want
 from ultrasound_jax.types import InputError
-
-Want = Literal["stored", "grey"]
 
 
 class Pictures:

@@ -18,8 +18,8 @@ from pydicom.uid import JPEGBaseline8Bit
 
 from ultrasound_jax.dicom.read.decode import open_cine
 from ultrasound_jax.dicom.read.regions import choose_region
-from ultrasound_jax.dicom.read.rendering import Want
 from ultrasound_jax.media.geometry import letterbox
+from ultrasound_jax.media.recording import Want
 
 
 def write_cine(
