@@ -41,33 +41,16 @@ def base() -> Any:
 
     model: Any = ConfigDict()
     config.model = model
-    # A network reads the settings that its line in experiment.NETWORK_OPTIONS names.
-    model.name = "luvnet"  # luvnet | luvnet_no_temporal | usvn | cnn_lstm | frame_vote
-    # | c3d | r2plus1d_18 | r2plus1d_34 | x3d_s | vivit | mvit_v1_b | mvit_v2_s
-    # resnet18 | resnet50 | densenet121 | densenet161, of those that read single frames:
-    model.encoder = "resnet18"
-    model.width = 0  # channels of the first layer; 0 is the published width
-    model.heads = 8  # of luvnet's and usvn's attention over frames, and of vivit
-    model.kernel_size = 13  # of luvnet's temporal convolution, frames
-    model.dropout = 0.5  # in the classifier of luvnet, c3d and mvit
-    model.pooling = "mean"  # over frames: mean | max; usvn: also attention |
-    # tanh_attention
-    model.freeze_encoder = False  # of usvn: only its pooling and classifier train
-    model.embedding = 300  # of cnn_lstm: width of a frame's code
-    model.hidden = 256  # of cnn_lstm: width of its recurrent layers
-    model.layers = 3  # of cnn_lstm
-    model.patch = 16  # of vivit: side of a patch, pixels
-    model.dim = 192  # of vivit: width of a token
-    model.depth = 4  # of vivit: layers over space, and again over time
-    model.dim_head = 64  # of vivit
-    model.drop_path = 0.2  # of mvit: chance that the last block is skipped
+    model.name = "luvnet"  # of ultrasound_jax/models, or your own package.module:Class
+    # The network's own, with its defaults where an experiment leaves them out; one that
+    # it does not have is refused with the list of those that it has.
+    model.options = ConfigDict()
     model.remat = False  # recompute activations in the backward pass to save memory
 
     task: Any = ConfigDict()
     config.task = task
     task.name = "multilabel"  # file in ultrasound_jax/tasks, or package.module:Class
-    task.options = ConfigDict()  # the task's own
-    task.options.class_weights = "none"  # none | balanced (negatives over positives)
+    task.options = ConfigDict()  # the task's own, with its defaults where left out
 
     # Operations on the training batch, one after the other: each a file of
     # ultrasound_jax/augment, or package.module:function, with its options. [] for none.
@@ -117,4 +100,7 @@ def base() -> Any:
     evaluation: Any = ConfigDict()
     config.evaluation = evaluation
     evaluation.replicates = 2000  # of the bootstrap over patients
-    return config.lock()
+    config.lock()
+    model.options.unlock()
+    task.options.unlock()
+    return config

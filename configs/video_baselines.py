@@ -43,7 +43,7 @@ POCUS = {
     "clip_seconds": 1.0,
     "overlap": 0.2,
 }
-# config.model of each network: published, sized for two CPU cores, and tiny.
+# config.model.options of each network: published, sized for two CPU cores, and tiny.
 FRAMES_PUBLISHED = {"encoder": "densenet161"}
 FRAMES_SMALL = {"encoder": "resnet18", "width": 16}
 FRAMES_TINY = {"encoder": "resnet18", "width": 8}
@@ -52,11 +52,16 @@ LUVNET = (
     FRAMES_SMALL | {"heads": 8, "kernel_size": 5},
     FRAMES_TINY | {"heads": 4, "kernel_size": 3},
 )
+NO_TEMPORAL = (
+    FRAMES_PUBLISHED | {"heads": 8},
+    FRAMES_SMALL | {"heads": 8},
+    FRAMES_TINY | {"heads": 4},
+)
 MVIT = ({}, {"width": 24}, {"width": 8})
 R2PLUS1D = ({}, {"width": 8}, {"width": 4})
 NETWORKS = {
     "luvnet": LUVNET,
-    "luvnet_no_temporal": LUVNET,
+    "luvnet_no_temporal": NO_TEMPORAL,
     "usvn": (
         FRAMES_PUBLISHED | {"heads": 8, "pooling": "attention"},
         FRAMES_SMALL | {"heads": 8, "pooling": "attention"},
@@ -124,7 +129,7 @@ def get_config(arg: str = "luvnet") -> Any:
 def protocol(config: Any, name: str, suffix: str, size: int) -> None:
     """What all networks share, and the two things that they do not."""
     config.model.name = name
-    config.model.update(NETWORKS[name][size])
+    config.model.options.update(NETWORKS[name][size])
     config.optim.lr = LEARNING_RATES.get(suffix, {}).get(name, UNTUNED[suffix])
     config.optim.name = "adamw"
     config.optim.weight_decay = 1e-2
@@ -197,7 +202,7 @@ def paper(name: str, config: Any) -> None:
     over time, and validation keeps its last batch. Not run to its end yet.
     """
     config.model.name = name
-    config.model.update(NETWORKS[name][PUBLISHED])
+    config.model.options.update(NETWORKS[name][PUBLISHED])
     large_clips(config, tail="duplicate")
     config.seed = 234
     config.optim.lr = 1e-6
@@ -207,9 +212,9 @@ def paper(name: str, config: Any) -> None:
         config.optim.schedule = "plateau"
         config.train.epochs, config.train.patience = 100, 30
     if name == "usvn":
-        config.model.heads = 32
+        config.model.options.heads = 32
     if name == "frame_vote":
-        config.model.pooling = "max"
+        config.model.options.pooling = "max"
 
 
 def large_clips(config: Any, *, tail: str) -> None:

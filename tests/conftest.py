@@ -14,9 +14,11 @@ import pytest
 
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
+from ultrasound_jax import models
 from ultrasound_jax.training import sharding
 
 ROOT = Path(__file__).parent.parent
+SMALL = {"encoder": "resnet18", "width": 8, "heads": 4, "kernel_size": 3}
 TINY = {"size": 32, "frame_rate": 5.0, "patients": 14, "videos": 1, "seed": 3}
 
 
@@ -50,10 +52,8 @@ def shrink(config, data_dir):
     config.data.batch_size = 4
     config.data.eval_batch_size = 8
     config.data.folds = 3
-    config.model.encoder = "resnet18"
-    config.model.width = 8
-    config.model.heads = 4
-    config.model.kernel_size = 3
+    own = models.options_of(config.model.name)
+    config.model.options.update({k: v for k, v in SMALL.items() if k in own})
     config.model.remat = False
     config.dtype = "float32"
     config.train.epochs = 2

@@ -21,12 +21,14 @@ LUVNET = str(ROOT / "configs/luvnet.py")
         ("augment[0].flip", 1.5, "from 0 to 1"),
         ("augment[0].degrees", -1.0, "0 or more"),
         ("augment[0].name", "flop", "flip_and_rotate, or package.module:function"),
+        ("augment.flip", 1.5, "from 0 to 1"),
         ("dtype", "float16", "'float32', 'bfloat16'"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_allowed(key, value, allowed):
     config = settings.load(LUVNET)
     settings.override(config, [f"{key}={value}"])
+    config.update_from_flattened_dict({key: value})
     with pytest.raises(settings.ConfigError) as refused:
         settings.check(config)
     assert f"config.{key}={value!r}" in str(refused.value)
@@ -74,6 +76,40 @@ def test_an_old_runs_augmentation_is_refused_as_what_it_is():
         config.augment = {"flip": 0.5}
     with pytest.raises(settings.ConfigError, match="must be a list of operations"):
         settings.check(config)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["model.options.head=8"], "options.head=8 .*'luvnet' has dropout, encoder"),
+        (["model.name=x3d_s"], "encoder='resnet18' .*'x3d_s' has dropout, width"),
+        (["model.name=swin"], "model.name='swin': allowed is c3d, cnn_lstm"),
+        (["model.name=no.such:Thing"], "model.name='no.such:Thing': .*No module"),
+    ],
+)
+def test_what_the_network_does_not_have_is_refused_with_what_it_has(given, said):
+    config = settings.load(LUVNET)
+    settings.override(config, given)
+    with pytest.raises(settings.ConfigError, match=f"config.*{said}"):
+        settings.complete(config)
+
+
+def test_an_option_that_the_file_does_not_name_can_be_given():
+    config = settings.load(LUVNET)
+    assert "dropout" not in config.model.options
+    settings.check_overrides(
+        ["main", f"--config={LUVNET}", "--config.model.options.dropout=0.3"]
+    )
+    settings.override(config, ["model.options.dropout=0.3"])
+    settings.complete(config)
+    own = {"encoder": "resnet18", "width": 16, "heads": 8, "kernel_size": 5}
+    assert config.model.options.to_dict() == own | {"dropout": 0.3}
+
+
+def test_a_run_tells_every_option_of_its_network(tmp_path):
+    workdirs.claim_workdir(settings.load(LUVNET), tmp_path / "run")
+    options = settings.read(tmp_path / "run").model.options
+    assert options.dropout == 0.5 and options.kernel_size == 5
 
 
 def test_an_unknown_variant_names_the_known_ones():

@@ -31,7 +31,7 @@ def test_two_processes_and_four_devices_train_what_one_does(data_dir, tmp_path):
     small = {
         "data__options__size": 64,
         "train__epochs": 1,
-        "model__dropout": 0.0,
+        "model__options__dropout": 0.0,
         "optim__name": "sgd",
         "optim__lr": 0.01,
     }

@@ -22,6 +22,15 @@ from tests.conftest import ROOT
             ["--config=configs/luvnet.py", '--config.augment=[{"name": "flop"}]'],
             "there are brightness, flip_and_rotate",
         ),
+        (
+            ["--config=configs/luvnet.py", "--config.model.options.depth=3"],
+            "'luvnet' has dropout, encoder",
+        ),
+        (["--config=configs/luvnet.py", "--config.model.name=x3d_s"], "'x3d_s' has"),
+        (
+            ["--config=configs/luvnet.py", "--config.model.options.dropout=1.5"],
+            "config.model.options.dropout=1.5: allowed is 0 or more and below 1",
+        ),
         (["--config=configs/_base.py"], "has no get_config"),
         (["--config=configs/luvnet.py", "--mode=test"], "crossval"),
         (["--config=configs/luvnet.py", "--workdirs=x"], "workdir"),
@@ -52,6 +61,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(mistake, said, data_dir, tmp_path
     code, _, err = command.run(*mistake, *small)
     assert code == 2
     assert err.strip().splitlines()[-1].startswith("error: ")
+    assert err.strip().splitlines()[-1].startswith("ultrasound_jax: ")
     assert said in err.strip().splitlines()[-1]
     assert "Traceback" not in err
     assert not workdir.exists()

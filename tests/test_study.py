@@ -274,7 +274,7 @@ def test_the_splits_are_written_once_and_all_networks_are_built_first(study, con
     before = path.stat().st_mtime_ns
     assert [line.partition(":")[0] for line in said if "parameters" in line] == [*NAMES]
     broken = {"luvnet": study.of_fold("luvnet", 0)}
-    broken["luvnet"].model.heads = 7
+    broken["luvnet"].model.options.heads = 7
     with pytest.raises(ModelError, match="heads"):
         plan.prepare(replace(study, configs=broken), quiet)
     assert path.stat().st_mtime_ns == before

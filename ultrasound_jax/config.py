@@ -8,13 +8,13 @@ import math
 import sys
 import traceback
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from ultrasound_jax import augment
+from ultrasound_jax import augment, models, tasks
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
@@ -23,7 +23,6 @@ CHOICES = {
     "init_part": ("all", "encoder"),
     "data.sampling": ("uniform", "balanced", "patient"),
     "data.protocol": ("holdout", "rotation"),
-    "model.pooling": ("mean", "max", "attention", "tanh_attention"),
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "plateau"),
     "tune.what": ("lr", "lr_and_weight_decay"),
@@ -44,7 +43,6 @@ NOT_NEGATIVE = (
     "memory_limit_gb",
     "data.split_seed",
     "data.fold",
-    "model.width",
     "optim.weight_decay",
     "optim.warmup_epochs",
     "optim.plateau_patience",
@@ -53,14 +51,11 @@ NOT_NEGATIVE = (
     "tune.epochs",
     "evaluation.replicates",
 )
-FRACTIONS = (
-    "data.test_fraction",
-    "optim.ema",
-    "optim.momentum",
-    "model.dropout",
-    "model.drop_path",
-)
+FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum")
 RANGES = ("tune.lr", "tune.weight_decay")
+# Settings of what is named beside them: a file need not name them, and `complete` asks
+# their owner which there are.
+OWNED = ("model.options", "task.options")
 
 
 class ConfigError(UltrasoundError):
@@ -194,6 +189,8 @@ def parsed(text: str) -> Any:
 
 
 def _check_key(config: Settings, key: str) -> None:
+    if key.rpartition(".")[0] in OWNED:
+        return
     node: Any = config
     walked: list[str] = []
     for part in _parts(key):
@@ -242,7 +239,7 @@ def _set(config: Settings, key: str, value: Any) -> None:
 def _check_leaf(config: Settings, key: str) -> None:
     node: Any = config
     for part in _parts(key):
-        node = _inside(node)[part]
+        node = _inside(node).get(part)
     if isinstance(node, Mapping | ConfigDict):
         inside = ", ".join(f"{key}.{name}" for name in sorted(node))
         raise ConfigError(f"config.{key} has settings of its own; give {inside}")
@@ -267,6 +264,53 @@ def override(config: Settings, assignments: Sequence[str]) -> None:
             raise ConfigError(
                 f"config.{key}={text!r} is not allowed: it must be of type {kind}"
             ) from error
+
+
+def network_options(config: Settings) -> dict[str, Any]:
+    """Every option of the configured network: those of the settings, else its defaults.
+
+    Raises ConfigError for an unknown network, or options that it does not have.
+    """
+    return _with_defaults(config, "model", models.options_of)
+
+
+def task_options(config: Settings) -> dict[str, Any]:
+    """The same for the configured task."""
+    return _with_defaults(config, "task", tasks.options_of)
+
+
+def _with_defaults(
+    config: Settings, what: str, options_of: Callable[[str], dict[str, Any]]
+) -> dict[str, Any]:
+    if "options" not in config[what]:
+        raise ConfigError(
+            f"the settings lack {what}.options: they are of another version of the "
+            "program"
+        )
+    name, given = config[what].name, config[what].options.to_dict()
+    try:
+        own = options_of(name)
+    except models.OptionError as error:
+        raise ConfigError(f"config.model.{error}") from error
+    for option, value in given.items():
+        if option not in own:
+            raise ConfigError(
+                f"config.{what}.options.{option}={value!r} is not allowed: {name!r} "
+                f"has {', '.join(sorted(own)) or 'no options'}"
+            )
+    return own | given
+
+
+def complete(config: Settings) -> None:
+    """Writes out the options that the settings leave to network's and task's defaults.
+
+    A run's `config.json` then tells all that was used. Raises ConfigError for options
+    that they do not have.
+    """
+    chosen = {"model": network_options(config), "task": task_options(config)}
+    for what, options in chosen.items():
+        with config[what].unlocked():
+            config[what].options = ConfigDict(options)
 
 
 def check(config: Settings) -> None:

@@ -19,6 +19,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from ultrasound_jax import augment, models, tasks
+from ultrasound_jax import config as settings
 from ultrasound_jax.data import pipeline, protocols
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.splits import Manifest, make_manifest
@@ -148,9 +149,8 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
         manifest, source.table, protocol=data.protocol, fold=data.fold
     )
     labels = source.table.labels[indices["train"]]
-    task = tasks.build(
-        config.task.name, source.spec, labels, options=config.task.options.to_dict()
-    )
+    options = settings.task_options(config)
+    task = tasks.build(config.task.name, source.spec, labels, options=options)
     check_selection(config.train.select, task)
     source = source.reading(task.spec)
     model = build_model(config, task, say=say)
@@ -213,7 +213,7 @@ def network_settings(config: Settings) -> dict[str, Any]:
     """What is said of the network in a run's `model.json`."""
     return {
         "name": config.model.name,
-        "options": config.model.options.to_dict(),
+        "options": settings.network_options(config),
         "dtype": config.dtype,
         "remat": config.model.remat,
     }
@@ -235,19 +235,23 @@ def make_network(about: Mapping[str, Any], task: Task, *, seed: int) -> nnx.Modu
     name = task.spec.of_role("pixels")[0]
     *shape, _ = task.spec[name].batch_shape(name)
     sized = "clip_shape" if task.spec[name].padded else "image_shape"
-    return models.build(
-        about["name"],
-        patterns=task.outputs,
-        grey_scale=tuple(1 / s for s in IMAGENET_STD),
-        grey_offset=tuple(
-            -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
-        ),
-        dtype=jnp.dtype(about["dtype"]),
-        remat=about["remat"],
-        rngs=nnx.Rngs(seed),
-        **{sized: tuple(shape)},
-        **about["options"],
-    )
+    try:
+        return models.build(
+            about["name"],
+            patterns=task.outputs,
+            grey_scale=tuple(1 / s for s in IMAGENET_STD),
+            grey_offset=tuple(
+                -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+            ),
+            dtype=jnp.dtype(about["dtype"]),
+            remat=about["remat"],
+            rngs=nnx.Rngs(seed),
+            **{sized: tuple(shape)},
+            **about["options"],
+        )
+    except models.OptionError as error:
+        place = "config.model.options." if error.option in about["options"] else ""
+        raise models.ModelError(f"{place}{error}") from error
 
 
 def check_inputs(network: str, task: Task) -> None:

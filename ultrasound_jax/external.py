@@ -247,12 +247,12 @@ def judged_places(run: Run, source: Source, notes: dict[str, str]) -> np.ndarray
     labels = source.table.labels
     can: np.ndarray
     if run.task.decision == "argmax":
-        can = (labels == 1).sum(axis=1) == 1
+        can = np.asarray((labels == 1).sum(axis=1) == 1)
         why = "their class is none of the run's"
     elif run.task.decision == "mask":
         can, why = np.ones(len(source), bool), ""
     else:
-        can = (labels >= 0).any(axis=1)
+        can = np.asarray((labels >= 0).any(axis=1))
         why = "no class of the run is annotated in them"
     if not can.any():
         raise SpecError(f"{source.name}: no example can be judged, as {why}")

@@ -39,7 +39,15 @@ class JsonList(flags.ArgumentParser):
 
 
 config_flags.register_flag_parser_for_type(list, JsonList())
-CONFIG = config_flags.DEFINE_config_file("config", None, "path[:variant]")
+# Which options a network has, it knows itself: a file need not name them all, so flags
+# may. `settings.check_overrides` refuses whatever else is new.
+CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "path[:variant]",
+    lock_config=False,
+    accept_new_attributes=True,
+)
 MODE = flags.DEFINE_enum("mode", "train", list(MODES), "what to do")
 WORKDIR = flags.DEFINE_string("workdir", "", "the run's folder; runs/<config>[-<arg>]")
 OUT = flags.DEFINE_string("out", "", "of --mode evaluate on another dataset")
@@ -47,6 +55,8 @@ CLUSTER = flags.DEFINE_bool("distributed", False, "join as Slurm or the cloud sa
 HOST = flags.DEFINE_string("coordinator", None, "or say it: host:port of process 0")
 COUNT = flags.DEFINE_integer("processes", None, "and how many processes share the run")
 RANK = flags.DEFINE_integer("process", None, "and this one's number, from 0")
+# What parsing raises; KeyError where a file locks options that flags would add.
+MISTAKES = (UltrasoundError, flags.Error, ValueError, TypeError, KeyError, OSError)
 
 
 ASSIGNED: list[str] = []  # `data.name=pocus` of a command line without --config
@@ -63,7 +73,7 @@ def parse(argv: Sequence[str]) -> list[str]:
         rest, ASSIGNED[:] = settings.assignments(given)
         with settings.importable():
             return flags.FLAGS(rest)
-    except (UltrasoundError, flags.Error, ValueError, TypeError, OSError) as error:
+    except MISTAKES as error:
         sys.exit(refuse(error))
 
 

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import jax
 
-from ultrasound_jax.config import ConfigError, check, flatten, read, write
+from ultrasound_jax.config import (
+    ConfigError,
+    check,
+    complete,
+    flatten,
+    read,
+    write,
+)
 from ultrasound_jax.types import Settings
 
 # What may differ when a run continues: where things lie and how they are read.
@@ -54,6 +61,7 @@ def resolve(
     folder = Path(workdir or workdir_name(config_file, mode)).absolute()
     config = read(folder) if given is None else given
     check(config)
+    complete(config)
     if mode != "tune" and (folder / JOURNAL).exists():
         raise ConfigError(f"--workdir '{folder}' holds a search; give --mode tune")
     if mode == "crossval":
@@ -103,7 +111,11 @@ def changes(config: Settings, folder: Path) -> list[str]:
 
 
 def claim_workdir(config: Settings, folder: Path) -> None:
-    """Makes `folder` this run's own, or continues the run that is in it."""
+    """Makes `folder` this run's own, or continues the run that is in it.
+
+    The settings are completed, so that the run's file tells all of them.
+    """
+    complete(config)
     check_workdir(config, folder)
     if jax.process_index() == 0:
         folder.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ def test_attention_is_relative_to_uniform_and_without_padding():
 
 def test_one_attention_for_all_patterns_is_said_to_be_shared():
     weights = np.full((2, 3, 4), 0.25)
-    found = frame_weights.frame_weights({"attention": weights}, 1, 4, 5)
+    found = frame_weights.frame_weights({"attention": weights}, 1, 4, 5, shared=True)
     assert found.shared
     assert found.heads.shape == (5, 3, 4)
 

@@ -6,7 +6,7 @@ import pytest
 from flax import nnx
 
 from tests.models.tiny_networks import (
-    TINY_ENCODERS,
+    TinyBottleneck,
     assert_trees_agree,
     clip_of,
     tiny,
@@ -109,7 +109,7 @@ def test_the_mean_over_frames_skips_padding():
 
 @pytest.mark.parametrize("size", [9, 16])
 def test_a_grey_image_equals_its_normalised_copies(size):
-    stem = StemConv(3, 8, **IMAGENET, rngs=nnx.Rngs(0))
+    stem = StemConv(models.Given(nnx.Rngs(0), **IMAGENET), 8)
     grey = np.abs(random(2, size, size, 1))
     copies = ((grey - MEAN) / DEVIATION).astype("float32")
     # Float32 rounding of sums over 147 products; the borders are in it.
@@ -119,7 +119,7 @@ def test_a_grey_image_equals_its_normalised_copies(size):
 
 
 def test_a_grey_image_without_scales_equals_plain_copies():
-    stem = StemConv(3, 8, rngs=nnx.Rngs(0))
+    stem = StemConv(models.Given(nnx.Rngs(0)), 8)
     grey = jnp.asarray(random(2, 9, 9, 1))
     copies = jnp.repeat(grey, 3, -1)
     np.testing.assert_allclose(stem(grey), stem(copies), atol=1e-5)
@@ -136,7 +136,7 @@ def test_a_grey_clip_trains_and_evaluates_as_its_normalised_copies():
 
 
 def test_an_image_of_other_channels_is_refused():
-    stem = StemConv(3, 8, rngs=nnx.Rngs(0))
+    stem = StemConv(models.Given(nnx.Rngs(0)), 8)
     with pytest.raises(models.ModelError, match="2 channels: allowed are 3 and"):
         stem(jnp.zeros((1, 9, 9, 2)))
 
@@ -158,8 +158,6 @@ def test_starting_values_have_pytorchs_spread(draw, variance):
 
 
 def test_residual_branches_start_at_zero():
-    make, width = TINY_ENCODERS["tiny_bottleneck"]
-    for block in (
-        b for stage in make(width=width, rngs=nnx.Rngs(0)).stages for b in stage
-    ):
+    encoder = TinyBottleneck(models.Given(nnx.Rngs(0)), width=8)
+    for block in (block for stage in encoder.stages for block in stage):
         np.testing.assert_array_equal(block.norm3.scale[...], 0)

@@ -10,6 +10,7 @@ from flax import nnx
 
 from tests.models.tiny_networks import QUICK, lengths_of
 from tests.models.tiny_transformers import clip_of, tiny
+from ultrasound_jax import models
 from ultrasound_jax.models._parts.depthwise import (
     as_one_convolution,
     depthwise_conv,
@@ -110,7 +111,7 @@ def test_heads_are_convolved_alike_with_kernels_of_any_odd_size(window, stride):
 
 @pytest.mark.parametrize("frames", [5, 6])
 def test_the_patch_convolution_is_xlas(frames):
-    conv = PatchConv(3, 4, rngs=nnx.Rngs(0))
+    conv = PatchConv(models.Given(nnx.Rngs(0)), 4)
     clip = clip_of()[:, :frames]
     theirs = jax.lax.conv_general_dilated(
         clip,

@@ -130,7 +130,9 @@ def test_the_names_of_the_first_torchvision_densenets_are_known():
 
 def test_a_one_channel_stem_sums_the_kernels_over_colours():
     model = nnx.eval_shape(
-        lambda: build_encoder("resnet18", width=8, channels=1, rngs=nnx.Rngs(0))
+        lambda: build_encoder(
+            "resnet18", models.Given(nnx.Rngs(0), channels=1), width=8
+        )
     )
     colour = random_tensor("conv1.weight", (8, 3, 7, 7), 0)
     torch_weights.load(model, {**state_for(model), "conv1.weight": colour})

@@ -90,7 +90,7 @@ def test_names_and_shapes_are_the_originals(name, frames, digest):
 def test_evaluation_reproduces_pytorch(case):
     case = REFERENCE["cases"][case]
     name, clip_shape = case["network"], case["clip_shape"]
-    sizes = case["block_sizes"] or getattr(models.MODELS[name], "block_sizes", None)
+    sizes = case["block_sizes"] or getattr(models.find(name), "block_sizes", None)
     model = nnx.eval_shape(
         lambda: build(name, sizes, clip_shape=clip_shape, **case["options"])
     )

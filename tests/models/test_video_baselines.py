@@ -19,13 +19,13 @@ from tests.models.tiny_networks import (
 )
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
+from ultrasound_jax.models._parts import by_name
 from ultrasound_jax.models._parts.clip_conv import (
     convolve_clip,
     fewer,
     max_pool_clip,
     pooled_size,
 )
-from ultrasound_jax.models._parts.encoders import ENCODERS
 from ultrasound_jax.models._parts.layers import Frozen
 from ultrasound_jax.models.cnn_lstm import LstmLayer
 
@@ -115,7 +115,7 @@ def test_an_lstm_layer_is_the_textbooks():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["usvn", "cnn_lstm", "frame_vote"])
 def test_a_network_of_frames_takes_any_encoder(name):
-    for encoder in ENCODERS:
+    for encoder in by_name.names(by_name.ENCODERS):
         model = nnx.eval_shape(
             lambda encoder=encoder: models.build(
                 name, encoder=encoder, width=16, rngs=nnx.Rngs(0)

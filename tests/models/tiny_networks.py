@@ -1,6 +1,6 @@
 """Networks that compile in seconds, and the two ways in which they are run."""
 
-from functools import cache, partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -8,17 +8,28 @@ import numpy as np
 from flax import nnx
 
 from ultrasound_jax import models
-from ultrasound_jax.models._parts import encoders
 from ultrasound_jax.models.densenet import DenseNet
 from ultrasound_jax.models.r2plus1d import R2Plus1D
 from ultrasound_jax.models.resnet import BasicBlock, Bottleneck, ResNet
 from ultrasound_jax.models.x3d import X3DS
 
-TINY_ENCODERS = {
-    "tiny_basic": (partial(ResNet, BasicBlock, (1, 1)), 8),
-    "tiny_bottleneck": (partial(ResNet, Bottleneck, (1, 1)), 8),
-    "tiny_dense": (partial(DenseNet, (2, 2)), 8),
-}
+
+class TinyBasic(ResNet):
+    """Plain blocks, one without and one with a stride."""
+
+    block, blocks = BasicBlock, (1, 1)
+
+
+class TinyBottleneck(ResNet):
+    """Bottlenecks, one without and one with a stride."""
+
+    block, blocks = Bottleneck, (1, 1)
+
+
+class TinyDense(DenseNet):
+    """Two dense blocks with a transition between."""
+
+    layers = (2, 2)
 
 
 class TinyR2Plus1D(R2Plus1D):
@@ -33,7 +44,14 @@ class TinyX3D(X3DS):
     depths = (2,)
 
 
-TINY_MODELS = {"tiny_r2plus1d": TinyR2Plus1D, "tiny_x3d": TinyX3D}
+# The encoders and networks that are only here, by what names them for `models.build`.
+TINY = {
+    "tiny_basic": f"{__name__}:TinyBasic",
+    "tiny_bottleneck": f"{__name__}:TinyBottleneck",
+    "tiny_dense": f"{__name__}:TinyDense",
+    "tiny_r2plus1d": f"{__name__}:TinyR2Plus1D",
+    "tiny_x3d": f"{__name__}:TinyX3D",
+}
 # Most of a test's time is spent compiling; the numbers do not need the optimiser.
 QUICK = {"xla_backend_optimization_level": 0}
 FRAMES, SIZE, PATTERNS = 4, 20, 4
@@ -60,18 +78,12 @@ TEMPORAL = ("luvnet", "cnn_lstm", "c3d", "tiny_r2plus1d", "tiny_x3d")
 
 
 def build_tiny(name, encoder=None, **options):
-    """The network by name; also with the encoders and networks that are only here."""
-    encoders.ENCODERS.update(TINY_ENCODERS)
-    models.MODELS.update(TINY_MODELS)
+    """The network by name; encoders that are only here have 8 channels."""
     if encoder:
-        options["encoder"] = encoder
-    try:
-        return models.build(name, **options, rngs=nnx.Rngs(0))
-    finally:
-        for tiny_encoder in TINY_ENCODERS:
-            del encoders.ENCODERS[tiny_encoder]
-        for tiny_model in TINY_MODELS:
-            del models.MODELS[tiny_model]
+        options["encoder"] = TINY.get(encoder, encoder)
+    if encoder in TINY:
+        options.setdefault("width", 8)
+    return models.build(TINY.get(name, name), **options, rngs=nnx.Rngs(0))
 
 
 @cache

@@ -28,7 +28,7 @@ def build(name, block_sizes=None, **options):
     """The network; an MViT with these blocks, the fixture's small ones unless given."""
     if name == "vivit":
         return models.build(name, **options, rngs=nnx.Rngs(0))
-    kind = models.MODELS[name]
+    kind = models.find(name)
     sizes = block_sizes or REFERENCE["cases"][f"{name}_small"]["block_sizes"]
     published = kind.block_sizes
     kind.block_sizes = tuple(BlockSize(*size) for size in sizes)

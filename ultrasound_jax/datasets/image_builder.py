@@ -47,7 +47,8 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
 
     def spec(self) -> Spec:
         """Images with a label for each class, and their masks where there are any."""
-        features, metadata = self.info.features, self.info.metadata or {}
+        features: Any = self.info.features
+        metadata = self.info.metadata or {}
         classes = tuple(str(name) for name in metadata["classes"])
         image = features["image"]
         fields = {

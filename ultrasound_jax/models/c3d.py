@@ -1,10 +1,10 @@
 """C3D: 3x3x3 convolutions all through (Tran et al., ICCV 2015)."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from ultrasound_jax.models._parts.clip_conv import (
@@ -13,12 +13,12 @@ from ultrasound_jax.models._parts.clip_conv import (
     max_pool_clip,
     pooled_size,
 )
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.layers import (
     Linear,
     call,
-    compute_dtype,
-    is_count,
-    require,
+    require_counts,
+    require_rates,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,
@@ -26,9 +26,10 @@ from ultrasound_jax.models._parts.padding import (
 )
 from ultrasound_jax.models._parts.patches import (
     check_fits,
-    checked_clip_shape,
+    clip_shape_of,
 )
 from ultrasound_jax.models._parts.stem import StemConv
+from ultrasound_jax.models._parts.torch_names import Names
 
 HIDDEN = 64  # times the width: the 4096 of both hidden layers
 # Of each group of convolutions: their widths, as multiples of the first, and the pool.
@@ -74,50 +75,35 @@ class C3D(nnx.Module):
     longer or of another size than `clip_shape`.
     """
 
-    def __init__(
-        self,
-        *,
-        clip_shape: Sequence[int] = (30, 256, 256),
-        patterns: int = 4,
-        dropout: float = 0.5,
-        width: int = 64,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
-    ):
-        fits = isinstance(dropout, int | float) and 0 <= dropout < 1
-        require(fits, "dropout", dropout, "0 or more and below 1")
-        require(is_count(patterns), "patterns", patterns, "1 or more")
-        require(is_count(width), "width", width, "1 or more")
-        self.clip_shape, self.remat = checked_clip_shape(clip_shape), remat
-        options = {"dtype": compute_dtype(dtype), "rngs": rngs}
-        stem = StemConv(
-            channels,
-            width,
-            (3, 3, 3),
-            stride=1,
-            bias=True,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            **options,
-        )
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^groups\.([01])\.convolutions\.0\b", "conv<0>"),
+        (r"^groups\.(\d)\.convolutions\.0\b", "conv<0>a"),
+        (r"^groups\.(\d)\.convolutions\.1\b", "conv<0>b"),
+        (r"^hidden1\b", "fc6"),
+        (r"^hidden2\b", "fc7"),
+        (r"^classifier\b", "fc8"),
+    )
+
+    def __init__(self, given: Given, *, dropout: float = 0.5, width: int = 64):
+        require_rates(dropout=dropout)
+        require_counts(width=width)
+        self.clip_shape, self.remat = clip_shape_of(given), given.remat
+        stem = StemConv(given, width, (3, 3, 3), stride=1, bias=True)
         inputs, groups = width, [Group([stem])]
         for widths, _ in GROUPS[1:]:
             group = []
             for times in widths:
                 outputs = times * width
-                group.append(ClipConv(inputs, outputs, (3, 3, 3), bias=True, **options))
+                conv = ClipConv(inputs, outputs, (3, 3, 3), bias=True, **given.layer)
+                group.append(conv)
                 inputs = outputs
             groups.append(Group(group))
         self.groups = nnx.List(groups)
         steps, height, side = _sizes(self.clip_shape)
         flat, hidden = steps * height * side * inputs, HIDDEN * width
-        self.hidden1 = Linear(flat, hidden, **options)
-        self.hidden2 = Linear(hidden, hidden, **options)
-        self.classifier = Linear(hidden, patterns, **options)
+        self.hidden1 = Linear(flat, hidden, **given.layer)
+        self.hidden2 = Linear(hidden, hidden, **given.layer)
+        self.classifier = Linear(hidden, given.outputs, **given.layer)
         self.dropout = nnx.Dropout(dropout)
 
     def __call__(
@@ -162,3 +148,6 @@ def _sizes(clip_shape: tuple[int, ...]) -> tuple[int, ...]:
         edges = (0, last, last)
         sizes = tuple(map(pooled_size, sizes, window, edges))
     return sizes
+
+
+NETWORKS = {"c3d": C3D}

@@ -1,6 +1,7 @@
 """CNN-LSTM: an encoder's frames read one after the other by a recurrent network."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +13,17 @@ from ultrasound_jax.models._parts.encoders import (
     build_encoder,
     encode_frames,
 )
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import uniform_bias
 from ultrasound_jax.models._parts.layers import (
     Linear,
-    compute_dtype,
-    is_count,
-    require,
+    require_counts,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,
     real_frames,
 )
+from ultrasound_jax.models._parts.torch_names import Names
 
 
 class LstmLayer(nnx.Module):
@@ -85,39 +86,30 @@ class CnnLstm(nnx.Module):
     `temporal` are zero there. A clip of length 0 is finite and counts nowhere.
     """
 
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^embed\b", "cnn.<head>"),
+        (r"^encoder\.", "cnn."),
+        (r"^lstm\.layers\.(\d+)\.inputs\.(\w+)$", r"lstm.\2_ih_l\1"),
+        (r"^lstm\.layers\.(\d+)\.recurrent\.(\w+)$", r"lstm.\2_hh_l\1"),
+        (r"^classifier\b", "fc2"),
+    )
+    frames_share = False  # the last state speaks for the clip
+
     def __init__(
         self,
+        given: Given,
         *,
         encoder: str = "densenet161",
-        patterns: int = 4,
         hidden: int = 256,
         layers: int = 3,
         embedding: int = 300,
         width: int | None = None,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
     ):
-        counts = {"hidden": hidden, "layers": layers, "embedding": embedding}
-        for option, value in {"patterns": patterns, **counts}.items():
-            require(is_count(value), option, value, "1 or more")
-        dtype = compute_dtype(dtype)
-        self.encoder = build_encoder(
-            encoder,
-            width=width,
-            channels=channels,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            dtype=dtype,
-            remat=remat,
-            rngs=rngs,
-        )
-        self.embed = Linear(self.encoder.features, embedding, dtype=dtype, rngs=rngs)
-        self.lstm = Lstm(embedding, hidden, layers, rngs=rngs)
-        self.classifier = Linear(hidden, patterns, dtype=dtype, rngs=rngs)
+        require_counts(hidden=hidden, layers=layers, embedding=embedding)
+        self.encoder = build_encoder(encoder, given, width=width)
+        self.embed = Linear(self.encoder.features, embedding, **given.layer)
+        self.lstm = Lstm(embedding, hidden, layers, rngs=given.rngs)
+        self.classifier = Linear(hidden, given.outputs, **given.layer)
 
     def __call__(
         self,
@@ -141,3 +133,6 @@ class CnnLstm(nnx.Module):
             "features": features,
             "temporal": blank_padding(states, mask),
         }
+
+
+NETWORKS = {"cnn_lstm": CnnLstm}

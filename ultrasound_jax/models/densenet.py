@@ -3,13 +3,15 @@
 Bottleneck layers, halving transitions, and a ReLU after the last norm.
 """
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from ultrasound_jax.models._parts.encoders import encoder_width
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
@@ -19,6 +21,7 @@ from ultrasound_jax.models._parts.layers import (
     global_average,
 )
 from ultrasound_jax.models._parts.stem import Stem
+from ultrasound_jax.models._parts.torch_names import Names
 
 Features = tuple[Float[Array, "n h w _"], ...]
 
@@ -94,42 +97,41 @@ class DenseNet(nnx.Module):
     """An image to one vector: stem, dense blocks with transitions between, average.
 
     `features` is the vector's length; `layers` are the layers of each block, `width`
-    the channels of the stem and twice the channels that a layer adds.
+    the channels of the stem and twice the channels that a layer adds, the published
+    ones if not given.
     """
 
-    def __init__(
-        self,
-        layers: Sequence[int],
-        *,
-        width: int = 64,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
-    ):
-        self.remat = remat
-        self.stem = Stem(
-            channels,
-            width,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            dtype=dtype,
-            rngs=rngs,
-        )
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^stem\.conv\b", "features.conv0"),
+        (r"^stem\.norm\b", "features.norm0"),
+        (r"^blocks\.(\d+)\.layers\.(\d+)", "features.denseblock<0>.denselayer<1>"),
+        (r"^transitions\.(\d+)", "features.transition<0>"),
+        (r"^norm\b", "features.norm5"),
+    )
+    # torchvision's first DenseNets had a dot there, as their published files have.
+    TORCH_OLD_NAMES: ClassVar[Names] = (
+        (r"(denselayer\d+\.(?:norm|conv))\.([12]\.)", r"\1\2"),
+    )
+    TORCH_HEAD = "classifier"
+    layers: ClassVar[tuple[int, ...]]
+    published_width: ClassVar[int] = 64
+
+    def __init__(self, given: Given, *, width: int | None = None):
+        width = encoder_width(width, self.published_width)
+        self.remat = given.remat
+        self.stem = Stem(given, width)
         growth, inputs, blocks, transitions = width // 2, width, [], []
-        for i, count in enumerate(layers):
+        for i, count in enumerate(self.layers):
             blocks.append(
-                DenseBlock(inputs, growth, count, dtype=dtype, remat=remat, rngs=rngs)
+                DenseBlock(inputs, growth, count, remat=given.remat, **given.layer)
             )
             inputs += count * growth
-            if i < len(layers) - 1:
-                transitions.append(Transition(inputs, dtype=dtype, rngs=rngs))
+            if i < len(self.layers) - 1:
+                transitions.append(Transition(inputs, **given.layer))
                 inputs //= 2
         self.blocks = nnx.List(blocks)
         self.transitions = nnx.List(transitions)
-        self.norm = BatchNorm(inputs, dtype=dtype, rngs=rngs)
+        self.norm = BatchNorm(inputs, **given.layer)
         self.features = inputs
 
     def __call__(
@@ -148,3 +150,18 @@ class DenseNet(nnx.Module):
             x = call(transition, features, mask, remat=self.remat)
             features = block(x, mask)
         return nnx.relu(self.norm(jnp.concatenate(features, -1), mask))
+
+
+class DenseNet121(DenseNet):
+    """121 layers, of which 58 are dense layers of two convolutions."""
+
+    layers = (6, 12, 24, 16)
+
+
+class DenseNet161(DenseNet):
+    """161 layers, half as wide again."""
+
+    layers, published_width = (6, 12, 36, 24), 96
+
+
+ENCODERS = {"densenet121": DenseNet121, "densenet161": DenseNet161}

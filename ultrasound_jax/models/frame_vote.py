@@ -1,20 +1,18 @@
 """The frame-by-frame baseline: every frame is classified, then the frames vote."""
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from ultrasound_jax.models._parts.encoders import (
     build_encoder,
     encode_frames,
 )
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.layers import (
     Linear,
-    compute_dtype,
-    is_count,
     require,
 )
 from ultrasound_jax.models._parts.padding import (
@@ -22,6 +20,7 @@ from ultrasound_jax.models._parts.padding import (
     frame_mean,
     real_frames,
 )
+from ultrasound_jax.models._parts.torch_names import Names
 
 POOLINGS = ("max", "mean")
 
@@ -35,37 +34,27 @@ class FrameVote(nnx.Module):
     length 0 has logits of zero.
     """
 
+    # An image classifier has its encoder at the top.
+    TORCH_NAMES: ClassVar[Names] = ((r"^classifier\b", "<head>"), (r"^encoder\.", ""))
+
     def __init__(
         self,
+        given: Given,
         *,
         encoder: str = "densenet161",
-        patterns: int = 4,
         pooling: str = "mean",
         width: int | None = None,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
     ):
         require(pooling in POOLINGS, "pooling", pooling, " or ".join(POOLINGS))
-        require(is_count(patterns), "patterns", patterns, "1 or more")
-        dtype = compute_dtype(dtype)
         self.pooling = pooling
-        self.encoder = build_encoder(
-            encoder,
-            width=width,
-            channels=channels,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            dtype=dtype,
-            remat=remat,
-            rngs=rngs,
-        )
-        self.classifier = Linear(
-            self.encoder.features, patterns, dtype=dtype, rngs=rngs
-        )
+        self.encoder = build_encoder(encoder, given, width=width)
+        size = self.encoder.features
+        self.classifier = Linear(size, given.outputs, **given.layer)
+
+    @property
+    def frames_share(self) -> bool:
+        """Whether the clip's logits are the mean of its frames'."""
+        return self.pooling == "mean"
 
     def __call__(
         self,
@@ -85,3 +74,6 @@ class FrameVote(nnx.Module):
             "features": features,
             "frame_logits": frame_logits,
         }
+
+
+NETWORKS = {"frame_vote": FrameVote}

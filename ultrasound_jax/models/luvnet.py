@@ -4,8 +4,6 @@ Lee et al., "LUV-Net: Multi-Pattern Lung Ultrasound Video Classification through
 Pattern-Specific Attention with Efficient Temporal Feature Extraction", MIDL 2025.
 """
 
-from collections.abc import Sequence
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -16,20 +14,33 @@ from ultrasound_jax.models._parts.encoders import (
     build_encoder,
     encode_frames,
 )
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import torch_uniform
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
     Linear,
-    compute_dtype,
     is_count,
     require,
+    require_rates,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,
     frame_mean,
     masked_softmax,
     real_frames,
+)
+from ultrasound_jax.models._parts.torch_names import Names
+
+# Both networks share the original's names, as far as they share its parts.
+TORCH_NAMES: Names = (
+    (r"^attention\.queries$", "attn_query_vecs"),
+    (r"^attention_hidden\b", "attn_fc.0"),
+    (r"^attention_out\b", "attn_fc.2"),
+    (r"^temporal\.conv\b", "conv1d.0"),
+    (r"^temporal\.norm\b", "conv1d.1"),
+    (r"^classifier_hidden\b", "fc_out_final.0"),
+    (r"^classifier_out\b", "fc_out_final.3"),
 )
 
 
@@ -42,7 +53,6 @@ class PatternAttention(nnx.Module):
     """
 
     def __init__(self, features: int, patterns: int, heads: int, *, rngs: nnx.Rngs):
-        require(is_count(patterns), "patterns", patterns, "1 or more")
         fits = is_count(heads) and features % heads == 0
         require(fits, "heads", heads, f"a divisor of the encoder's {features} features")
         shape = (patterns, heads, features // heads)
@@ -101,47 +111,33 @@ class LuvNet(nnx.Module):
     they are zero. A clip of length 0 is finite and counts nowhere.
 
     `heads` must divide the encoder's features and `kernel_size` be odd, else
-    `ModelError`. `channels`, `grey_scale` and `grey_offset` are `StemConv`'s, `width`
-    and `remat` (compute each block again for the gradient) `build_encoder`'s.
+    `ModelError`; `width` is the encoder's.
     """
+
+    TORCH_NAMES = TORCH_NAMES
+    frames_share = True  # attention and mean weigh the frames
 
     def __init__(
         self,
+        given: Given,
         *,
         encoder: str = "densenet161",
-        patterns: int = 4,
         heads: int = 8,
         kernel_size: int = 13,
         dropout: float = 0.5,
         width: int | None = None,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
     ):
-        fits = isinstance(dropout, int | float) and 0 <= dropout < 1
-        require(fits, "dropout", dropout, "0 or more and below 1")
-        self.dtype = compute_dtype(dtype)
-        self.encoder = build_encoder(
-            encoder,
-            width=width,
-            channels=channels,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            dtype=self.dtype,
-            remat=remat,
-            rngs=rngs,
-        )
-        size, options = self.encoder.features, {"dtype": self.dtype, "rngs": rngs}
-        self.attention = PatternAttention(size, patterns, heads, rngs=rngs)
-        self.attention_hidden = Linear(patterns * size, 4096, **options)
-        self.attention_out = Linear(4096, size, **options)
-        self.temporal = TemporalConv(size, kernel_size, **options)
-        self.classifier_hidden = Linear(size, 512, **options)
+        require_rates(dropout=dropout)
+        self.dtype = given.dtype
+        self.encoder = build_encoder(encoder, given, width=width)
+        size, patterns = self.encoder.features, given.outputs
+        self.attention = PatternAttention(size, patterns, heads, rngs=given.rngs)
+        self.attention_hidden = Linear(patterns * size, 4096, **given.layer)
+        self.attention_out = Linear(4096, size, **given.layer)
+        self.temporal = TemporalConv(size, kernel_size, **given.layer)
+        self.classifier_hidden = Linear(size, 512, **given.layer)
         self.dropout = nnx.Dropout(dropout)
-        self.classifier_out = Linear(512, patterns, **options)
+        self.classifier_out = Linear(512, patterns, **given.layer)
 
     def __call__(
         self,
@@ -175,35 +171,22 @@ class LuvNetNoTemporal(nnx.Module):
     the same options, less `kernel_size` and `dropout`.
     """
 
+    TORCH_NAMES = TORCH_NAMES
+    frames_share = True
+
     def __init__(
         self,
+        given: Given,
         *,
         encoder: str = "densenet161",
-        patterns: int = 4,
         heads: int = 8,
         width: int | None = None,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
     ):
-        dtype = compute_dtype(dtype)
-        self.encoder = build_encoder(
-            encoder,
-            width=width,
-            channels=channels,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            dtype=dtype,
-            remat=remat,
-            rngs=rngs,
-        )
-        size = self.encoder.features
-        self.attention = PatternAttention(size, patterns, heads, rngs=rngs)
-        self.attention_hidden = Linear(patterns * size, 4096, dtype=dtype, rngs=rngs)
-        self.attention_out = Linear(4096, patterns, dtype=dtype, rngs=rngs)
+        self.encoder = build_encoder(encoder, given, width=width)
+        size, patterns = self.encoder.features, given.outputs
+        self.attention = PatternAttention(size, patterns, heads, rngs=given.rngs)
+        self.attention_hidden = Linear(patterns * size, 4096, **given.layer)
+        self.attention_out = Linear(4096, patterns, **given.layer)
 
     def __call__(
         self,
@@ -224,3 +207,6 @@ class LuvNetNoTemporal(nnx.Module):
             "features": features,
             "attention": attention,
         }
+
+
+NETWORKS = {"luvnet": LuvNet, "luvnet_no_temporal": LuvNetNoTemporal}

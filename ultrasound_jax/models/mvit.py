@@ -6,7 +6,6 @@ baselines; there the sizes are fixed, here `clip_shape` says them.
 """
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -15,13 +14,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.layers import (
     LayerNorm,
     Linear,
     call,
-    compute_dtype,
-    is_count,
-    require,
+    require_counts,
+    require_rates,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,
@@ -30,7 +29,7 @@ from ultrasound_jax.models._parts.padding import (
 from ultrasound_jax.models._parts.patches import (
     PatchConv,
     check_fits,
-    checked_clip_shape,
+    clip_shape_of,
 )
 from ultrasound_jax.models._parts.pooling_attention import (
     EPSILON,
@@ -43,6 +42,7 @@ from ultrasound_jax.models._parts.pooling_attention import (
     small_param,
 )
 from ultrasound_jax.models._parts.stem import max_pool
+from ultrasound_jax.models._parts.torch_names import Names
 
 
 class BlockSize(NamedTuple):
@@ -62,6 +62,12 @@ class Block(nnx.Module):
     path is then projected from the normalised tokens. In training either branch of a
     clip is left out with probability `drop_path`.
     """
+
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^attention\b", "attn"),
+        (r"^mlp_hidden\b", "mlp.0"),
+        (r"^mlp_out\b", "mlp.3"),
+    )
 
     def __init__(
         self,
@@ -148,53 +154,44 @@ class MViT(nnx.Module):
     of every head. `remat` computes each block again for the gradient.
     """
 
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^patches\b", "conv_proj"),
+        (r"^class_token$", "pos_encoding.class_token"),
+        (r"^space_positions$", "pos_encoding.spatial_pos"),
+        (r"^time_positions$", "pos_encoding.temporal_pos"),
+        (r"^class_position$", "pos_encoding.class_pos"),
+        (r"^classifier\b", "head.1"),
+    )
     block_sizes: ClassVar[tuple[BlockSize, ...]]
     relative: ClassVar[bool]
 
     def __init__(
         self,
+        given: Given,
         *,
-        clip_shape: Sequence[int] = (30, 256, 256),
-        patterns: int = 4,
         width: int = 96,
         dropout: float = 0.5,
         drop_path: float = 0.2,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
     ):
-        for option, rate in (("dropout", dropout), ("drop_path", drop_path)):
-            fits = isinstance(rate, int | float) and 0 <= rate < 1
-            require(fits, option, rate, "0 or more and below 1")
-        for option, count in (("patterns", patterns), ("width", width)):
-            require(is_count(count), option, count, "1 or more")
-        self.clip_shape = checked_clip_shape(clip_shape)
-        self.dtype, self.remat = compute_dtype(dtype), remat
-        options = {"dtype": self.dtype, "rngs": rngs}
-        self.patches = PatchConv(
-            channels,
-            width,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            **options,
-        )
+        require_rates(dropout=dropout, drop_path=drop_path)
+        require_counts(width=width)
+        self.clip_shape = clip_shape_of(given)
+        self.dtype, self.remat = given.dtype, given.remat
+        self.patches = PatchConv(given, width)
         frames, height, width_pixels = self.clip_shape
         steps, sides = math.ceil(frames / 2), pooled_sides((height, width_pixels), 4)
-        self.class_token = small_param(rngs, width)
+        self.class_token = small_param(given.rngs, width)
         if not self.relative:
-            self.space_positions = small_param(rngs, math.prod(sides), width)
-            self.time_positions = small_param(rngs, steps, width)
-            self.class_position = small_param(rngs, width)
+            self.space_positions = small_param(given.rngs, math.prod(sides), width)
+            self.time_positions = small_param(given.rngs, steps, width)
+            self.class_position = small_param(given.rngs, width)
         self.blocks = nnx.List(
-            self._make_blocks(width, sides, steps, drop_path, options)
+            self._make_blocks(width, sides, steps, drop_path, given.layer)
         )
         features = self.block_sizes[-1].outputs * width
-        self.norm = LayerNorm(features, epsilon=EPSILON, **options)
+        self.norm = LayerNorm(features, epsilon=EPSILON, **given.layer)
         self.dropout = nnx.Dropout(dropout)
-        self.classifier = Linear(features, patterns, **options)
+        self.classifier = Linear(features, given.outputs, **given.layer)
 
     def _make_blocks(
         self, width: int, sides: Sides, steps: int, drop_path: float, options: dict
@@ -286,3 +283,6 @@ class MViTv2S(MViT):
         BlockSize(8, 2, 1, 4, 8),
         BlockSize(8, 1, 1, 8, 8),
     )
+
+
+NETWORKS = {"mvit_v1_b": MViTv1B, "mvit_v2_s": MViTv2S}

@@ -4,7 +4,7 @@ The blocks are those of the LUV-Net study: the factors of a convolution each hav
 batch norm and a ReLU of their own, and the block's batch norm comes on top.
 """
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
@@ -16,11 +16,11 @@ from ultrasound_jax.models._parts.clip_conv import (
     clip_mean,
     fewer,
 )
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Linear,
     call,
-    compute_dtype,
     is_count,
     require,
 )
@@ -29,6 +29,7 @@ from ultrasound_jax.models._parts.padding import (
     real_frames,
 )
 from ultrasound_jax.models._parts.stem import StemConv
+from ultrasound_jax.models._parts.torch_names import Names
 
 Lengths = Int[Array, " b"] | None
 
@@ -39,6 +40,11 @@ class FactorisedConv(nnx.Module):
     Between them are so many channels that the parameters are as many as of the whole
     t x k x k, or those of `spatial` if that module is given for the first of the two.
     """
+
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^(spatial|temporal)\b", r"\1_conv"),
+        (r"^norm(\d)\b", r"bn\1"),
+    )
 
     def __init__(
         self,
@@ -107,6 +113,12 @@ class Shortcut(nnx.Module):
 class ResidualBlock(nnx.Module):
     """Two factorised convolutions, each with one more batch norm, and a shortcut."""
 
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^norm(\d)\b", r"bn\1"),
+        (r"^shortcut\.(conv|norm)\b", r"downsample\1"),
+        (r"^downsamplenorm\b", "downsamplebn"),
+    )
+
     def __init__(self, inputs: int, outputs: int, stride: int, **options):
         self.stride = stride
         self.conv1 = FactorisedConv(inputs, outputs, stride=stride, **options)
@@ -138,44 +150,33 @@ class R2Plus1D(nnx.Module):
     stage; all others follow.
     """
 
-    blocks: tuple[int, ...]  # of each stage
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^stem\b", "res2plus1d.conv1"),
+        (r"^stages\.(\d)\.0\b", "res2plus1d.conv<0+2>.block1"),
+        (r"^stages\.(\d)\.(\d)\b", "res2plus1d.conv<0+2>.blocks.<1-1>"),
+        (r"^classifier\b", "linear"),
+    )
+    blocks: ClassVar[tuple[int, ...]]  # of each stage
 
-    def __init__(
-        self,
-        *,
-        patterns: int = 4,
-        width: int = 64,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
-    ):
-        require(is_count(patterns), "patterns", patterns, "1 or more")
+    def __init__(self, given: Given, *, width: int = 64):
         require(is_count(width) and width > 1, "width", width, "2 or more")
-        self.remat = remat
-        options = {"dtype": compute_dtype(dtype), "rngs": rngs}
-        spatial = StemConv(
-            channels,
-            45 * width // 64,  # the paper's 45 channels at its width
-            (1, 7, 7),
-            stride=(1, 2, 2),
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            **options,
+        self.remat = given.remat
+        # The paper's 45 channels at its width.
+        spatial = StemConv(given, 45 * width // 64, (1, 7, 7), stride=(1, 2, 2))
+        self.stem = FactorisedConv(
+            given.channels, width, spatial=spatial, **given.layer
         )
-        self.stem = FactorisedConv(channels, width, spatial=spatial, **options)
         inputs, stages = width, []
         for i, count in enumerate(self.blocks):
             stage = []
             for j in range(count):
                 stride = 2 if i > 0 and j == 0 else 1
-                stage.append(ResidualBlock(inputs, width * 2**i, stride, **options))
+                block = ResidualBlock(inputs, width * 2**i, stride, **given.layer)
+                stage.append(block)
                 inputs = width * 2**i
             stages.append(nnx.List(stage))
         self.stages = nnx.List(stages)
-        self.classifier = Linear(inputs, patterns, **options)
+        self.classifier = Linear(inputs, given.outputs, **given.layer)
 
     def __call__(
         self,
@@ -211,3 +212,6 @@ class R2Plus1D34(R2Plus1D):
     """As many blocks a stage as ResNet-34 has."""
 
     blocks = (3, 4, 6, 3)
+
+
+NETWORKS = {"r2plus1d_18": R2Plus1D18, "r2plus1d_34": R2Plus1D34}

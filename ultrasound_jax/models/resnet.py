@@ -4,13 +4,14 @@ The bottleneck strides in its 3x3 convolution ("v1.5"), not in the first 1x1 as 
 paper. Starting values are timm's: the last norm of each block starts at zero.
 """
 
-from collections.abc import Sequence
+from typing import ClassVar
 
-import jax.numpy as jnp
 from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from ultrasound_jax.models._parts.encoders import encoder_width
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import kaiming_fan_out
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
@@ -20,6 +21,7 @@ from ultrasound_jax.models._parts.layers import (
     global_average,
 )
 from ultrasound_jax.models._parts.stem import Stem
+from ultrasound_jax.models._parts.torch_names import Names
 
 
 class Shortcut(nnx.Module):
@@ -119,41 +121,32 @@ class ResNet(nnx.Module):
     """An image to one vector: stem, four stages of blocks, global average.
 
     `features` is the vector's length; `blocks` are the blocks of each stage, `width`
-    the channels of the stem and of the first stage.
+    the channels of the stem and of the first stage, 64 if not given.
     """
 
-    def __init__(
-        self,
-        block: type[BasicBlock] | type[Bottleneck],
-        blocks: Sequence[int],
-        *,
-        width: int = 64,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
-    ):
-        self.remat = remat
-        self.stem = Stem(
-            channels,
-            width,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            kernel_init=kaiming_fan_out,
-            dtype=dtype,
-            rngs=rngs,
-        )
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^stem\.conv\b", "conv1"),
+        (r"^stem\.norm\b", "bn1"),
+        (r"^stages\.(\d+)\.", "layer<0>."),
+        (r"\bnorm(\d)\b", r"bn\1"),
+        (r"\bshortcut\.conv\b", "downsample.0"),
+        (r"\bshortcut\.norm\b", "downsample.1"),
+    )
+    TORCH_HEAD = "fc"
+    block: ClassVar[type[BasicBlock] | type[Bottleneck]]
+    blocks: ClassVar[tuple[int, ...]]
+
+    def __init__(self, given: Given, *, width: int | None = None):
+        width = encoder_width(width, published=64)
+        self.remat = given.remat
+        self.stem = Stem(given, width, kernel_init=kaiming_fan_out)
         inputs, stages = width, []
-        for i, count in enumerate(blocks):
+        for i, count in enumerate(self.blocks):
             stage = []
             for j in range(count):
                 stride = 2 if i > 0 and j == 0 else 1
-                stage.append(
-                    block(inputs, width * 2**i, stride, dtype=dtype, rngs=rngs)
-                )
-                inputs = width * 2**i * block.expansion
+                stage.append(self.block(inputs, width * 2**i, stride, **given.layer))
+                inputs = width * 2**i * self.block.expansion
             stages.append(nnx.List(stage))
         self.stages = nnx.List(stages)
         self.features = inputs
@@ -173,3 +166,18 @@ class ResNet(nnx.Module):
             for block in stage:
                 x = call(block, x, mask, remat=self.remat)
         return x
+
+
+class ResNet18(ResNet):
+    """Two plain blocks a stage."""
+
+    block, blocks = BasicBlock, (2, 2, 2, 2)
+
+
+class ResNet50(ResNet):
+    """Bottlenecks, most of them in the third stage."""
+
+    block, blocks = Bottleneck, (3, 4, 6, 3)
+
+
+ENCODERS = {"resnet18": ResNet18, "resnet50": ResNet50}

@@ -1,8 +1,8 @@
 """Fills a network from a PyTorch state dict, strictly and by the original's names.
 
-Known are the state dicts of the networks in `torch_names` and the ImageNet encoders of
-torchvision and timm (with the names of torchvision's first DenseNets too). Files are
-safetensors only: a pickle can run code.
+Each class says what its original calls its parts (`TORCH_NAMES`, `TORCH_HEAD`); known
+too are the ImageNet encoders of torchvision and timm (with the names of torchvision's
+first DenseNets). Files are safetensors only: a pickle can run code.
 
 A module of Flax's own kinds (`Conv`, `Linear`, `BatchNorm`, `LayerNorm`) needs nothing
 to take part, nor does one that holds bare `nnx.Param`s of PyTorch's layout. Any other
@@ -11,7 +11,8 @@ lie there.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,13 +30,11 @@ from ultrasound_jax.models._parts.layers import (
     ModelError,
 )
 from ultrasound_jax.models._parts.stem import StemConv
-from ultrasound_jax.models.torch_names import ENCODER_PREFIXES, HEADS, renamed
+from ultrasound_jax.models._parts.torch_names import renamed
 
 COUNTER = "num_batches_tracked"  # PyTorch's norms count batches; nothing uses it
 NAMES_SHOWN = 5
 TENSORS = (nnx.Param, Frozen, nnx.BatchStat)  # what a state dict holds
-
-OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def load(
     if part not in ("all", "encoder"):
         raise ModelError(f"part {part!r}: allowed are all, encoder")
     slots = expected(model, part=part)
-    given, ignored = _sort_names(slots, state, part)
+    given, ignored = _sort_names(model, slots, state, part)
     faults = {
         "missing": [name for name in slots if name not in given],
         "unexpected": [name for name in given if name not in slots],
@@ -146,9 +145,9 @@ def expected(
     return slots
 
 
-def _encoder_of(model: nnx.Module) -> nnx.Module:
+def _encoder_of(model: nnx.Module) -> Any:
     encoder = getattr(model, "encoder", model)
-    if type(encoder) not in HEADS:
+    if not hasattr(type(encoder), "TORCH_HEAD"):
         name = type(model).__name__
         raise ModelError(f"part 'encoder' of {name}, which has none: allowed is all")
     return encoder
@@ -190,21 +189,24 @@ def _from_convolution(weight: np.ndarray) -> np.ndarray:
 
 
 def _sort_names(
-    slots: Mapping[str, Slot], state: Mapping[str, np.ndarray], part: str
+    model: nnx.Module,
+    slots: Mapping[str, Slot],
+    state: Mapping[str, np.ndarray],
+    part: str,
 ) -> tuple[dict[str, np.ndarray], dict[str, int]]:
     """The values meant for `part`, under today's names, and what is left out."""
-    prefixes = [p for p in ENCODER_PREFIXES if any(n.startswith(p) for n in state)]
-    prefix = prefixes[0] if part == "encoder" and prefixes else None
-    heads = tuple(f"{head}." for head in HEADS.values())
+    today = _todays_names(model, state)
+    alone = part == "encoder"
+    prefix = _prefix(slots, today.values()) if alone else ""
+    head = f"{_encoder_of(model).TORCH_HEAD}." if alone else None
     given: dict[str, np.ndarray] = {}
     ignored: dict[str, int] = {}
     for original, value in state.items():
-        name = OLD_DENSENET_NAME.sub(r"\1\2", original)
-        group = None
-        if prefix and not name.startswith(prefix):
+        name, group = today[original], None
+        if not name.startswith(prefix):
             group = name.split(".")[0]
-        name = name.removeprefix(prefix or "")
-        if part == "encoder" and name.startswith(heads):
+        name = name.removeprefix(prefix)
+        if head and name.startswith(head):
             group = name.split(".")[0]
         norm, _, leaf = name.rpartition(".")
         if leaf == COUNTER and f"{norm}.running_mean" in slots:
@@ -214,6 +216,32 @@ def _sort_names(
         else:
             ignored[group] = ignored.get(group, 0) + 1
     return given, ignored
+
+
+def _todays_names(model: nnx.Module, state: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Each name of the state, and how its original calls it today."""
+    kinds = {type(module) for _, module in nnx.iter_modules(model)}
+    changes = {c for kind in kinds for c in getattr(kind, "TORCH_OLD_NAMES", ())}
+    today = {}
+    for name in state:
+        today[name] = name
+        for pattern, new in changes:
+            today[name] = re.sub(pattern, new, today[name])
+    return today
+
+
+def _prefix(slots: Mapping[str, Slot], names: Iterable[str]) -> str:
+    """What stands before an encoder's names where it is part of a whole network.
+
+    Each network calls it otherwise; it is what most of the names agree on.
+    """
+    votes: Counter[str] = Counter()
+    for name in names:
+        parts = name.split(".")
+        for place in range(len(parts)):
+            if ".".join(parts[place:]) in slots:
+                votes[".".join([*parts[:place], ""])] += 1
+    return max(votes, key=lambda prefix: votes[prefix], default="")
 
 
 def _fault(slot: Slot, value: np.ndarray) -> str | None:

@@ -3,22 +3,21 @@
 After Smith et al. (MICCAI 2023), in the form that LUV-Net is compared with.
 """
 
-from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from ultrasound_jax.models._parts.encoders import (
     build_encoder,
     encode_frames,
 )
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import torch_uniform
 from ultrasound_jax.models._parts.layers import (
     Linear,
-    compute_dtype,
     freeze,
     is_count,
     require,
@@ -29,6 +28,7 @@ from ultrasound_jax.models._parts.padding import (
     masked_softmax,
     real_frames,
 )
+from ultrasound_jax.models._parts.torch_names import Names
 
 TANH_UNITS = 32
 
@@ -89,44 +89,43 @@ class Usvn(nnx.Module):
     `ModelError`; the maximum and the mean use no heads.
     """
 
+    # What the original calls the parts of its tanh attention is not known.
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^attention\.queries$", "attn_query_vecs"),
+        (r"^attention\.hidden$", "attn_tanh_vecs"),
+        (r"^attention\.out$", "attn_tanh_weights"),
+        (r"^classifier\b", "fc_out.1"),
+    )
+    attention_is_shared = True  # one look for all outputs
+
     def __init__(
         self,
+        given: Given,
         *,
         encoder: str = "densenet161",
-        patterns: int = 4,
         heads: int = 8,
         pooling: str = "attention",
         freeze_encoder: bool = False,
         width: int | None = None,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
     ):
         require(pooling in POOLINGS, "pooling", pooling, " or ".join(POOLINGS))
-        require(is_count(patterns), "patterns", patterns, "1 or more")
-        dtype = compute_dtype(dtype)
+        told = isinstance(freeze_encoder, bool)
+        require(told, "freeze_encoder", freeze_encoder, "True or False")
         self.pooling, self.heads = pooling, heads
-        self.encoder = build_encoder(
-            encoder,
-            width=width,
-            channels=channels,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            dtype=dtype,
-            remat=remat,
-            rngs=rngs,
-        )
+        self.encoder = build_encoder(encoder, given, width=width)
         if freeze_encoder:
             freeze(self.encoder)
         size = self.encoder.features
         kind = ATTENTIONS.get(pooling)
         fits = kind is None or (is_count(heads) and size % heads == 0)
         require(fits, "heads", heads, f"a divisor of the encoder's {size} features")
-        self.attention = kind(size, heads, rngs=rngs) if kind else None
-        self.classifier = Linear(size, patterns, dtype=dtype, rngs=rngs)
+        self.attention = kind(size, heads, rngs=given.rngs) if kind else None
+        self.classifier = Linear(size, given.outputs, **given.layer)
+
+    @property
+    def frames_share(self) -> bool:
+        """Whether the clip's vector is a mean of its frames', weighted or not."""
+        return self.pooling != "max"
 
     def __call__(
         self,
@@ -157,3 +156,6 @@ class Usvn(nnx.Module):
         if self.pooling == "tanh_attention":
             pooled = pooled / frames.shape[-1] ** 0.5
         return pooled.reshape(len(pooled), -1), {"attention": attention}
+
+
+NETWORKS = {"usvn": Usvn}

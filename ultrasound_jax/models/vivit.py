@@ -5,6 +5,7 @@ Arnab et al., "ViViT: A Video Vision Transformer", ICCV 2021, model 2.
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import (
     draw,
     torch_uniform,
@@ -20,9 +22,8 @@ from ultrasound_jax.models._parts.layers import (
     LayerNorm,
     Linear,
     call,
-    compute_dtype,
-    is_count,
     require,
+    require_counts,
 )
 from ultrasound_jax.models._parts.multi_head import (
     attend,
@@ -35,8 +36,9 @@ from ultrasound_jax.models._parts.padding import (
 from ultrasound_jax.models._parts.patches import (
     PatchLinear,
     check_fits,
-    checked_clip_shape,
+    clip_shape_of,
 )
+from ultrasound_jax.models._parts.torch_names import Names
 
 Tokens = Float[Array, "b n d"]
 
@@ -103,6 +105,15 @@ class TransformerBlock(nnx.Module):
 class Transformer(nnx.Module):
     """Blocks one after the other, and a last norm."""
 
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^blocks\.(\d+)\.attention_norm\b", r"layers.\1.0.norm"),
+        (r"^blocks\.(\d+)\.attention\.qkv\b", r"layers.\1.0.fn.to_qkv"),
+        (r"^blocks\.(\d+)\.attention\.out\b", r"layers.\1.0.fn.to_out.0"),
+        (r"^blocks\.(\d+)\.mlp_norm\b", r"layers.\1.1.norm"),
+        (r"^blocks\.(\d+)\.mlp_hidden\b", r"layers.\1.1.fn.net.0"),
+        (r"^blocks\.(\d+)\.mlp_out\b", r"layers.\1.1.fn.net.3"),
+    )
+
     def __init__(
         self,
         features: int,
@@ -146,53 +157,48 @@ class ViViT(nnx.Module):
     class token, then the patches by row; zero beyond `lengths`) and `time_attention`
     `b t+1 t+1` (token 0 is the class token). Frames beyond `lengths` change nothing: no
     frame attends to them.
-
-    `remat` computes each block again for the gradient.
     """
+
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^positions$", "pos_embedding"),
+        (r"^space_token$", "space_token"),
+        (r"^time_token$", "temporal_token"),
+        (r"^patches\b", "to_patch_embedding.1"),
+        (r"^space\b", "space_transformer"),
+        (r"^time\b", "temporal_transformer"),
+        (r"^norm\b", "mlp_head.0"),
+        (r"^classifier\b", "mlp_head.1"),
+    )
 
     def __init__(
         self,
+        given: Given,
         *,
-        clip_shape: Sequence[int] = (30, 256, 256),
-        patterns: int = 4,
         patch: int = 16,
         dim: int = 192,
         depth: int = 4,
         heads: int = 3,
         dim_head: int = 64,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
     ):
-        sizes = {"patterns": patterns, "patch": patch, "dim": dim, "depth": depth}
-        for option, value in (sizes | {"heads": heads, "dim_head": dim_head}).items():
-            require(is_count(value), option, value, "1 or more")
-        self.clip_shape = checked_clip_shape(clip_shape)
+        require_counts(
+            patch=patch, dim=dim, depth=depth, heads=heads, dim_head=dim_head
+        )
+        self.clip_shape = clip_shape_of(given)
         frames, *sides = self.clip_shape
         fits = all(side % patch == 0 for side in sides)
         allowed = f"a height and width that are multiples of patch={patch}"
         require(fits, "clip_shape", self.clip_shape, allowed)
-        self.dtype = compute_dtype(dtype)
+        self.dtype = given.dtype
         tokens = math.prod(side // patch for side in sides) + 1
-        options = {"dtype": self.dtype, "rngs": rngs}
-        self.patches = PatchLinear(
-            channels,
-            dim,
-            patch=patch,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            **options,
-        )
-        self.positions = _normal(rngs, (1, frames, tokens, dim))
-        self.space_token = _normal(rngs, (1, 1, dim))
-        self.time_token = _normal(rngs, (1, 1, dim))
-        self.space = Transformer(dim, depth, heads, dim_head, remat=remat, **options)
-        self.time = Transformer(dim, depth, heads, dim_head, remat=remat, **options)
-        self.norm = LayerNorm(dim, **options)
-        self.classifier = Linear(dim, patterns, **options)
+        self.patches = PatchLinear(given, dim, patch=patch)
+        self.positions = _normal(given.rngs, (1, frames, tokens, dim))
+        self.space_token = _normal(given.rngs, (1, 1, dim))
+        self.time_token = _normal(given.rngs, (1, 1, dim))
+        size = (dim, depth, heads, dim_head)
+        self.space = Transformer(*size, remat=given.remat, **given.layer)
+        self.time = Transformer(*size, remat=given.remat, **given.layer)
+        self.norm = LayerNorm(dim, **given.layer)
+        self.classifier = Linear(dim, given.outputs, **given.layer)
 
     def __call__(
         self,
@@ -239,3 +245,6 @@ def _with_class(token: Float[Array, "1 1 d"], x: Tokens) -> Float[Array, "b n+1 
 def _with_first(mask: Bool[Array, "b t"]) -> Bool[Array, "b t+1"]:
     """The mask with a class token, which is always real, in front."""
     return jnp.pad(mask, ((0, 0), (1, 0)), constant_values=True)
+
+
+NETWORKS = {"vivit": ViViT}

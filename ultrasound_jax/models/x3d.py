@@ -6,11 +6,10 @@ and was found by growing a tiny network along one axis at a time, for accuracy a
 multiplication. It strides in space only, so that every frame is kept to the end, it
 takes any number of frames, and padding can be left out exactly; transformers of its
 size have no such prior for data this scarce. Weights for it, trained on Kinetics-400,
-are published under the names that `torch_names` has.
+are published under the names of `TORCH_NAMES`, PyTorchVideo's.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
@@ -22,21 +21,22 @@ from ultrasound_jax.models._parts.clip_conv import (
     clip_mean,
 )
 from ultrasound_jax.models._parts.depthwise import depthwise_conv
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import kaiming_fan_out
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
     Linear,
     call,
-    compute_dtype,
-    is_count,
-    require,
+    require_counts,
+    require_rates,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,
     real_frames,
 )
 from ultrasound_jax.models._parts.stem import StemConv
+from ultrasound_jax.models._parts.torch_names import Names
 
 EXPANSION = 2.25  # of the channels inside a block
 HEAD = 2048  # features of the head at the published width of 24
@@ -129,6 +129,16 @@ class Shortcut(nnx.Module):
 class MobileBlock(nnx.Module):
     """1x1x1 to more channels, depth-wise 3x3x3, 1x1x1 back, and a shortcut."""
 
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^(conv|norm)1\b", r"branch2.\1_a"),
+        (r"^conv2\b", "branch2.conv_b"),
+        (r"^norm2\b", "branch2.norm_b.0"),
+        (r"^excite\.squeeze\b", "branch2.norm_b.1.block.0"),
+        (r"^excite\.excite\b", "branch2.norm_b.1.block.2"),
+        (r"^(conv|norm)3\b", r"branch2.\1_c"),
+        (r"^shortcut\.(conv|norm)\b", r"branch1_\1"),
+    )
+
     def __init__(
         self, inputs: int, outputs: int, stride: int, excite: bool, **options: Any
     ):
@@ -162,12 +172,18 @@ class MobileBlock(nnx.Module):
 class X3DStem(nnx.Module):
     """A 3x3 convolution of each frame, then one over 5 frames of each channel."""
 
-    def __init__(self, channels: int, width: int, *, options: Any, **grey: Any):
+    # The original calls the factors by each other's names.
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^spatial\b", "conv.conv_t"),
+        (r"^temporal\b", "conv.conv_xy"),
+    )
+
+    def __init__(self, given: Given, width: int):
         self.spatial = StemConv(
-            channels, width, (1, 3, 3), stride=(1, 2, 2), **grey, **options
+            given, width, (1, 3, 3), stride=(1, 2, 2), kernel_init=kaiming_fan_out
         )
-        self.temporal = TimeConv(width, 5, **options)
-        self.norm = BatchNorm(width, **options)
+        self.temporal = TimeConv(width, 5, **given.layer)
+        self.norm = BatchNorm(width, **given.layer)
 
     def __call__(
         self, clip: Float[Array, "b t h w c"], lengths: Lengths
@@ -188,52 +204,38 @@ class X3DS(nnx.Module):
     finite and counts nowhere. `width` is of the stem; all others follow.
     """
 
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^stem\b", "blocks.0"),
+        (r"^stages\.(\d)\.(\d+)\b", r"blocks.<0>.res_blocks.\2"),
+        (r"^(conv|norm)\b", r"blocks.5.pool.pre_\1"),
+        (r"^head\b", "blocks.5.pool.post_conv"),
+        (r"^classifier\b", "blocks.5.proj"),
+    )
     depths = (3, 5, 11, 7)  # blocks of each stage
 
-    def __init__(
-        self,
-        *,
-        patterns: int = 4,
-        dropout: float = 0.5,
-        width: int = 24,
-        channels: int = 3,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        remat: bool = False,
-        rngs: nnx.Rngs,
-    ):
-        require(is_count(patterns), "patterns", patterns, "1 or more")
-        require(is_count(width), "width", width, "1 or more")
-        fits = isinstance(dropout, int | float) and 0 <= dropout < 1
-        require(fits, "dropout", dropout, "0 or more and below 1")
-        self.remat = remat
-        options: dict[str, Any] = {"dtype": compute_dtype(dtype), "rngs": rngs}
-        self.stem = X3DStem(
-            channels,
-            width,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
-            kernel_init=kaiming_fan_out,
-            options=options,
-        )
+    def __init__(self, given: Given, *, dropout: float = 0.5, width: int = 24):
+        require_rates(dropout=dropout)
+        require_counts(width=width)
+        self.remat = given.remat
+        self.stem = X3DStem(given, width)
         inputs, stages = width, []
         for i, depth in enumerate(self.depths):
             stage = []
             for j in range(depth):
                 stride = 2 if j == 0 else 1
-                block = MobileBlock(inputs, width * 2**i, stride, j % 2 == 0, **options)
+                excite, outputs = j % 2 == 0, width * 2**i
+                block = MobileBlock(inputs, outputs, stride, excite, **given.layer)
                 stage.append(block)
                 inputs = width * 2**i
             stages.append(nnx.List(stage))
         self.stages = nnx.List(stages)
-        pointwise = {"kernel_init": kaiming_fan_out, **options}
+        pointwise = {"kernel_init": kaiming_fan_out, **given.layer}
         inner, head = int(EXPANSION * inputs), HEAD * width // 24
         self.conv = ClipConv(inputs, inner, (1, 1, 1), **pointwise)
-        self.norm = BatchNorm(inner, **options)
+        self.norm = BatchNorm(inner, **given.layer)
         self.head = ClipConv(inner, head, (1, 1, 1), **pointwise)
         self.dropout = nnx.Dropout(dropout)
-        self.classifier = Linear(head, patterns, **options)
+        self.classifier = Linear(head, given.outputs, **given.layer)
 
     def __call__(
         self,
@@ -263,3 +265,6 @@ def round_width(width: float) -> int:
     """The multiple of 8 beside `width` that is no more than a tenth below it."""
     rounded = max(8, int(width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * width else rounded
+
+
+NETWORKS = {"x3d_s": X3DS}

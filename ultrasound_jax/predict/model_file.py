@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 
+from ultrasound_jax.config import task_options
 from ultrasound_jax.data.source import builder_options
 from ultrasound_jax.experiment import Experiment, network_settings
 from ultrasound_jax.runs import provenance
@@ -38,7 +39,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "classes": list(task.classes),
         "task": {
             "name": config.task.name,
-            "options": config.task.options.to_dict(),
+            "options": task_options(config),
             "decision": task.decision,
         },
         "network": network_settings(config) | {"outputs": task.outputs},

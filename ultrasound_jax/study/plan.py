@@ -121,6 +121,7 @@ def make_study(
         config.data.protocol, config.data.test_fraction = "rotation", 0.0
         config.data.manifest = str(folder / "splits.json")
         settings.check(config)
+        settings.complete(config)
         chosen[name] = config
     for key, values in differences(chosen).items():
         if key.startswith(SHARED):
@@ -199,7 +200,7 @@ def abstract_networks(study: Study, source: Source) -> Iterator[tuple[str, int]]
 
 def count_parameters(config: Settings, source: Source) -> int:
     """How many numbers train, without making any of them."""
-    options = config.task.options.to_dict()
+    options = settings.task_options(config)
     task = tasks.build(config.task.name, source.spec, options=options)
     about = network_settings(config)
     model = nnx.eval_shape(lambda: make_network(about, task, seed=config.seed))

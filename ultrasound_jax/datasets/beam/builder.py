@@ -48,9 +48,10 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def group_fields(self) -> dict[str, Field]:
         """The columns that subgroups are told apart by: see `GROUPS`."""
+        features: Any = self.info.features
         names = [
             name
-            for name, feature in self.info.features.items()
+            for name, feature in features.items()
             if hasattr(feature, "int2str") or name in self.GROUPS
         ]
         return {name: Field(shape=(), dtype="str", role="group") for name in names}

@@ -11,9 +11,8 @@ them; --channels 3 counts a colour stem, as published counts do.
 """
 
 import argparse
-import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,19 @@ from flax import nnx
 
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax import models
+from ultrasound_jax import models, tasks
 from ultrasound_jax.analysis.table.inputs import (
     make_folder,
     open_run,
 )
+from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.explain.cost import profile
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.models._parts.layers import compute_dtype
+from ultrasound_jax.predict import model_file
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.tasks import Task
 
 FACTS = ("commit", "date", "devices", "cpu", "packages")
 
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--config", metavar="FILE[:VARIANT]", help="instead of runs")
     parser.add_argument("--model", metavar="NAME", help="instead of runs")
-    parser.add_argument("--encoder", default="densenet161", help="of --model")
+    parser.add_argument("--encoder", help="of --model, if not its published one")
     parser.add_argument("--width", type=int, help="of --model's encoder or network")
     parser.add_argument(
         "--clip",
@@ -110,50 +112,62 @@ def _subjects(options: argparse.Namespace) -> Iterator[profile.Subject]:
             raise ExplainError(
                 f"{path}: a table alone has no network; give the run's folder"
             )
-        config = settings.read(opened.folder)
-        yield _configured(opened.name, config, options.channels)
+        about = model_file.read(opened.folder)
+        yield _described(opened.name, about, options.channels)
 
 
 def _configured(name: str, config: Any, channels: int) -> profile.Subject:
-    """The network of a configuration, for clips as its dataset has them."""
-    with config.unlocked():
-        config.init_from = ""
+    """The network of a configuration, for examples as its dataset has them."""
     source = experiments.open_source(config, print)
-    patterns = len(source.classes)
-    frames, height, width, _ = source.clip_shape
-    make = partial(
-        experiments.build_model,
-        config,
-        patterns=patterns,
-        clip_shape=(frames, height, width),
-        say=lambda line: None,
+    task = tasks.build(
+        config.task.name, source.spec, options=settings.task_options(config)
     )
-    shape = (frames, height, width, channels)
-    return profile.subject_of(name, make, shape, config.dtype)
+    about = experiments.network_settings(config)
+    return _subject(name, about, task, channels)
+
+
+def _described(name: str, about: dict[str, Any], channels: int) -> profile.Subject:
+    """The network of a run, which needs no dataset."""
+    spec, task = Spec.from_json(about["spec"]), about["task"]
+    task = tasks.build(task["name"], spec, options=task["options"])
+    return _subject(name, about["network"], task, channels)
+
+
+def _subject(
+    name: str, about: Mapping[str, Any], task: Task, channels: int
+) -> profile.Subject:
+    if "clip" not in task.spec:
+        raise ExplainError(
+            f"{name} reads {', '.join(task.spec.of_role('pixels'))}; costs are counted "
+            "of networks that read clips"
+        )
+    make = partial(experiments.make_network, about, task, seed=0)
+    frames, height, width, _ = task.spec["clip"].batch_shape("clip")
+    clip = (frames, height, width, channels)
+    return profile.subject_of(name, make, clip, about["dtype"])
 
 
 def _named(options: argparse.Namespace) -> profile.Subject:
-    if options.model not in models.MODELS:
-        allowed = ", ".join(sorted(models.MODELS))
+    if ":" not in options.model and options.model not in models.names():
+        allowed = ", ".join(models.names())
         raise ExplainError(f"--model {options.model!r}: allowed are {allowed}")
-    takes = inspect.signature(models.MODELS[options.model].__init__).parameters
-    more: dict[str, Any] = {"clip_shape": tuple(options.clip)}
-    more["encoder"] = options.encoder
-    if options.width:
-        more["width"] = options.width
-    more = {name: value for name, value in more.items() if name in takes}
+    if "clip" not in models.arguments_of(options.model):
+        raise ExplainError(f"--model {options.model!r}: it reads no clips")
+    given = {"encoder": options.encoder, "width": options.width}
+    given = {name: value for name, value in given.items() if value is not None}
 
     def make() -> nnx.Module:
-        dtype = compute_dtype(options.precision)
         return models.build(
             options.model,
             patterns=options.patterns,
-            dtype=dtype,
+            clip_shape=tuple(options.clip),
+            dtype=compute_dtype(options.precision),
             rngs=nnx.Rngs(0),
-            **more,
+            **given,
         )
 
-    name = options.model + (f" {options.encoder}" if "encoder" in more else "")
+    encoder = (models.options_of(options.model) | given).get("encoder")
+    name = options.model + (f" {encoder}" if encoder else "")
     shape = (*options.clip, options.channels)
     return profile.subject_of(name, make, shape, options.precision)
 

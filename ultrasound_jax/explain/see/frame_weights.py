@@ -41,7 +41,12 @@ class FrameWeights:
 
 
 def frame_weights(
-    outputs: Mapping[str, Any], row: int, length: int, patterns: int
+    outputs: Mapping[str, Any],
+    row: int,
+    length: int,
+    patterns: int,
+    *,
+    shared: bool = False,
 ) -> FrameWeights | None:
     """The curves of one clip of a batch; None if the network weighs no frames.
 
@@ -50,10 +55,11 @@ def frame_weights(
         row: of the batch.
         length: real frames.
         patterns: how many there are.
+        shared: its `attention` is `b heads t`, one look for all patterns, and not
+            `b patterns heads t`. The network says so (`attention_is_shared`).
     """
     if "attention" in outputs:
         attention = np.asarray(outputs["attention"][row], np.float64)[..., :length]
-        shared = attention.ndim == 2  # `heads t`: USVN looks once for all patterns
         if shared:
             attention = np.repeat(attention[None], patterns, axis=0)
         return FrameWeights(ATTENTION, attention * length, shared)

@@ -30,7 +30,6 @@ from jaxtyping import Array, Bool, Float, Int
 from ultrasound_jax.explain.see.inside_value import pushed
 from ultrasound_jax.models._parts.encoders import Encoder
 from ultrasound_jax.models._parts.layers import global_average
-from ultrasound_jax.models.cnn_lstm import CnnLstm
 
 
 class PushedEncoder:
@@ -155,6 +154,5 @@ def method_for(model: nnx.Module, outputs: Mapping[str, Any]) -> Callable | None
 
 
 def frames_share(model: nnx.Module) -> bool:
-    """Whether a frame-based network's clip is a mean of its frames, weighted or not."""
-    one_speaks = isinstance(model, CnnLstm) or getattr(model, "pooling", "") == "max"
-    return isinstance(getattr(model, "encoder", None), Encoder) and not one_speaks
+    """Whether a network says that its clip is a mean of its frames, weighted or not."""
+    return getattr(model, "frames_share", False)

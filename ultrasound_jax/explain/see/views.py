@@ -155,7 +155,8 @@ def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoVi
     lengths = jax.ShapeDtypeStruct((1,), jnp.int32)
     returned = jax.eval_shape(plain, state, one, lengths)
     make_maps = gradcam.method_for(model, returned)
-    shared = gradcam.frames_share(model)
+    frames_share = gradcam.frames_share(model)
+    shared = getattr(model, "attention_is_shared", False)
 
     @jax.jit
     def apply(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:
@@ -173,10 +174,10 @@ def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoVi
             outputs, maps = jax.device_get(out)
             cams = None
             if maps is not None:
-                scale = length if shared else 1
+                scale = length if frames_share else 1
                 cams = scale * np.asarray(maps[0], np.float64)[:, :length]
             scores = np.asarray(task.scores(outputs), np.float64)[0]
-            view, kind = _view(clip, outputs, scores, cams, length)
+            view, kind = _view(clip, outputs, scores, cams, length, shared)
             views.append(view)
         return VideoView(run, footage, tuple(views), kind)
 
@@ -189,9 +190,10 @@ def _view(
     scores: Float[np.ndarray, " k"],
     cams: Float[np.ndarray, "k t i j"] | None,
     length: int,
+    shared: bool,
 ) -> tuple[ClipView, str]:
     """One clip's view, and how its maps were made."""
-    weights = frame_weights(outputs, 0, length, len(scores))
+    weights = frame_weights(outputs, 0, length, len(scores), shared=shared)
     maps, kind = cams, GRAD_CAM if cams is not None else ""
     size = (int(clip.frames.shape[1]), int(clip.frames.shape[2]))
     shares = rollout.patch_shares(outputs, 0, length, size)

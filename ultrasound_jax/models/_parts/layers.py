@@ -31,6 +31,14 @@ class ModelError(UltrasoundError):
     """A network was asked for that does not exist, or weights that do not fit it."""
 
 
+class OptionError(ModelError):
+    """An option of a network whose value, or which itself, is not allowed."""
+
+    def __init__(self, option: str, value: object, allowed: str):
+        super().__init__(f"{option}={value!r}: allowed is {allowed}")
+        self.option = option
+
+
 class Layout(NamedTuple):
     """Where a parameter lies in a PyTorch state dict: its name there within the module,
     its shape there, and how a value of that shape becomes ours.
@@ -53,9 +61,27 @@ def compute_dtype(dtype: DTypeLike) -> Any:
 
 
 def require(ok: bool, option: str, value: object, allowed: str) -> None:
-    """Raise a `ModelError` that names the option, its value and what is allowed."""
+    """Raise an `OptionError` that names the option, its value and what is allowed."""
     if not ok:
-        raise ModelError(f"{option}={value!r}: allowed is {allowed}")
+        raise OptionError(option, value, allowed)
+
+
+def require_counts(**counts: object) -> None:
+    """Raise an `OptionError` for the first that is no whole number above zero."""
+    for option, value in counts.items():
+        require(is_count(value), option, value, "1 or more")
+
+
+def require_rates(**rates: object) -> None:
+    """Raise an `OptionError` for the first that is no probability below one."""
+    for option, value in rates.items():
+        fits = isinstance(value, int | float) and 0 <= value < 1
+        require(fits, option, value, "0 or more and below 1")
+
+
+def one_line(error: Exception) -> str:
+    """The error's kind and words, without line breaks."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def is_count(value: object) -> bool:
@@ -67,7 +93,7 @@ class Frozen(nnx.Variable):
     """A parameter that is not trained: no gradient, optimiser or decay reaches it."""
 
 
-def freeze(module: nnx.Module) -> None:
+def freeze(module: Any) -> None:
     """Keep all parameters and batch statistics of a module as they are.
 
     A stopped gradient would not do: AdamW decays what has none.

@@ -1,15 +1,13 @@
 """How a clip becomes the tokens of a transformer, also a grey one for colour."""
 
 import math
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import torch_uniform
 from ultrasound_jax.models._parts.layers import (
     Linear,
@@ -23,11 +21,14 @@ from ultrasound_jax.models._parts.stem import (
     grey_inputs,
 )
 
+PUBLISHED_CLIP = (30, 256, 256)  # what LUV-Net and its baselines were made for
 
-def checked_clip_shape(clip_shape: Sequence[int]) -> tuple[int, int, int]:
-    """The frames, height and width that a network is sized for."""
+
+def clip_shape_of(given: Given) -> tuple[int, int, int]:
+    """The frames, height and width that a network is sized for; else LUV-Net's."""
+    clip_shape = PUBLISHED_CLIP if given.shape is None else given.shape
     fits = len(clip_shape) == 3 and all(is_count(size) for size in clip_shape)
-    require(fits, "clip_shape", tuple(clip_shape), "(frames, height, width), each > 0")
+    require(fits, "clip_shape", clip_shape, "(frames, height, width), each > 0")
     frames, height, width = clip_shape
     return frames, height, width
 
@@ -52,22 +53,11 @@ class PatchLinear(Linear):
     `StemConv` takes it: the weights are summed over the channels that it stands for.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        features: int,
-        *,
-        patch: int,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        rngs: nnx.Rngs,
-    ):
-        require(is_count(channels), "channels", channels, "1 or more")
-        scale, offset = grey_inputs(channels, grey_scale, grey_offset)
-        super().__init__(patch * patch * channels, features, dtype=dtype, rngs=rngs)
+    def __init__(self, given: Given, features: int, *, patch: int):
+        scale, offset = grey_inputs(given)
+        super().__init__(patch * patch * given.channels, features, **given.layer)
         self.grey_scale, self.grey_offset = scale, offset
-        self.channels, self.patch = channels, patch
+        self.channels, self.patch = given.channels, patch
 
     def __call__(self, clip: Float[Array, "b t h w c"]) -> Float[Array, "b t n d"]:
         """Tokens by row and column; sides must be multiples of the patch."""
@@ -91,30 +81,16 @@ class PatchConv(StemConv):
 
     Frame 2s is the middle of step s. A window's three frames pass one 2-D convolution
     side by side, which is 2 to 9 times faster on a CPU than one in three dimensions.
-    Takes `StemConv`'s options.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        features: int,
-        *,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
-        dtype: DTypeLike = jnp.float32,
-        rngs: nnx.Rngs,
-    ):
+    def __init__(self, given: Given, features: int):
         super().__init__(
-            channels,
+            given,
             features,
             (3, 7, 7),
             stride=(2, 4, 4),
             bias=True,
-            grey_scale=grey_scale,
-            grey_offset=grey_offset,
             kernel_init=torch_uniform,
-            dtype=dtype,
-            rngs=rngs,
         )
 
     def __call__(

@@ -1,6 +1,7 @@
 """Attention with pooled queries, keys and values, the heart of both MViTs."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ from ultrasound_jax.models._parts.relative_positions import (
     key_features,
     query_features,
 )
+from ultrasound_jax.models._parts.torch_names import Names
 
 EPSILON = 1e-6  # of the layer norms
 Sides = tuple[int, int]
@@ -76,6 +78,11 @@ class TokenPool(nnx.Module):
     All heads share its kernel. The class token is not convolved, only normalised.
     """
 
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^conv\b", "pool"),
+        (r"^norm\b", "norm_act.0"),
+    )
+
     def __init__(self, depth: int, stride: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
         self.stride, self.dtype = stride, dtype
         options = {"dtype": dtype, "rngs": rngs}
@@ -108,6 +115,13 @@ class PoolingAttention(nnx.Module):
     `table_rows` are the lengths of their tables for either side and for time. They are
     interpolated where the tokens need other lengths.
     """
+
+    TORCH_NAMES: ClassVar[Names] = (
+        (r"^project\b", "project.0"),
+        (r"^rows$", "rel_pos_h"),
+        (r"^columns$", "rel_pos_w"),
+        (r"^times$", "rel_pos_t"),
+    )
 
     def __init__(
         self,

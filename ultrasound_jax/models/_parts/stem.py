@@ -7,16 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
 from ultrasound_jax.models._parts.clip_conv import convolve_clip
+from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import kaiming_fan_in
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
     ModelError,
-    is_count,
     require,
 )
 from ultrasound_jax.models._parts.padding import blank_padding
@@ -34,29 +33,23 @@ class StemConv(Conv):
 
     def __init__(
         self,
-        channels: int,
+        given: Given,
         features: int,
         kernel_size: Sequence[int] = (7, 7),
         *,
         stride: int | Sequence[int] = 2,
         bias: bool = False,
-        grey_scale: Sequence[float] | None = None,
-        grey_offset: Sequence[float] | None = None,
         kernel_init: Callable[..., Array] = kaiming_fan_in,
-        dtype: DTypeLike = jnp.float32,
-        rngs: nnx.Rngs,
     ):
-        require(is_count(channels), "channels", channels, "1 or more")
-        scale, offset = grey_inputs(channels, grey_scale, grey_offset)
+        scale, offset = grey_inputs(given)
         super().__init__(
-            channels,
+            given.channels,
             features,
             kernel_size,
             stride=stride,
             bias=bias,
             kernel_init=kernel_init,
-            dtype=dtype,
-            rngs=rngs,
+            **given.layer,
         )
         self.grey_scale, self.grey_offset = scale, offset
         axes = len(kernel_size)
@@ -108,21 +101,18 @@ class StemConv(Conv):
         )
 
 
-def grey_inputs(
-    channels: int,
-    grey_scale: Sequence[float] | None,
-    grey_offset: Sequence[float] | None,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def grey_inputs(given: Given) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The scale and offset of each channel that a grey image stands for.
 
     Raises `ModelError` unless there is a number for each of two or more channels.
     """
-    for option, value in (("grey_scale", grey_scale), ("grey_offset", grey_offset)):
+    channels, scale, offset = given.channels, given.grey_scale, given.grey_offset
+    for option, value in (("grey_scale", scale), ("grey_offset", offset)):
         allowed = f"None or, above one channel, a number for each of {channels}"
         fits = value is None or (channels > 1 and len(value) == channels)
         require(fits, option, value, allowed)
-    scale = tuple(float(s) for s in grey_scale or (1.0,) * channels)
-    return scale, tuple(float(o) for o in grey_offset or (0.0,) * channels)
+    scales = tuple(float(s) for s in scale or (1.0,) * channels)
+    return scales, tuple(float(o) for o in offset or (0.0,) * channels)
 
 
 def check_channels(image: Float[Array, "*n c"], channels: int) -> None:
@@ -140,17 +130,9 @@ class Stem(nnx.Module):
     Takes `StemConv`'s options.
     """
 
-    def __init__(
-        self,
-        channels: int,
-        features: int,
-        *,
-        dtype: DTypeLike = jnp.float32,
-        rngs: nnx.Rngs,
-        **options: Any,
-    ):
-        self.conv = StemConv(channels, features, dtype=dtype, rngs=rngs, **options)
-        self.norm = BatchNorm(features, dtype=dtype, rngs=rngs)
+    def __init__(self, given: Given, features: int, **options: Any):
+        self.conv = StemConv(given, features, **options)
+        self.norm = BatchNorm(features, **given.layer)
 
     def __call__(
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None
