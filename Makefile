@@ -27,11 +27,11 @@ lint: install
 
 # A warning is an error: a page that lost its link, a docstring that cannot be read.
 docs: install
-	rm -rf docs/api docs/_build
+	rm -rf docs/api docs/copied docs/_build
 	JAX_PLATFORMS=cpu $(BIN)/sphinx-build --quiet --fail-on-warning docs docs/_build
 
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra build --extra dev --extra docs --no-header --no-annotate --output-file requirements.txt pyproject.toml
 
 clean:
-	rm -rf .venv runs build docs/api docs/_build *.egg-info
+	rm -rf .venv runs build docs/api docs/copied docs/_build *.egg-info

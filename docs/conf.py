@@ -1,16 +1,34 @@
-"""How the pages are built: `make docs`, from docs/*.md and the docstrings."""
+"""How the pages are built: `make docs`, from docs/, pages beside the code, docstrings.
 
+Docstrings are written for the reader of the code, and so is every page that lies beside
+what it is about; here both become pages, with links that lead to each other.
+"""
+
+import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+DATASETS = ROOT / "ultrasound_jax/datasets"
 SECTIONS = ("Args:", "Raises:", "Returns:", "Yields:", "Attributes:")
+# Pages that lie outside of docs/, and where a copy with the right links is put.
+COPIED = {
+    ROOT / "CONTRIBUTING.md": DOCS / "copied/contributing.md",
+    ROOT / "CHANGELOG.md": DOCS / "copied/changelog.md",
+    DATASETS / "README.md": DOCS / "copied/datasets.md",
+    **{
+        page: DOCS / f"copied/datasets/{page.parent.name}.md"
+        for page in DATASETS.glob("*/README.md")
+    },
+}
 
 project = "ultrasound_jax"
 author = "the authors of ultrasound_jax"
-release = version = tomllib.loads(PYPROJECT.read_text())["project"]["version"]
+pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+release = version = pyproject["project"]["version"]
 
 extensions = [
     "myst_parser",
@@ -21,27 +39,52 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "ultrasound_jax"
+smartquotes = False
 
 myst_heading_anchors = 4
 
 default_role = "literal"  # docstrings say `name`
 autodoc_member_order = "bysource"
+autodoc_default_options = {"ignore-module-all": True}
 apidoc_modules: list[dict[str, Any]] = [
-    {
-        "path": "../ultrasound_jax",
-        "destination": "api",
-        "max_depth": 2,
-        "automodule_options": {"members", "show-inheritance", "ignore-module-all"},
-    }
+    {"path": "../ultrasound_jax", "destination": "api", "max_depth": 2}
 ]
 
 
 def setup(app: Any) -> None:
-    """Reads docstrings as they are written here, before Napoleon reads their parts."""
+    """Copies the pages that lie elsewhere; reads docstrings before Napoleon does."""
+    for page, copy in COPIED.items():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(linked(page.read_text(), page, copy))
+    app.connect("source-read", relinked)
     app.connect("autodoc-process-docstring", as_rest, priority=400)
 
 
-def as_rest(app: Any, what: str, name: str, thing: Any, options: Any, lines: list):
+def relinked(app: Any, name: str, source: list[str]) -> None:
+    """Lets a page of ours link to copies of pages outside of docs/."""
+    page = DOCS / f"{name}.md"
+    if page.is_file() and page not in COPIED.values():
+        source[0] = linked(source[0], page, page)
+
+
+def linked(text: str, page: Path, copy: Path) -> str:
+    """The text of a page with links that are right where its copy lies."""
+
+    def link(found: re.Match) -> str:
+        target, heading = found[1], found[2] or ""
+        if not target or "://" in target:
+            return found[0]
+        path = (page.parent / target).resolve()
+        path = DOCS / "index.md" if path == ROOT / "README.md" else path
+        there = os.path.relpath(COPIED.get(path, path), copy.parent)
+        return f"]({Path(there).as_posix()}{heading})"
+
+    return re.sub(r"\]\(([^)#\s]*)(#[^)]*)?\)", link, text)
+
+
+def as_rest(
+    app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
     """Turns a docstring of ours into reST: layouts and lists of `name: what it is`."""
     blocks = re.split(r"\n\s*\n", "\n".join(lines).strip("\n"))
     written = []
@@ -50,7 +93,7 @@ def as_rest(app: Any, what: str, name: str, thing: Any, options: Any, lines: lis
             written += blocks[place:]  # Napoleon's
             break
         written += _block(block)
-    lines[:] = "\n\n".join(written).split("\n") + [""]
+    lines[:] = [*"\n\n".join(written).split("\n"), ""]
 
 
 def _block(block: str) -> list[str]:

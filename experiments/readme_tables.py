@@ -1,12 +1,13 @@
-"""Writes the README's tables from the committed results, and nothing else.
+"""Writes the tables of README.md and docs/ from the committed results, nothing else.
 
     python experiments/readme_tables.py
 
-`tests/test_readme.py` fails where README and results disagree.
+`tests/test_readme.py` fails where pages and results disagree.
 """
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,27 +181,30 @@ def ingest() -> str:
     return "\n".join([*rows, "", f"{note}; medians of {found['repeats']}."])
 
 
-def fill(text: str) -> str:
-    """Returns the README with its tables made anew."""
-    for name, table in (
-        ("phantom", phantom),
-        ("pocus", pocus),
-        ("study", study),
-        ("benchmark", benchmark),
-        ("ingest", ingest),
-    ):
+# Which tables stand on which page.
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"phantom": phantom},
+    "docs/results.md": {"pocus": pocus, "study": study},
+    "docs/speed.md": {"benchmark": benchmark, "ingest": ingest},
+}
+
+
+def fill(page: str) -> str:
+    """Returns the text of a page with its tables made anew."""
+    text = (ROOT / page).read_text()
+    for name, table in PAGES[page].items():
+        made = table()
+        if "/" in page:  # links are as seen from the root
+            made = made.replace("](experiments/", "](../experiments/")
         pattern = rf"(<!-- results: {name} -->\n).*?(<!-- end -->)"
         text, count = re.subn(
-            pattern,
-            lambda m, t=table: f"{m[1]}{t()}\n{m[2]}",
-            text,
-            flags=re.DOTALL,
+            pattern, lambda m, t=made: f"{m[1]}{t}\n{m[2]}", text, flags=re.DOTALL
         )
         if count != 1:
-            raise ValueError(f"README.md has {count} places for the table '{name}'")
+            raise ValueError(f"{page} has {count} places for the table '{name}'")
     return text
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    readme.write_text(fill(readme.read_text()))
+    for page in PAGES:
+        (ROOT / page).write_text(fill(page))

@@ -21,14 +21,12 @@ LUVNET = str(ROOT / "configs/luvnet.py")
         ("augment[0].flip", 1.5, "from 0 to 1"),
         ("augment[0].degrees", -1.0, "0 or more"),
         ("augment[0].name", "flop", "flip_and_rotate, or package.module:function"),
-        ("augment.flip", 1.5, "from 0 to 1"),
         ("dtype", "float16", "'float32', 'bfloat16'"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_is_allowed(key, value, allowed):
     config = settings.load(LUVNET)
     settings.override(config, [f"{key}={value}"])
-    config.update_from_flattened_dict({key: value})
     with pytest.raises(settings.ConfigError) as refused:
         settings.check(config)
     assert f"config.{key}={value!r}" in str(refused.value)
@@ -68,6 +66,16 @@ def test_an_operation_keeps_its_types_and_its_place():
     settings.override(config, ["augment=[]"])
     settings.check(config)
     assert dict(settings.flatten(config))["augment"] == []
+
+
+def test_what_an_operation_leaves_to_its_defaults_is_written_out():
+    config = settings.load(LUVNET)
+    text = 'augment=[{"name": "brightness", "gain": 0.1, "shift": 0}]'
+    settings.override(config, [text])
+    settings.complete(config)
+    assert config.augment == [
+        {"name": "brightness", "gain": 0.1, "shift": 0, "probability": 1.0}
+    ]
 
 
 def test_an_old_runs_augmentation_is_refused_as_what_it_is():

@@ -1,4 +1,4 @@
-"""What the README says is what the program wrote, and its commands exist."""
+"""What the pages say is what the program wrote, and their commands exist."""
 
 import importlib.util
 import json
@@ -10,6 +10,15 @@ from tests.conftest import ROOT
 from ultrasound_jax import config as settings
 
 README = (ROOT / "README.md").read_text()
+PAGES = {
+    path: path.read_text()
+    for path in (
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "ultrasound_jax/datasets").rglob("*.md"),
+    )
+}
+TEXT = "\n".join(PAGES.values())
 
 
 def test_every_table_is_made_from_the_committed_results():
@@ -18,8 +27,20 @@ def test_every_table_is_made_from_the_committed_results():
     assert spec and spec.loader
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
-    assert tables.fill(README) == README
-    assert README.count("95 % intervals by bootstrap over patients ([") == 3
+    for page in tables.PAGES:
+        assert tables.fill(page) == (ROOT / page).read_text()
+    made = "".join((ROOT / page).read_text() for page in tables.PAGES)
+    assert made.count("95 % intervals by bootstrap over patients ([") == 3
+    places = re.findall(r"<!-- results: (\w+) -->", made)
+    assert sorted(places) == ["benchmark", "ingest", "phantom", "pocus", "study"]
+
+
+def test_the_first_screen_says_what_it_is_two_commands_and_what_came_out():
+    screen = "\n".join(README.splitlines()[:30])
+    for word in ("not for diagnosis", "make luvnet", "make test", "results: phantom"):
+        assert word in screen
+    assert README.count("<!-- results:") == 1
+    assert len(README.split()) < 1000
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "experiments/results").glob("*.json")))
@@ -31,18 +52,29 @@ def test_results_say_who_computed_them_and_name_no_machine(path):
     assert not re.search(r"/(home|root|tmp|work|Users)/", text)
 
 
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", PAGES[page]):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_a_heading(page):
+    for target, heading in re.findall(r"\]\(([^)#]*)#([^)]+)\)", PAGES[page]):
+        text = PAGES[(page.parent / target).resolve() if target else page]
+        headings = re.findall(r"(?m)^#+ (.*)$", text)
+        slugs = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
+        assert heading in slugs, f"{target}#{heading}"
 
 
 def test_every_configuration_and_setting_named_is_there():
-    named = set(re.findall(r"configs/luvnet\.py(?::\w+)?", README))
+    named = set(re.findall(r"configs/luvnet\.py(?::\w+)?", TEXT))
     assert len(named) >= 4
-    assert "configs/video_baselines.py:NAME" in README
+    assert "configs/video_baselines.py:NAME" in TEXT
     for file in named | {"configs/video_baselines.py:usvn"}:
         settings.load(str(ROOT / file))
-    for key in re.findall(r"--config\.([\w.]+)=", README):
+    for key in re.findall(r"--config\.([\w.\[\]]+)=", TEXT):
         arguments = [f"--config={ROOT}/configs/luvnet.py", f"--config.{key}=1"]
         settings.check_overrides(arguments)
 

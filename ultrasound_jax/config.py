@@ -302,15 +302,16 @@ def _with_defaults(
 
 
 def complete(config: Settings) -> None:
-    """Writes out the options that the settings leave to network's and task's defaults.
+    """Writes out the options that the settings leave to defaults.
 
-    A run's `config.json` then tells all that was used. Raises ConfigError for options
-    that they do not have.
+    They are the network's, the task's and the augmentation's own. A run's `config.json`
+    then tells all that was used. Raises ConfigError for options that they do not have.
     """
     chosen = {"model": network_options(config), "task": task_options(config)}
     for what, options in chosen.items():
         with config[what].unlocked():
             config[what].options = ConfigDict(options)
+    config.augment = augment.completed(config.augment)
 
 
 def check(config: Settings) -> None:

@@ -79,6 +79,21 @@ def build(operations: Any) -> Augment:
     return Augment(tuple(made))
 
 
+def completed(operations: Any) -> list[dict[str, Any]]:
+    """The operations with the options that they leave to defaults written out.
+
+    Raises:
+        AugmentError, NotFoundError: as `build`.
+    """
+    build(operations)
+    return [_defaults(one["name"]) | dict(one) for one in operations]
+
+
+def _defaults(name: str) -> dict[str, Any]:
+    options = inspect.signature(_find(name, "")).parameters.values()
+    return {o.name: o.default for o in options if o.default is not o.empty}
+
+
 def _operation(settings: Any, where: str) -> Operation:
     if not isinstance(settings, Mapping) or not isinstance(settings.get("name"), str):
         raise AugmentError(
