@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT, TINY, shrink
+from tests.opened import begin
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax import models
 from ultrasound_jax.study import plan as studies
-from ultrasound_jax.training import optim, sharding
+from ultrasound_jax.training import sharding
 
 VARIANTS = importlib.import_module("configs.luvnet").VARIANTS
 BASELINES = importlib.import_module("configs.video_baselines")
@@ -46,10 +47,7 @@ def test_a_shipped_config_is_valid_and_trains_two_steps(variant, data_dir, one_d
 
 def assert_trains_two_steps(config):
     opened = experiments.open_experiment(config, lambda line: None)
-    plan = optim.make_plan(config, len(opened.indices["train"]))
-    state = opened.initial_state(plan.optimizer)
-    step = opened.compile_train_step(plan.optimizer, state, lambda line: None)
-    batches = opened.train_batches()
+    _, state, step, batches = begin(opened)
     for _ in range(2):
         batch = sharding.to_device(next(batches), opened.mesh)
         state, terms = step(state, batch, jnp.float32(1))

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from ultrasound_jax.analysis.table.mask_table import read_table
 
 from tests.command import run as command
 from tests.conftest import TINY
 from ultrasound_jax import external, train
+from ultrasound_jax.analysis.table.mask_table import read_table
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.spec import SpecError

@@ -11,7 +11,7 @@ from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate, experiment
 from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.study import tune
-from ultrasound_jax.training import optim, progress, sharding
+from ultrasound_jax.training import compiled, progress, sharding
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
@@ -33,10 +33,10 @@ def without_training(monkeypatch, opened):
     """Trials whose epochs reach what `quality` says of their rate, at once."""
     trained = []
 
-    def train(opened, plan, state, step, checkpoints, folder, *rest, on_evaluation):
-        trained.append(plan.rate(0))
-        for epoch in range(1, opened.config.train.epochs + 1):
-            on_evaluation(epoch, quality(plan.rate(0), epoch))
+    def train(loop, state, checkpoints):
+        trained.append(loop.plan.rate(0))
+        for epoch in range(1, loop.experiment.config.train.epochs + 1):
+            loop.on_evaluation(epoch, quality(loop.plan.rate(0), epoch))
 
     def quality(rate, epoch):
         return {"loss": 1.0, "macro_auroc": 0.9 - abs(np.log10(rate) + 3.0) / 10}
@@ -44,10 +44,12 @@ def without_training(monkeypatch, opened):
     def open_experiment(config, say):
         return dataclasses.replace(opened, config=config)
 
-    compiled = lambda *_: lambda state, batch, scale: state  # noqa: E731
+    def compiled_step(*given, **more):
+        return lambda state, batch, scale: state
+
     monkeypatch.setattr(tune, "open_experiment", open_experiment)
-    monkeypatch.setattr(experiment.Experiment, "compile_train_step", compiled)
-    monkeypatch.setattr(experiment.Experiment, "initial_state", lambda *_: {})
+    monkeypatch.setattr(compiled, "train_step", compiled_step)
+    monkeypatch.setattr(compiled, "initial_state", lambda *_: {})
     monkeypatch.setattr(tune, "train", train)
     return trained
 
@@ -144,11 +146,11 @@ def test_a_trial_of_a_living_process_is_left_to_it(
     """A second search, started while a trial runs, takes only the others."""
     seen, train = [], tune.train
 
-    def slow(*args, on_evaluation):
+    def slow(*loop):
         if not seen:
             seen.append(True)
             seen.append(tune.tune(config, tmp_path / "search"))
-        train(*args, on_evaluation=on_evaluation)
+        train(*loop)
 
     monkeypatch.setattr(tune, "train", slow)
     tree = tune.tune(config, tmp_path / "search")
@@ -162,10 +164,10 @@ def test_a_poor_trial_is_pruned(config, tmp_path, monkeypatch, without_training)
     monkeypatch.setattr(tune, "STARTUP", 2)
     config.tune.trials, config.train.epochs, trials = 4, 3, []
 
-    def train(*_, on_evaluation):
+    def train(loop, *_):
         trials.append(0.9 - 0.1 * len(trials))
         for epoch in (1, 2, 3):
-            on_evaluation(epoch, {"loss": 1.0, "macro_auroc": trials[-1]})
+            loop.on_evaluation(epoch, {"loss": 1.0, "macro_auroc": trials[-1]})
 
     monkeypatch.setattr(tune, "train", train)
     tree = tune.tune(config, tmp_path / "search")
@@ -177,7 +179,7 @@ def test_a_poor_trial_is_pruned(config, tmp_path, monkeypatch, without_training)
 def test_rates_that_diverge_are_pruned_and_a_search_of_them_alone_refused(
     config, tmp_path, monkeypatch, without_training
 ):
-    def train(*_, on_evaluation):
+    def train(*_):
         raise progress.ProgressError("the validation loss is nan")
 
     monkeypatch.setattr(tune, "train", train)
@@ -193,11 +195,11 @@ def test_rates_that_diverge_are_pruned_and_a_search_of_them_alone_refused(
 def test_a_validation_of_one_class_is_refused(
     config, tmp_path, monkeypatch, without_training
 ):
-    def train(*_, on_evaluation):
-        on_evaluation(1, {"loss": 1.0})
+    def train(loop, *_):
+        loop.on_evaluation(1, {"loss": 1.0})
 
     monkeypatch.setattr(tune, "train", train)
-    with pytest.raises(tune.TuneError, match="both kinds of clips"):
+    with pytest.raises(tune.TuneError, match="both kinds of examples"):
         tune.tune(config, tmp_path / "search")
 
 
@@ -240,11 +242,8 @@ def test_a_trial_trains_as_the_run_with_the_override_that_it_prints(config, tmp_
     rows = (tmp_path / "search/trial_001/scalars.csv").read_text().splitlines()
     config.optim.lr = rate
     opened = experiment.open_experiment(config, lambda line: None)
-    plan = optim.make_plan(config, len(opened.indices["train"]))
-    state = opened.initial_state(plan.optimizer)
-    step = opened.compile_train_step(plan.optimizer, state, lambda line: None)
+    plan, state, step, batches = begin(opened)
     losses = []
-    batches = opened.train_batches()
     for number in range(3):
         batch = sharding.to_device(next(batches), opened.mesh)
         state, terms = step(state, batch, np.float32(plan.scale(number)))

@@ -21,12 +21,14 @@ from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.audit.between import alike
 from ultrasound_jax.data.examples import SplitError, some
 from ultrasound_jax.data.manifest import Manifest
+from ultrasound_jax.data.opened import open_dataset
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import Spec, SpecError
-from ultrasound_jax.experiment import open_source
 from ultrasound_jax.predict import Run, open_run
 from ultrasound_jax.predict.examples import with_source
+from ultrasound_jax.predict.split import predictions
 from ultrasound_jax.runs.bar import watched
+from ultrasound_jax.training import sharding
 from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.types import Settings
 
@@ -77,7 +79,7 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
     check_out(out, workdir)
     with clock.of("opening"):
         run = open_run(workdir, console.say)
-        whole = open_source(config, console.say)
+        whole = open_dataset(config.data, console.say, **sharding.building())
         source, notes = matched(run, whole)
         check_patients(run, source, config)
         places = judged_places(run, source, notes)
@@ -85,7 +87,7 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
         notes |= near_copies(run, source, console.say)
     with clock.of("evaluation"):
         out.mkdir(parents=True, exist_ok=True)
-        table = evaluate.predictions(
+        table = predictions(
             experiment, run.weights, fold=0, splits=(SPLIT,), folder=out
         )
         if run.task.decision != "mask":

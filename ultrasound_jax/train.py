@@ -11,10 +11,11 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from ultrasound_jax import evaluate
+from ultrasound_jax import augment, evaluate
+from ultrasound_jax.data.opened import training_batches
 from ultrasound_jax.experiment import Experiment, open_experiment
-from ultrasound_jax.predict import model_file
-from ultrasound_jax.training import optim, sharding, steps
+from ultrasound_jax.predict.model_file import begin
+from ultrasound_jax.training import compiled, optim, sharding, steps
 from ultrasound_jax.training.checkpoint import Checkpoints
 from ultrasound_jax.training.console import (
     Console,
@@ -40,15 +41,20 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
     with clock.of("opening"):
         experiment = open_experiment(config, console.say)
         plan = optim.make_plan(config, len(experiment.indices["train"]))
-        state = experiment.initial_state(plan.optimizer)
+        state = compiled.initial_state(experiment, plan.optimizer)
     console.say(parameter_table(state.params))
     with clock.of("compile"):
-        step = experiment.compile_train_step(plan.optimizer, state, console.say)
-        experiment.compile_evaluation()
+        step = compiled.train_step(
+            experiment,
+            plan.optimizer,
+            state,
+            augment=augment.build(config.augment),
+            say=console.say,
+        )
+        _ = experiment.eval_step  # compiled here, where the time is counted
 
     claim_workdir(config, workdir)
-    evaluate.write_manifest(experiment, workdir)
-    model_file.begin(experiment, workdir)
+    begin(experiment, workdir)
     loop = Loop(experiment, plan, step, workdir, console, clock)
     with Checkpoints(workdir / "checkpoints", say=console.say) as checkpoints:
         weights = train(loop, state, checkpoints)
@@ -78,7 +84,13 @@ def train(
     """Runs the loop, telling each epoch's validation; returns the best weights."""
     experiment, plan, clock = loop.experiment, loop.plan, loop.clock
     console, config = loop.console, experiment.config
-    batches = experiment.train_batches()
+    batches = training_batches(
+        experiment.source,
+        experiment.indices["train"],
+        config.data,
+        seed=config.seed,
+        process=sharding.place(),
+    )
     progress = Progress.begin(
         config, experiment.task.SELECT.get(config.train.select, 1)
     )

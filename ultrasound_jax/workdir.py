@@ -113,7 +113,10 @@ def changes(config: Settings, folder: Path) -> list[str]:
 def claim_workdir(config: Settings, folder: Path) -> None:
     """Makes `folder` this run's own, or continues the run that is in it.
 
-    The settings are completed, so that the run's file tells all of them.
+    What the settings leave to defaults is written out.
+
+    Raises:
+        ConfigError: the folder holds something else, or a run with other settings.
     """
     complete(config)
     check_workdir(config, folder)

@@ -1,9 +1,9 @@
 import cv2
 import numpy as np
 import pytest
-from ultrasound_jax.analysis.table.mask_table import MaskTable
 
 from tests.tasks.made import ids, image_spec
+from ultrasound_jax.analysis.table.mask_table import MaskTable
 from ultrasound_jax.data.examples import ExampleTable
 from ultrasound_jax.explain.draw.mask_sheet import chosen_rows, example_dice, mask_sheet
 from ultrasound_jax.explain.errors import ExplainError

@@ -176,6 +176,35 @@ class Manifest:
             )
 
 
+def keep_splits(
+    manifest: Manifest | None, folder: Path, *, copy: str = "", writes: bool = True
+) -> None:
+    """Writes a run's splits as `splits.json` into its folder.
+
+    Args:
+        manifest: the splits; None where nothing was split.
+        folder: of the run.
+        copy: another file to write them to.
+        writes: whether this process writes.
+
+    Raises:
+        SplitError: the run began with other splits; in every process.
+    """
+    path = folder / "splits.json"
+    if manifest is None:
+        return
+    if path.exists():
+        begun = Manifest.read(path)
+        if (begun.data_hash, begun.parts) != (manifest.data_hash, manifest.parts):
+            raise SplitError(
+                f"{path}: the run began with other splits or data; its test patients "
+                "would no longer be unseen. Give what it began with, or a new --workdir"
+            )
+    for target in (path, *([Path(copy)] if copy else [])):
+        if writes:
+            manifest.write(target)
+
+
 def crossing(names: Sequence[str], sides: Sequence[str]) -> set[str]:
     """The names that stand on more than one side; empty ones are no names."""
     side: dict[str, str] = {}

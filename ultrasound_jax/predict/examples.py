@@ -6,8 +6,9 @@ import numpy as np
 
 from ultrasound_jax.data import protocols
 from ultrasound_jax.data.manifest import Manifest
+from ultrasound_jax.data.opened import open_dataset
 from ultrasound_jax.data.source import Source
-from ultrasound_jax.experiment import Experiment, open_source
+from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.predict.run import Run
 from ultrasound_jax.training import sharding
 from ultrasound_jax.types import Settings
@@ -23,7 +24,7 @@ def own_experiment(
     Raises:
         SpecError, SplitError: the dataset is no longer what the run was trained on.
     """
-    source = open_source(config, say).reading(run.spec)
+    source = open_dataset(config.data, say, **sharding.building()).reading(run.spec)
     manifest = Manifest.read(run.folder / "splits.json")
     manifest.check(source.table)
     indices = protocols.assign(
@@ -41,8 +42,6 @@ def with_source(
 ) -> Experiment:
     """A trained run with examples to judge it on."""
     mesh = sharding.data_mesh()
-    size = config.data.eval_batch_size
-    sharding.check_batch("config.data.eval_batch_size", size, mesh)
     return Experiment(
         config=config,
         mesh=mesh,

@@ -9,12 +9,13 @@
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from ultrasound_jax.config import task_options
+from ultrasound_jax.data.manifest import keep_splits
 from ultrasound_jax.data.source import builder_options
 from ultrasound_jax.experiment import Experiment, network_settings
 from ultrasound_jax.runs import provenance
@@ -39,7 +40,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "classes": list(task.classes),
         "task": {
             "name": config.task.name,
-            "options": task_options(config),
+            "options": config.task.options.to_dict(),
             "decision": task.decision,
         },
         "network": network_settings(config) | {"outputs": task.outputs},
@@ -55,9 +56,34 @@ def describe(experiment: Experiment) -> dict[str, Any]:
     }
 
 
+def facts_of(experiment: Experiment) -> dict[str, str]:
+    """What stands at the top of a report."""
+    count = sum(int(p.size) for p in jax.tree.leaves(experiment.params))
+    return provenance.facts() | {
+        "dataset": experiment.source.name,
+        "data_hash": experiment.source.table.data_hash,
+        "network": network_name(network_settings(experiment.config)),
+        "parameters": f"{count:,}",
+        "precision": experiment.config.dtype,
+    }
+
+
+def network_name(about: Mapping[str, Any]) -> str:
+    """Which network is meant, with its encoder where it has one."""
+    encoder = about["options"].get("encoder")
+    return about["name"] + (f" with {encoder}" if encoder else "")
+
+
 def begin(experiment: Experiment, folder: Path) -> None:
-    """Writes what is known of a run before it trains; one that continues has it."""
-    if jax.process_index() == 0 and not (folder / NAME).exists():
+    """Writes what is known of a run before it trains: its splits, and `model.json`.
+
+    Raises:
+        SplitError: a run that continues began with other splits; in every process.
+    """
+    leads = jax.process_index() == 0
+    copy = experiment.config.data.manifest_out
+    keep_splits(experiment.manifest, folder, copy=copy, writes=leads)
+    if leads and not (folder / NAME).exists():
         write(describe(experiment), folder)
 
 

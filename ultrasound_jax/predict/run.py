@@ -11,9 +11,9 @@ import numpy as np
 
 from ultrasound_jax import tasks
 from ultrasound_jax.data.spec import Spec
-from ultrasound_jax.experiment import make_network, network_name
+from ultrasound_jax.experiment import make_network
 from ultrasound_jax.predict import model_file
-from ultrasound_jax.predict.model_file import RunError
+from ultrasound_jax.predict.model_file import RunError, network_name
 from ultrasound_jax.tasks import Task
 from ultrasound_jax.training import sharding, steps
 from ultrasound_jax.training.checkpoint import Checkpoints

@@ -23,12 +23,15 @@ import numpy as np
 import optax
 from flax import nnx
 
+from ultrasound_jax import augment
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
+from ultrasound_jax.data.opened import training_batches
 from ultrasound_jax.dicom.read import speed
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.training import compiled as programs
 from ultrasound_jax.training import optim, sharding, steps
 
 WHAT = ("data", "step", "loop")
@@ -54,9 +57,15 @@ def median_of_stream(batches: Iterator[Any], count: int, repeats: int) -> float:
     return median_seconds(draw, repeats) / count
 
 
+def host_batches(experiment: Experiment) -> Any:
+    """The training batches as they leave the reader."""
+    places, config = experiment.indices["train"], experiment.config
+    return training_batches(experiment.source, places, config.data, seed=config.seed)
+
+
 def device_stream(experiment: Experiment) -> Iterator[Any]:
     """Yields the training batches on the device, one after the other."""
-    pairs = ((batch, None) for batch in experiment.train_batches())
+    pairs = ((batch, None) for batch in host_batches(experiment))
     for batch, _ in sharding.ahead(pairs, experiment.mesh):
         yield jax.block_until_ready(batch)
 
@@ -99,8 +108,7 @@ def bench_step(experiment: Experiment, repeats: int) -> dict[str, float]:
     train = TrainStep(experiment)
     ours = median_seconds(train.once, repeats)
     flax = median_seconds(FlaxStep(experiment, train.batch).once, repeats)
-    shapes = experiment.batch_shapes(config.data.eval_batch_size)
-    rows = {k: np.zeros(s.shape, s.dtype) for k, s in shapes.items()}
+    rows = experiment.source.spec.empty(config.data.eval_batch_size)
     batch = sharding.to_device(rows, experiment.mesh)
     weights = steps.evaluated(train.state)
     evaluation = median_seconds(lambda: experiment.eval_step(*weights, batch), repeats)
@@ -115,7 +123,7 @@ def bench_step(experiment: Experiment, repeats: int) -> dict[str, float]:
 def bench_loop(experiment: Experiment, repeats: int) -> dict[str, float]:
     """Clips a second of reading and training together, and the time spent waiting."""
     train = TrainStep(experiment)
-    pairs = ((batch, None) for batch in experiment.train_batches())
+    pairs = ((batch, None) for batch in host_batches(experiment))
     ours = (batch for batch, _ in sharding.ahead(pairs, experiment.mesh))
     rate, share = loop_rate(train, ours, experiment, repeats)
     plain, plain_share = loop_rate(train, plain_stream(experiment), experiment, repeats)
@@ -183,9 +191,15 @@ class TrainStep:
     def __init__(self, experiment: Experiment) -> None:
         config = experiment.config
         plan = optim.make_plan(config, len(experiment.indices["train"]))
-        self.state = experiment.initial_state(plan.optimizer)
+        self.state = programs.initial_state(experiment, plan.optimizer)
         say = lambda line: print(line, file=sys.stderr)  # noqa: E731
-        self.compiled = experiment.compile_train_step(plan.optimizer, self.state, say)
+        self.compiled = programs.train_step(
+            experiment,
+            plan.optimizer,
+            self.state,
+            augment=augment.build(config.augment),
+            say=say,
+        )
         rows = experiment.source.load(
             np.resize(experiment.indices["train"], config.data.batch_size)
         )
@@ -207,13 +221,13 @@ class FlaxStep:
         self.model, self.batch = model, batch
         self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
         task = experiment.task
-        augment = experiment.augment
+        move = augment.build(config.augment)
 
         @nnx.jit
         def step(model: Any, optimizer: Any, batch: Any) -> Any:
             def loss_fn(model: Any) -> Any:
                 key = jax.random.fold_in(jax.random.key(0), optimizer.step[...])
-                fields = augment(task.floats(batch), task.spec.roles, key=key)
+                fields = move(task.floats(batch), task.spec.roles, key=key)
                 rngs = nnx.Rngs(dropout=key)
                 terms = task.loss(model(**task.inputs(fields), rngs=rngs), fields)
                 return sum(term.total / term.weight for term in terms.values())

@@ -14,6 +14,7 @@ from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.analysis.table.mask_table import AnyTable, MaskTable, read_table
 from ultrasound_jax.analysis.table.predictions import joined
 from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
+from ultrasound_jax.data.manifest import keep_splits
 from ultrasound_jax.experiment import open_experiment
 from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.train import train_and_evaluate
@@ -36,7 +37,12 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
     with clock.of("opening"):
         whole = open_experiment(config, console.say)
     workdirs.claim_workdir(config, workdir)
-    evaluate.write_manifest(whole, workdir)
+    keep_splits(
+        whole.manifest,
+        workdir,
+        copy=config.data.manifest_out,
+        writes=jax.process_index() == 0,
+    )
     alone, tables = [], []
     for fold in range(config.data.folds):
         folder = workdir / f"fold_{fold}"

@@ -8,10 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ultrasound_jax import augment
 from ultrasound_jax.analysis.judge.run import write_metrics
+from ultrasound_jax.data.opened import training_batches
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.study.plan import Study
+from ultrasound_jax.training import compiled as programs
 from ultrasound_jax.training import optim, sharding, steps
 
 REPEATS = 3  # steps that are timed; the first one is not
@@ -51,11 +54,17 @@ def measure(study: Study, name: str) -> dict[str, Any]:
     experiment = open_experiment(study.of_fold(name, 0), lambda line: None)
     config = experiment.config
     plan = optim.make_plan(config, len(experiment.indices["train"]))
-    state = experiment.initial_state(plan.optimizer)
+    state = programs.initial_state(experiment, plan.optimizer)
     started = time.monotonic()
     opening_s = started - opened
-    compiled = experiment.compile_train_step(plan.optimizer, state, lambda line: None)
-    experiment.compile_evaluation()
+    compiled = programs.train_step(
+        experiment,
+        plan.optimizer,
+        state,
+        augment=augment.build(config.augment),
+        say=lambda line: None,
+    )
+    _ = experiment.eval_step  # compiled here, where the time is counted
     compile_s = time.monotonic() - started
     step_s, state = train_seconds(experiment, compiled, state)
     batches = -(-len(experiment.indices["validation"]) // config.data.eval_batch_size)
@@ -86,7 +95,11 @@ def train_seconds(
     experiment: Experiment, compiled: Callable, state: steps.TrainState
 ) -> tuple[float, steps.TrainState]:
     """Returns the median seconds of a step with its batch read, and the new state."""
-    batches, times = experiment.train_batches(), []
+    places, data = experiment.indices["train"], experiment.config.data
+    batches = training_batches(
+        experiment.source, places, data, seed=experiment.config.seed
+    )
+    times = []
     for _ in range(1 + REPEATS):
         started = time.monotonic()
         batch = sharding.to_device(dict(next(batches)), experiment.mesh)
@@ -98,8 +111,7 @@ def train_seconds(
 
 def eval_seconds(experiment: Experiment, weights: Any) -> float:
     """Returns the median seconds of one batch of the evaluation."""
-    shapes = experiment.batch_shapes(experiment.config.data.eval_batch_size)
-    rows = {name: np.zeros(s.shape, s.dtype) for name, s in shapes.items()}
+    rows = experiment.source.spec.empty(experiment.config.data.eval_batch_size)
     batch = sharding.to_device(rows, experiment.mesh)
     times = []
     for _ in range(1 + REPEATS):

@@ -14,12 +14,11 @@ from ultrasound_jax import config as settings
 from ultrasound_jax import tasks
 from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.data.manifest import Manifest
+from ultrasound_jax.data.opened import open_dataset, splits_of
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.experiment import (
     make_network,
     network_settings,
-    open_manifest,
-    open_source,
 )
 from ultrasound_jax.runs import locks
 from ultrasound_jax.runs.files import (
@@ -171,10 +170,10 @@ def prepare(study: Study, say: Callable[[str], None]) -> Source:
     study.folder.mkdir(parents=True, exist_ok=True)
     path = study.folder / "splits.json"
     with locks.wait_for(study.folder / ".prepare.lock"):
-        source = open_source(config, say)
+        source = open_dataset(config.data, say)
         if not path.exists():
             config.data.manifest = ""
-            open_manifest(config, source).write(path)
+            splits_of(config.data, source).write(path)
     manifest = Manifest.read(path)
     manifest.check(source.table)
     if manifest.folds != len(study.folds):
@@ -200,7 +199,7 @@ def abstract_networks(study: Study, source: Source) -> Iterator[tuple[str, int]]
 
 def count_parameters(config: Settings, source: Source) -> int:
     """How many numbers train, without making any of them."""
-    options = settings.task_options(config)
+    options = config.task.options.to_dict()
     task = tasks.build(config.task.name, source.spec, options=options)
     about = network_settings(config)
     model = nnx.eval_shape(lambda: make_network(about, task, seed=config.seed))

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ultrasound_jax import evaluate
 from ultrasound_jax.analysis.judge.run import write_metrics
 from ultrasound_jax.experiment import Experiment
+from ultrasound_jax.predict import model_file
 from ultrasound_jax.training.console import Stopwatch
 from ultrasound_jax.types import UltrasoundError
 
@@ -53,7 +53,7 @@ def found(study: "Study", experiment: Experiment, clock: Stopwatch) -> dict[str,
         "running": sum(t.state.name == "RUNNING" for t in trials),
         "best": None if best is None else _row(best, select),
         "trials": [_row(t, select) for t in trials],
-        "run": evaluate.run_facts(experiment, clock),
+        "run": model_file.facts_of(experiment) | {"minutes": clock.minutes()},
     }
 
 

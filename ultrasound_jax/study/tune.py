@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from ultrasound_jax import evaluate
+from ultrasound_jax import augment
 from ultrasound_jax import workdir as workdirs
+from ultrasound_jax.data.manifest import keep_splits
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.runs import locks
 from ultrasound_jax.study.search import (
@@ -31,7 +32,7 @@ from ultrasound_jax.study.search import (
     write_found,
 )
 from ultrasound_jax.train import Loop, train
-from ultrasound_jax.training import optim
+from ultrasound_jax.training import compiled, optim
 from ultrasound_jax.training.checkpoint import Checkpoints
 from ultrasound_jax.training.console import (
     Console,
@@ -69,7 +70,7 @@ def tune(config: Settings, workdir: Path) -> dict:
         experiment = open_experiment(base, console.say)
     workdirs.claim_workdir(config, workdir)
     with locks.wait_for(workdir / ".tune.lock"):
-        evaluate.write_manifest(experiment, workdir)
+        keep_splits(experiment.manifest, workdir, copy=config.data.manifest_out)
         study = open_study(base, workdir)
     trials = Trials(experiment, study, workdir, console, clock)
     while taken := trials.take():
@@ -185,7 +186,7 @@ class Trials:
 
     def _train(self, config: Settings, folder: Path, judged: "Judged") -> None:
         plan = optim.make_plan(config, len(self._experiment.indices["train"]))
-        state = self._experiment.initial_state(plan.optimizer)
+        state = compiled.initial_state(self._experiment, plan.optimizer)
         step = self._step(config, plan, state)
         workdirs.claim_workdir(config, folder)
         with Checkpoints(folder / "checkpoints", say=self._console.say) as checkpoints:
@@ -208,10 +209,14 @@ class Trials:
             base.optim.weight_decay = decay
             reference = optim.make_plan(base, len(self._experiment.indices["train"]))
             with self._clock.of("compile"):
-                compiled = self._experiment.compile_train_step(
-                    reference.optimizer, state, self._console.say
+                step = compiled.train_step(
+                    self._experiment,
+                    reference.optimizer,
+                    state,
+                    augment=augment.build(config.augment),
+                    say=self._console.say,
                 )
-            self._compiled = decay, compiled
+            self._compiled = decay, step
         step, ratio = (
             self._compiled[1],
             config.optim.lr / self._experiment.config.optim.lr,

@@ -55,6 +55,7 @@ def build(
     labels: Int8[np.ndarray, "n k"] | None = None,
     *,
     options: Mapping[str, Any],
+    select: str = "loss",
 ) -> Task:
     """The task of that name on a dataset.
 
@@ -64,9 +65,11 @@ def build(
         labels: of the training examples, for what is counted on them; None for a
             trained run, where the weights of classes no longer matter.
         options: the task's own.
+        select: what validations are compared by.
 
     Raises:
-        TaskError: no such task, or an option that it does not have.
+        TaskError: no such task, an option that it does not have, or nothing that it
+            can be selected by.
         SpecError: the dataset lacks what the task needs.
     """
     kind = _class_of(name)
@@ -77,5 +80,10 @@ def build(
                 f"config.task.options.{option}: task '{name}' has no such option; it "
                 f"has {', '.join(has) or 'none'}"
             )
+    if select not in (*kind.SELECT, "loss"):
+        raise TaskError(
+            f"config.train.select={select!r} is not allowed: of task '{name}' it must "
+            f"be one of {', '.join((*kind.SELECT, 'loss'))}"
+        )
     asked = spec.only(kind.NEEDS, asked_by=f"task '{name}'")
     return kind.make(asked, labels, **options)

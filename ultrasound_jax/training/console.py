@@ -126,6 +126,10 @@ class Stopwatch:
         """The seconds to a tenth."""
         return {name: round(s, 1) for name, s in sorted(self.seconds.items())}
 
+    def minutes(self) -> str:
+        """All of it in minutes, to a tenth."""
+        return f"{sum(self.seconds.values()) / 60:.1f}"
+
     def line(self) -> str:
         """All of it in one line."""
         total = sum(self.seconds.values())

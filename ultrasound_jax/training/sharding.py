@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ultrasound_jax.types import ArrayTree, UltrasoundError
@@ -73,6 +74,21 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def by_rows(mesh: Mesh) -> NamedSharding:
     """Each device holds its share of the first axis."""
     return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def place() -> tuple[int, int]:
+    """This process's number, and how many there are."""
+    return jax.process_index(), jax.process_count()
+
+
+def building() -> dict[str, Any]:
+    """Who builds a dataset that is missing, and how the others wait for it."""
+
+    def wait() -> None:
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("dataset built")
+
+    return {"leads": jax.process_index() == 0, "wait": wait}
 
 
 def check_batch(name: str, size: int, mesh: Mesh, *, parts: int = 1) -> None:

@@ -27,6 +27,7 @@ from ultrasound_jax.analysis.table.inputs import (
     make_folder,
     open_run,
 )
+from ultrasound_jax.data.opened import open_dataset
 from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.explain.cost import profile
 from ultrasound_jax.explain.errors import ExplainError
@@ -117,9 +118,9 @@ def _subjects(options: argparse.Namespace) -> Iterator[profile.Subject]:
 
 def _configured(name: str, config: Any, channels: int) -> profile.Subject:
     """The network of a configuration, for examples as its dataset has them."""
-    source = experiments.open_source(config, print)
+    source = open_dataset(config.data, print)
     task = tasks.build(
-        config.task.name, source.spec, options=settings.task_options(config)
+        config.task.name, source.spec, options=config.task.options.to_dict()
     )
     about = experiments.network_settings(config)
     return _subject(name, about, task, channels)

@@ -2,13 +2,16 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 from matplotlib.axes import Axes
 
+from ultrasound_jax.analysis.document import Block, Picture, Text, label
 from ultrasound_jax.analysis.table.mask_table import MaskTable
+from ultrasound_jax.analysis.table.splits import default_split, rows_of
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.explain.draw.style import MARKED, TRUTH, new_figure
 from ultrasound_jax.explain.errors import ExplainError
@@ -55,6 +58,20 @@ def mask_sheet(
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=_DPI)
     return image.getvalue()
+
+
+def sheet_blocks(table: Any, source: Source, folder: Path) -> list[Block]:
+    """The sheet of the unseen examples for a report; nothing for other tables."""
+    if not isinstance(table, MaskTable):
+        return []
+    split = default_split(table)
+    judged = rows_of(table, split)
+    try:
+        image = mask_sheet(judged, source, folder)
+    except ExplainError as error:
+        return [Text(f"No contact sheet: {error}")]
+    words = f"Best, median and worst of the {len(judged)} examples of {label(split)}."
+    return [Picture("contact_sheet", image, "Found and true masks as outlines", words)]
 
 
 def example_dice(table: MaskTable) -> Float[np.ndarray, " n"]:
