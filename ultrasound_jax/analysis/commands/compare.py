@@ -2,19 +2,18 @@
 
 Writes compare.json, compare.csv and compare.md with its figure (the differences with
 their intervals) into DIR. Differences of AUROC come with the p of DeLong's test, as the
-paper has it, and with tests that know that clips come in patients; Holm's correction is
-over patterns and models. Runs must have predictions of the same examples.
+paper has it, and with tests that know that examples come in patients; Holm's correction
+is over classes and models. Of masks, mean Dice is compared. Runs must have predictions
+of the same examples.
 """
 
 import argparse
 
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.judge.comparison import (
-    MACRO,
-    compare,
-)
+from ultrasound_jax.analysis.judge.compare_models import compare_models
+from ultrasound_jax.analysis.judge.comparison import MACRO
 from ultrasound_jax.analysis.report.comparison_files import write_comparison
-from ultrasound_jax.analysis.report.comparison_section import (
+from ultrasound_jax.analysis.report.comparison_words import (
     p_text,
     verdict,
 )
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if len(runs) < 2:
         raise AnalysisError("a comparison needs at least two runs")
     typed = {path: one.name for path, one in zip(options.runs, runs, strict=True)}
-    comparison = compare(
+    comparison = compare_models(
         {one.name: one.predictions for one in runs},
         typed.get(options.reference, options.reference) or runs[0].name,
         level=options.level,
@@ -58,7 +57,8 @@ def run(options: argparse.Namespace) -> int:
     facts = {"runs": ", ".join(comparison["models"])}
     write_comparison(folder, comparison, facts=facts)
     for row in comparison["differences"]:
-        if row["class"] == MACRO or row["survives"] or row["survives"] is None:
+        alone = len({r["class"] for r in comparison["differences"]}) == 1
+        if row["class"] == MACRO or alone or row["survives"] in (True, None):
             gap = row["difference"]
             shown = "not defined" if gap is None else f"{gap:+.3f}"
             print(

@@ -26,7 +26,7 @@ from ultrasound_jax.analysis.judge.assess import (
     Wanted,
     assess,
 )
-from ultrasound_jax.analysis.judge.comparison import compare
+from ultrasound_jax.analysis.judge.compare_models import compare_models
 from ultrasound_jax.analysis.report.html import write_html
 from ultrasound_jax.analysis.report.markdown import write_markdown
 from ultrasound_jax.analysis.report.study_section import (
@@ -187,7 +187,7 @@ def _compare(
     level: str,
 ) -> tuple[dict[str, Any] | None, str]:
     try:
-        found = compare(
+        found = compare_models(
             tables,
             reference,
             level=level,

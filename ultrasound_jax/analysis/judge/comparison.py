@@ -46,7 +46,7 @@ from ultrasound_jax.analysis.stats._parts.resampling import (
     estimate,
     ratio,
 )
-from ultrasound_jax.analysis.table.mask_table import AnyTable
+from ultrasound_jax.analysis.table.predictions import Predictions
 
 ALPHA = 0.05
 MACRO = "macro"
@@ -54,7 +54,7 @@ MEASURES = ("decisions", "sensitivity", "specificity")
 
 
 def compare(
-    tables: Mapping[str, AnyTable],
+    tables: Mapping[str, Predictions],
     reference: str,
     *,
     level: str = "",
@@ -102,7 +102,8 @@ def compare(
         for s in range(1, len(paired.models))
         for name in (*classes, MACRO)
     ]
-    families = _adjust(rows)
+    families = survive(rows)
+    _adjust_decisions(rows)
     return {
         "reference": reference,
         "models": list(paired.models),
@@ -213,7 +214,7 @@ def _decisions(
     return result
 
 
-def _adjust(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def survive(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Fills in Holm's p and the verdicts; returns what the families are."""
     families = {}
     for name, chosen in (
@@ -225,6 +226,11 @@ def _adjust(rows: list[dict[str, Any]]) -> dict[str, Any]:
             row["holm_p"] = number(adjusted)
             row["survives"] = None if np.isnan(adjusted) else bool(adjusted <= ALPHA)
         families[name] = {"comparisons": int((~np.isnan(p)).sum()), "test": "clustered"}
+    return families
+
+
+def _adjust_decisions(rows: list[dict[str, Any]]) -> None:
+    """Fills in Holm's p of McNemar's tests, each measure being a family."""
     for measure in MEASURES:
         found = [
             row["mcnemar"][measure] for row in rows if measure in (row["mcnemar"] or ())
@@ -233,7 +239,16 @@ def _adjust(rows: list[dict[str, Any]]) -> dict[str, Any]:
             found, holm(np.array([e["p_patients"] for e in found], float)), strict=True
         ):
             entry["holm_p"] = number(adjusted)
-    return families
+
+
+def few_patients(patients: int) -> list[str]:
+    """What must be known of a comparison of few patients."""
+    if patients >= 20:
+        return []
+    return [
+        f"{patients} patients are few: intervals and p values of the bootstrap are too "
+        "sure of themselves, and only large differences can survive"
+    ]
 
 
 def _notes(paired: Paired, patients: int, reasons: Mapping[str, str]) -> list[str]:
@@ -242,11 +257,7 @@ def _notes(paired: Paired, patients: int, reasons: Mapping[str, str]) -> list[st
     if reasons:
         total = len(paired.table.classes)
         notes.append(f"macro is over {total - len(reasons)} of {total} classes")
-    if patients < 20:
-        notes.append(
-            f"{patients} patients are few: intervals and p values of the bootstrap are "
-            "too sure of themselves, and only large differences can survive"
-        )
+    notes += few_patients(patients)
     without = [
         name
         for name, source in zip(paired.models, paired.thresholds_from, strict=True)

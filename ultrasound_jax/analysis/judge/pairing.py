@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -15,12 +16,14 @@ from ultrasound_jax.analysis.table.predictions import (
     MULTILABEL,
     Predictions,
 )
+from ultrasound_jax.analysis.table.rows import Rows
 from ultrasound_jax.analysis.table.splits import (
     OUT_OF_FOLD,
     default_split,
     rows_of,
 )
 
+T = TypeVar("T", bound=Rows)
 HIGHEST = "highest score"  # what decides where exactly one class is true
 
 
@@ -43,7 +46,7 @@ class Paired:
     kind: str
 
 
-def common_split(tables: Mapping[str, AnyTable]) -> str:
+def common_split(tables: Mapping[str, Rows]) -> str:
     """The split that all tables are reported on, or else `test`.
 
     Raises:
@@ -62,46 +65,29 @@ def common_split(tables: Mapping[str, AnyTable]) -> str:
 
 
 def pair(
-    tables: Mapping[str, AnyTable], reference: str, *, split: str, level: str
+    tables: Mapping[str, Predictions], reference: str, *, split: str, level: str
 ) -> Paired:
     """Puts the rows of all tables into the order of the reference's.
 
     Raises:
-        AnalysisError: a table of masks, no such reference, fewer than two tables, a
-            table without the split or with several folds of it, other classes,
-            examples, labels, groups or patients in two tables, or one patient only.
+        AnalysisError: other labels in two tables, or see `same_rows`.
     """
-    if reference not in tables:
-        raise AnalysisError(
-            f"reference '{reference}' is none of the runs: {', '.join(tables)}"
-        )
-    if len(tables) < 2:
-        raise AnalysisError(f"run '{reference}' is alone; a comparison needs two")
-    scored = {name: of_scores(table, name) for name, table in tables.items()}
-    names = (reference, *(name for name in tables if name != reference))
-    first = _rows(scored[reference], reference, split)
-    patients = set(first.patient_id)
-    if len(patients) < 2:
-        raise AnalysisError(
-            f"split {split} of run '{reference}' is of one patient only: no difference "
-            "can be told from chance"
-        )
-    judged = []
-    for name in names:
-        _check(first, reference, _rows(scored[name], name, split), name)
-        judged.append(judge(scored[name], split=split, level=level))
+    rows = same_rows(tables, reference, split)
+    for name, table in rows.items():
+        _check_labels(rows[reference], reference, table, name)
+    judged = [judge(tables[name], split=split, level=level) for name in rows]
     whole = judged[0].rows
     scores, decisions = [], []
     for one in judged:
         table = one.rows
         decided, _ = one.decided(youden_threshold)
         place = {example: i for i, example in enumerate(table.example_id)}
-        rows = [place[example] for example in whole.example_id]
+        order = [place[example] for example in whole.example_id]
         columns = [table.classes.index(name) for name in whole.classes]
-        scores.append(table.scores[np.ix_(rows, columns)])
-        decisions.append(decided[np.ix_(rows, columns)])
+        scores.append(table.scores[np.ix_(order, columns)])
+        decisions.append(decided[np.ix_(order, columns)])
     return Paired(
-        models=names,
+        models=tuple(rows),
         table=whole,
         patient=whole.patient_index(),
         scores=np.stack(scores),
@@ -124,7 +110,35 @@ def of_scores(table: AnyTable, name: str) -> Predictions:
     )
 
 
-def _rows(table: Predictions, name: str, split: str) -> Predictions:
+def same_rows(tables: Mapping[str, T], reference: str, split: str) -> dict[str, T]:
+    """The split's rows of every run, the reference's first, in its order.
+
+    Raises:
+        AnalysisError: no such reference, fewer than two tables, a table without the
+            split or with several folds of it, other classes, examples, groups or
+            patients in two tables, or one patient only.
+    """
+    if reference not in tables:
+        raise AnalysisError(
+            f"reference '{reference}' is none of the runs: {', '.join(tables)}"
+        )
+    if len(tables) < 2:
+        raise AnalysisError(f"run '{reference}' is alone; a comparison needs two")
+    first = _rows(tables[reference], reference, split)
+    if len(set(first.patient_id)) < 2:
+        raise AnalysisError(
+            f"split {split} of run '{reference}' is of one patient only: no difference "
+            "can be told from chance"
+        )
+    found = {reference: first}
+    for name, table in tables.items():
+        if name != reference:
+            rows = _rows(table, name, split)
+            found[name] = _in_order(first, reference, rows, name)
+    return found
+
+
+def _rows(table: T, name: str, split: str) -> T:
     try:
         rows = rows_of(table, split)
     except AnalysisError as error:
@@ -138,8 +152,8 @@ def _rows(table: Predictions, name: str, split: str) -> Predictions:
     return rows
 
 
-def _check(first: Predictions, one: str, second: Predictions, other: str) -> None:
-    """Refuses a table that is not about the same examples."""
+def _in_order(first: T, one: str, second: T, other: str) -> T:
+    """The second table's rows in the order of the first, if they are of the same."""
     if set(first.classes) != set(second.classes):
         raise AnalysisError(
             f"run '{other}' has classes {', '.join(second.classes)}, run '{one}' has "
@@ -164,8 +178,15 @@ def _check(first: Predictions, one: str, second: Predictions, other: str) -> Non
                     f"example {first.example_id[i]!r} has {what} {theirs!r} in run "
                     f"'{other}' and {mine!r} in run '{one}'"
                 )
+    return rows
+
+
+def _check_labels(
+    first: Predictions, one: str, second: Predictions, other: str
+) -> None:
+    """Refuses other labels of the same examples."""
     columns = [second.classes.index(name) for name in first.classes]
-    labels = rows.labels[:, columns]
+    labels = second.labels[:, columns]
     differ = np.argwhere(
         (labels != first.labels) & ~(np.isnan(labels) & np.isnan(first.labels))
     )

@@ -10,6 +10,7 @@ from typing import Any
 from ultrasound_jax.analysis.judge.comparison import MEASURES
 from ultrasound_jax.analysis.report.comparison_section import page
 from ultrasound_jax.analysis.report.markdown import write_markdown
+from ultrasound_jax.analysis.table.mask_table import MASKS
 from ultrasound_jax.runs.files import write_whole
 
 COLUMNS = (
@@ -35,8 +36,11 @@ COLUMNS = (
     "negative_patients",
     "replicates_left_out",
 )
-
-
+MASK_COLUMNS = (
+    ("model", "class", "dice_reference", "dice", "difference", "ci_low", "ci_high")
+    + ("clustered_ci_low", "clustered_ci_high", "clustered_p", "clustered_df")
+    + ("bootstrap_p", "holm_p", "survives", "reason", "patients")
+)
 _PARTS = ("", "_ci_low", "_ci_high")
 
 
@@ -56,19 +60,25 @@ def write_comparison(
 
 
 def compare_csv(comparison: Mapping[str, Any]) -> str:
-    """The rows as CSV: COLUMNS, then McNemar's; empty is not defined."""
+    """The rows as CSV: COLUMNS, then McNemar's; empty is not defined.
+
+    Of masks, MASK_COLUMNS.
+    """
+    columns, measures = COLUMNS, MEASURES
+    if comparison["kind"] == MASKS:
+        columns, measures = MASK_COLUMNS, ()
     shares = [f"share{of}{part}" for of in ("_reference", "") for part in _PARTS]
     kinds = (*shares, "p_exact", "p_mid", "p_patients", "holm_p")
-    more = [(measure, kind) for measure in MEASURES for kind in kinds]
+    more = [(measure, kind) for measure in measures for kind in kinds]
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow([*COLUMNS, *(f"mcnemar_{m}_{k}" for m, k in more)])
+    table.writerow([*columns, *(f"mcnemar_{m}_{k}" for m, k in more)])
     for row in comparison["differences"]:
         flat = dict(row)
         for name in ("ci", "clustered_ci"):
             flat[f"{name}_low"], flat[f"{name}_high"] = row[name] or (None, None)
-        cells = [flat[name] for name in COLUMNS]
-        found = {m: _flat(entry) for m, entry in (row["mcnemar"] or {}).items()}
+        cells = [flat[name] for name in columns]
+        found = {m: _flat(entry) for m, entry in (row.get("mcnemar") or {}).items()}
         cells += [found.get(m, {}).get(k) for m, k in more]
         table.writerow(["" if cell is None else cell for cell in cells])
     return out.getvalue()

@@ -3,15 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ultrasound_jax.analysis.stats._parts.wording import class_word
-from ultrasound_jax.analysis.table.predictions import MULTICLASS
-from ultrasound_jax.analysis.table.units import plural
+from ultrasound_jax.analysis.report.comparison_words import (
+    classes_of,
+    deciding,
+    several_of,
+)
+from ultrasound_jax.analysis.table.mask_table import MASKS
 
-SOURCES = (
+HOLM = (
+    "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian "
+    "Journal of Statistics 6, 1979."
+)
+OF_MASKS = ("Cochran WG. Sampling techniques. Wiley, 1977.", HOLM)
+OF_SCORES = (
     "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more "
     "correlated receiver operating characteristic curves. Biometrics 44, 1988.",
-    "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian "
-    "Journal of Statistics 6, 1979.",
+    HOLM,
     "Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics 53, "
     "1997.",
     "Sun X, Xu W. Fast implementation of DeLong's algorithm for comparing the areas "
@@ -20,9 +27,27 @@ SOURCES = (
 )
 
 
+def sources_of(comparison: Mapping[str, Any]) -> tuple[str, ...]:
+    """What its methods cite."""
+    return OF_MASKS if comparison["kind"] == MASKS else OF_SCORES
+
+
 def methods_text(comparison: Mapping[str, Any]) -> str:
     """How the numbers were made, with the sources."""
     interval, families = comparison["interval"], comparison["families"]
+    if comparison["kind"] == MASKS:
+        return (
+            f"Intervals and p bootstrap: {interval['method']}, "
+            f"{interval['replicates']} replicates, seed {interval['seed']}; p inverts "
+            "the interval. Each model's mean Dice is over the examples in which its "
+            "own is defined, so that a false alarm counts where another model rightly "
+            "finds nothing. Clustered: Student's t over patients, whose parts in the "
+            "two means are linearised (Cochran 1977). Holm 1979 over "
+            f"{families['classes']['comparisons']} comparisons of classes and models. "
+            f"A difference survives if this p is at most {comparison['alpha']}. "
+            "Surviving is not importance, and not surviving is not equality: read the "
+            "interval."
+        )
     return (
         f"Intervals and p bootstrap: {interval['method']}, {interval['replicates']} "
         f"replicates, seed {interval['seed']}; p inverts the interval. DeLong: DeLong "
@@ -38,20 +63,3 @@ def methods_text(comparison: Mapping[str, Any]) -> str:
         f"decisions {deciding(comparison)}. Surviving is not "
         "importance, and not surviving is not equality: read the interval."
     )
-
-
-def classes_of(tree: Mapping[str, Any]) -> str:
-    """What classes are called: `patterns`."""
-    return plural(class_word(tree))
-
-
-def deciding(tree: Mapping[str, Any]) -> str:
-    """How models decide."""
-    if tree["kind"] == MULTICLASS:
-        return "by the highest score"
-    return "at Youden's thresholds, chosen on other patients"
-
-
-def several_of(tree: Mapping[str, Any]) -> str:
-    """What examples are called: `clips`."""
-    return plural(tree["units"][0])

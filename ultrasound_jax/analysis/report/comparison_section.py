@@ -19,15 +19,21 @@ from ultrasound_jax.analysis.judge.comparison import (
     MEASURES,
     macro_first,
 )
-from ultrasound_jax.analysis.report.comparison_methods import (
+from ultrasound_jax.analysis.report import mask_comparison_section as masks
+from ultrasound_jax.analysis.report.comparison_methods import methods_text
+from ultrasound_jax.analysis.report.comparison_words import (
     classes_of,
     deciding,
-    methods_text,
+    delta_text,
+    measure_of,
+    p_text,
     several_of,
+    verdict,
+    whom,
 )
 from ultrasound_jax.analysis.report.forest import forest_figure
 from ultrasound_jax.analysis.stats._parts.wording import class_word
-from ultrasound_jax.analysis.table.units import level_words
+from ultrasound_jax.analysis.table.mask_table import MASKS
 
 INTERVALS = {
     "ci": "bootstrap over patients",
@@ -43,25 +49,37 @@ _UNDEFINED = (
 
 def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
     """A `compare` tree as a document of its own; `facts` stand at its top."""
-    table = decisions(tree)
+    measure = measure_of(tree)
+    ignored = ""
+    if tree["kind"] != MASKS:
+        ignored = (
+            "; DeLong's, as the paper has it, ignores that "
+            f"{several_of(tree)} come in patients"
+        )
     return [
         Heading(f"Differences to {tree['reference']}", 1),
         Text("Research software: not for diagnosis."),
         Listing([f"{name}: {fact}" for name, fact in facts.items()]),
         Text(
-            f"{_whom(tree)}; split {label(tree['split'])}. A difference is the "
-            f"model's AUROC minus that of {tree['reference']}. Holm's p, of the "
-            "clustered p values, decides what survives; DeLong's, as the paper has it, "
-            f"ignores that {several_of(tree)} come in patients."
+            f"{whom(tree)}; split {label(tree['split'])}. A difference is the "
+            f"model's {measure} minus that of {tree['reference']}. Holm's p, of the "
+            f"clustered p values, decides what survives{ignored}."
         ),
         differences(tree),
         *notes(tree),
         picture(tree),
-        aurocs(tree),
-        *([table] if table.rows else []),
+        *further(tree),
         Heading("How the numbers were made"),
         Text(methods_text(tree)),
     ]
+
+
+def further(tree: Mapping[str, Any]) -> list[Block]:
+    """What each model has by itself, and what is decided at operating points."""
+    if tree["kind"] == MASKS:
+        return [masks.dice(tree)]
+    table = decisions(tree)
+    return [aurocs(tree), *([table] if table.rows else [])]
 
 
 def compared(tree: Mapping[str, Any]) -> list[Block]:
@@ -69,7 +87,7 @@ def compared(tree: Mapping[str, Any]) -> list[Block]:
     return [
         Heading("Differences between models"),
         Text(
-            f"Reference: {tree['reference']}. {_whom(tree)}. A difference survives, "
+            f"Reference: {tree['reference']}. {whom(tree)}. A difference survives, "
             "and is marked better or worse, if its clustered p, adjusted by Holm over "
             f"all {classes_of(tree)} and models, is at most {tree['alpha']}. All tests "
             "are in the appendix."
@@ -85,8 +103,8 @@ def picture(tree: Mapping[str, Any]) -> Picture:
     return Picture(
         "differences",
         forest_figure(tree),
-        alt=f"Differences in AUROC to {tree['reference']}, with intervals",
-        caption=f"AUROC of the model minus that of {tree['reference']}.",
+        alt=f"Differences in {measure_of(tree)} to {tree['reference']}, with intervals",
+        caption=f"The model's {measure_of(tree)} minus that of {tree['reference']}.",
     )
 
 
@@ -105,28 +123,31 @@ def survivors(tree: Mapping[str, Any]) -> Table:
     return Table(
         ["model", *map(label, names)],
         [[model, *(_verdict(rows[model, name]) for name in names)] for model in models],
-        caption=f"AUROC minus that of {tree['reference']}, with 95 % intervals of the "
-        f"paired bootstrap over {tree['n']['patients']} patients.",
+        caption=f"Difference in {measure_of(tree)} to {tree['reference']}, with 95 % "
+        f"intervals of the paired bootstrap over {tree['n']['patients']} patients.",
     )
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
     if row["survives"] is None:
-        return f"{_delta_text(row)}; {verdict(row)}"
+        return f"{delta_text(row)}; {verdict(row)}"
     if not row["survives"]:
-        return _delta_text(row)
+        return delta_text(row)
     return (
-        f"{_delta_text(row)} ▲ better"
+        f"{delta_text(row)} ▲ better"
         if row["difference"] > 0
-        else (f"{_delta_text(row)} ▼ worse")
+        else (f"{delta_text(row)} ▼ worse")
     )
 
 
 def appendix(tree: Mapping[str, Any]) -> list[Block]:
     """Every test of a `compare` tree."""
+    heading = Heading("Appendix: all tests")
+    if tree["kind"] == MASKS:
+        return [heading, differences(tree)]
     table = decisions(tree)
     return [
-        Heading("Appendix: all tests"),
+        heading,
         Text(
             f"The plain DeLong and McNemar p take {several_of(tree)} as independent; "
             "they are shown as papers have them and decide nothing."
@@ -137,7 +158,9 @@ def appendix(tree: Mapping[str, Any]) -> list[Block]:
 
 
 def differences(tree: Mapping[str, Any]) -> Table:
-    """One row a model and pattern: difference, interval and all tests."""
+    """One row a model and class: difference, interval and all tests."""
+    if tree["kind"] == MASKS:
+        return masks.differences(tree)
     rows, found = [], macro_first(tree["differences"])
     for row in found:
         of = (row["positive_patients"], row["negative_patients"])
@@ -150,7 +173,7 @@ def differences(tree: Mapping[str, Any]) -> Table:
                     _auroc_text(tree["aurocs"][model][row["class"]])
                     for model in (tree["reference"], row["model"])
                 ),
-                _delta_text(row),
+                delta_text(row),
                 *(p_text(row[name]) for name in names),
                 verdict(row),
                 str(tree["n"]["patients"]) if None in of else f"{of[0]} / {of[1]}",
@@ -237,43 +260,6 @@ def aurocs(tree: Mapping[str, Any]) -> Table:
         caption=f"AUROC of each model with 95 % intervals ({tree['n']['patients']} "
         f"patients). {_UNDEFINED}",
     )
-
-
-def _whom(tree: Mapping[str, Any]) -> str:
-    n = tree["n"]
-    what = level_words(tree["level"], tuple(tree["units"]))
-    return f"{n['examples']} {what}; {n['patients']} patients"
-
-
-def verdict(row: Mapping[str, Any]) -> str:
-    """The verdict in words: yes, no, or why neither."""
-    if row["survives"] is None:
-        return f"not tested: {row['reason']}"
-    if not row["survives"]:
-        return "no"
-    return "yes, better" if row["difference"] > 0 else "yes, worse"
-
-
-def p_text(p: float | None) -> str:
-    """Writes a p value as tables do."""
-    if p is None:
-        return NOT_DEFINED
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _delta_text(row: Mapping[str, Any]) -> str:
-    """Writes a difference with its sign, and its interval."""
-    if row["difference"] is None:
-        return NOT_DEFINED
-    text = _signed(row["difference"])
-    if row["ci"] is None:
-        return f"{text} [{NOT_DEFINED}]"
-    return f"{text} [{_signed(row['ci'][0])}, {_signed(row['ci'][1])}]"
-
-
-def _signed(value: float) -> str:
-    # The sum makes of -0.0 a plain zero.
-    return f"{round(value, 3) + 0.0:+.3f}"
 
 
 def _auroc_text(entry: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 
 from ultrasound_jax.analysis.canvas import COLOURS, new_figure, png
 from ultrasound_jax.analysis.judge.comparison import macro_first
+from ultrasound_jax.analysis.report.comparison_words import measure_of
 from ultrasound_jax.analysis.table.units import plural
 
 # Filled and hollow tell the same without colour.
@@ -34,7 +35,7 @@ def forest_figure(comparison: Mapping[str, Any]) -> bytes:
         several = plural(comparison["units"][0])
         title = _title(name, chosen[models[0]], several)
         panel.set_title(title, fontsize=9, parse_math=False)
-        panel.set_xlabel("difference in AUROC", fontsize=8)
+        panel.set_xlabel(f"difference in {measure_of(comparison)}", fontsize=8)
         panel.tick_params(labelsize=8)
         panel.grid(axis="x", color="0.9", linewidth=0.6, zorder=-1)
         panel.locator_params(axis="x", nbins=4)
@@ -79,7 +80,7 @@ def _draw_row(panel: Axes, place: int, row: Mapping[str, Any]) -> None:
 
 def _title(name: str, row: Mapping[str, Any], several: str) -> str:
     title = name.replace("_", " ")
-    if row["positive_patients"] is None:
+    if row.get("positive_patients") is None:
         return f"{title}\n\n"
     return (
         f"{title}\npositive {several} of {row['positive_patients']} patients,"

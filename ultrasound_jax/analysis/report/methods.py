@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ultrasound_jax.analysis.document import Block, Heading, Listing, Text, label
-from ultrasound_jax.analysis.report.comparison_methods import SOURCES as COMPARED
-from ultrasound_jax.analysis.report.comparison_methods import methods_text
+from ultrasound_jax.analysis.report.comparison_methods import (
+    methods_text,
+    sources_of,
+)
 from ultrasound_jax.analysis.stats._parts.statistic import of_tree
 from ultrasound_jax.analysis.table.judged import GIVEN, OTHER_FOLDS
 from ultrasound_jax.analysis.table.predictions import MULTILABEL
@@ -42,7 +44,7 @@ def methods(
     sources = [*SOURCES, *(source for one in known for source in one.sources)]
     if comparison is not None:
         found.append(Text(f"Comparisons: {methods_text(comparison)}"))
-        sources += COMPARED
+        sources += sources_of(comparison)
     listed = Listing(sorted(set(sources)))
     return [*found, Heading("References", 3), listed]
 

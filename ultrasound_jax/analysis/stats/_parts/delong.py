@@ -17,7 +17,7 @@ from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts.difference import (
     LEVEL,
     Difference,
-    wald,
+    against_zero,
 )
 
 
@@ -90,7 +90,7 @@ def difference(
 ) -> Difference:
     """Tests the first minus the second AUROC by their covariance."""
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    return wald(aurocs[0] - aurocs[1], variance, df)
+    return against_zero(aurocs[0] - aurocs[1], variance, df)
 
 
 def normal_interval(

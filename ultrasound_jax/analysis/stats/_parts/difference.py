@@ -25,7 +25,7 @@ class Difference:
     high: float | None
 
 
-def wald(value: float, variance: float, df: float = math.inf) -> Difference:
+def against_zero(value: float, variance: float, df: float = math.inf) -> Difference:
     """Tests a difference against zero by its variance.
 
     Two things that never differ (difference and variance zero) have p = 1.

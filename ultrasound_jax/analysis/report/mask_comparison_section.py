@@ -1,0 +1,46 @@
+"""Which differences in Dice survive, as tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ultrasound_jax.analysis.document import Table, label, value_text
+from ultrasound_jax.analysis.judge.comparison import MACRO, macro_first
+from ultrasound_jax.analysis.report.comparison_words import (
+    delta_text,
+    p_text,
+    verdict,
+)
+
+
+def differences(tree: Mapping[str, Any]) -> Table:
+    """One row a model and class: difference, interval and both tests."""
+    found, rows = macro_first(tree["differences"]), []
+    for row in found:
+        pair = (tree["reference"], row["model"])
+        own = [value_text(tree["dice"][m][row["class"]], "mean_dice") for m in pair]
+        tests = [p_text(row[n]) for n in ("clustered_p", "bootstrap_p", "holm_p")]
+        rows.append(
+            [row["model"], label(row["class"]), *own, delta_text(row), *tests]
+            + [verdict(row), str(row["patients"])]
+        )
+    return Table(
+        ["model", "class", "mean Dice, reference", "mean Dice", "difference"]
+        + ["clustered p", "bootstrap p", "Holm p", "survives", "patients"],
+        rows,
+        caption=f"Model minus {tree['reference']}, with 95 % intervals of the paired "
+        f"bootstrap over {tree['n']['patients']} patients.",
+        strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
+    )
+
+
+def dice(tree: Mapping[str, Any]) -> Table:
+    """Each model's mean Dice, the macro first."""
+    names = sorted(next(iter(tree["dice"].values())), key=lambda name: name != MACRO)
+    return Table(
+        ["model", *map(label, names)],
+        [
+            [model, *(value_text(of[name], "mean_dice") for name in names)]
+            for model, of in tree["dice"].items()
+        ],
+        caption="Mean Dice of each model with its 95 % interval over patients.",
+    )
