@@ -120,7 +120,7 @@ def test_the_clips_are_the_phantoms_frames(source, truth):
     seen = 0
     for place, name in enumerate(source.table.video_id):
         start = int(source.table.example_id[place].split("_")[-2]) - 1
-        length = batch["length"][place]
+        length = batch["clip_length"][place]
         filmed = truth[name].frames[start : start + length].astype(int)
         clip = batch["clip"][place, :length, ..., 0].astype(int)
         inside = clip.max(axis=0) > 0

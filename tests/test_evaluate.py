@@ -17,9 +17,9 @@ def test_columns_that_group_examples_follow_them_into_the_table(
     grouped = replace(table, groups={"probe": probes})
     monkeypatch.setattr(experiment.source, "table", grouped)
 
-    def half(experiment, weights, split):
+    def half(experiment, weights, split, **how):
         places = experiment.indices[split]
-        return np.full((len(places), len(table.classes)), 0.5), 0.0
+        return {"scores": np.full((len(places), len(table.classes)), 0.5)}, 0.0
 
     monkeypatch.setattr(evaluate, "predict", half)
     found = evaluate.predictions(experiment, None, fold=2)

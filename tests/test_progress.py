@@ -38,3 +38,13 @@ def test_what_is_saved_comes_back(tiny_config):
         progress.judge(step, {"loss": 1.0, "macro_auroc": 0.5})
     assert progress.rate_scale < 1
     assert Progress.from_json(progress.to_json(), tiny_config) == progress
+
+
+def test_a_number_of_which_less_is_better_is_selected_so(tiny_config):
+    tiny_config.train.select = "distance"
+    progress = Progress.begin(tiny_config, sign=-1)
+    judged = [
+        progress.judge(step, {"loss": 1.0, "distance": away})
+        for step, away in enumerate([3.0, 2.0, 2.5], start=1)
+    ]
+    assert judged == [True, True, False]

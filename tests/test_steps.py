@@ -5,12 +5,14 @@ import optax
 import pytest
 from flax import nnx
 
+from tests.tasks.made import clip_spec, image_spec
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax import models
-from ultrasound_jax.tasks import MultiLabelClips
+from ultrasound_jax import models, tasks
 from ultrasound_jax.training import sharding, steps
 
-TASK = MultiLabelClips(("a", "b", "c", "d"))
+TASK = tasks.build(
+    "multilabel", clip_spec(("a", "b", "c", "d"), frames=4, side=32), options={}
+)
 
 
 def network(**options):
@@ -24,7 +26,7 @@ def rows():
     rng = np.random.default_rng(0)
     return {
         "clip": rng.integers(0, 255, (8, 4, 32, 32, 1), np.uint8),
-        "length": np.array([4, 4, 3, 4, 2, 4, 4, 1], np.int32),
+        "clip_length": np.array([4, 4, 3, 4, 2, 4, 4, 1], np.int32),
         "labels": rng.integers(-1, 2, (8, 4)).astype(np.int8),
         "index": np.arange(8, dtype=np.int32),
     }
@@ -161,14 +163,14 @@ def test_a_scaled_rate_scales_the_step(rows):
 def test_evaluation_leaves_statistics_alone_and_ignores_filling_rows(rows):
     net, params, stats = network()
     step = jax.jit(steps.make_eval_step(net, TASK))
-    out = step(params, stats, rows)
+    out, _ = step(params, stats, rows)
     filled = {k: v.copy() for k, v in rows.items()}
-    filled["length"][6:] = 0
+    filled["clip_length"][6:] = 0
     filled["labels"][6:] = -1
-    shorter = step(params, stats, filled)
+    shorter, terms = step(params, stats, filled)
     np.testing.assert_allclose(shorter["scores"][:6], out["scores"][:6], atol=1e-6)
     assert np.isfinite(shorter["scores"]).all()
-    assert float(shorter["loss_weight"]) == (rows["labels"][:6] >= 0).sum()
+    assert float(terms["cross_entropy"][1]) == (rows["labels"][:6] >= 0).sum()
 
 
 def test_bfloat16_trains_close_to_float32(rows):
@@ -200,7 +202,7 @@ def test_a_batch_that_devices_cannot_share_is_refused():
 
 def test_the_grey_clip_is_normalised_like_imagenet(tiny_config):
     """The folded normalisation equals three normalised copies of the clip."""
-    model = experiments.build_model(tiny_config, patterns=4, say=print)
+    model = experiments.build_model(tiny_config, TASK, say=print)
     plain = models.build(
         "luvnet",
         encoder="resnet18",
@@ -220,3 +222,37 @@ def test_the_grey_clip_is_normalised_like_imagenet(tiny_config):
     folded = views[0](grey)["logits"]
     copied = views[1]((jnp.repeat(grey, 3, axis=-1) - mean) / std)["logits"]
     np.testing.assert_allclose(folded, copied, rtol=1e-4, atol=1e-5)
+
+
+def test_the_terms_of_a_loss_are_told_by_name_and_add_up():
+    task = tasks.build("segmentation", image_spec(("x",), side=8), options={})
+    net, params, stats = steps.split(
+        models.build("unet", width=4, depth=1, patterns=1, channels=1, rngs=nnx.Rngs(0))
+    )
+    rng = np.random.default_rng(0)
+    rows = {
+        "image": rng.integers(0, 255, (4, 8, 8, 1), np.uint8),
+        "mask": rng.integers(0, 2, (4, 8, 8, 1), np.uint8),
+        "index": np.array([0, 1, 2, -1], np.int32),
+    }
+    found = []
+    for accumulate in (1, 2):
+        state = steps.init_state(params, stats, optax.sgd(0.1), averaged=False)
+        step = steps.make_train_step(
+            net,
+            task,
+            optax.sgd(0.1),
+            augment=unchanged,
+            seed=0,
+            accumulate=accumulate,
+        )
+        _, terms = jax.jit(step)(state, rows, 1.0)
+        named = {k: v for k, v in terms.items() if k.startswith("loss_")}
+        del named["loss_per_example"]
+        assert set(named) == {"loss_cross_entropy", "loss_dice"}
+        np.testing.assert_allclose(sum(named.values()), terms["loss"], rtol=1e-6)
+        assert float(terms["loss_per_example"][3]) == 0, "a row that only fills"
+        np.testing.assert_allclose(
+            terms["loss_per_example"].sum() / 3, terms["loss"], rtol=1e-5
+        )
+        found.append(terms["loss"])

@@ -99,7 +99,7 @@ def test_the_scores_are_the_best_weights_scores(finished):
     place = opened.source.table.example_id.index(table.example_id[0])
     batch = opened.source.load([place])
     clip = jnp.asarray(batch["clip"], jnp.float32) / 255
-    logits = model(clip, jnp.asarray(batch["length"]))["logits"]
+    logits = model(clip, jnp.asarray(batch["clip_length"]))["logits"]
     # float32 through a network of 20 layers, in another batch.
     np.testing.assert_allclose(
         table.scores[0], np.asarray(jax.nn.sigmoid(logits))[0], atol=1e-5

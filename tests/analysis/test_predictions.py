@@ -161,3 +161,41 @@ def test_tables_of_other_classes_are_not_joined(table):
         joined([table, replace(table, classes=("p", "q", "r", "s"))])
     with pytest.raises(AnalysisError, match="no predictions tables"):
         joined([])
+
+
+def test_the_second_id_is_called_by_the_unit_of_the_group(tmp_path, table):
+    for units, column in (
+        (("clip", "video"), "video_id"),
+        (("image", "image"), "image_id"),
+        (("image", "lesion"), "lesion_id"),
+        (("slice", "volume"), "volume_id"),
+        (("example", "study"), "study_id"),
+    ):
+        renamed = replace(table, units=units)
+        renamed.write(tmp_path / f"{column}.csv")
+        header, rest = (tmp_path / f"{column}.csv").read_text().split("\n", 1)
+        assert header.split(",")[:3] == ["example_id", column, "patient_id"]
+        back = Predictions.read(tmp_path / f"{column}.csv")
+        assert back.units == units and back.video_id == table.video_id
+        assert rest == (tmp_path / "video_id.csv").read_text().split("\n", 1)[1]
+
+
+def test_a_table_of_clips_is_written_as_it_always_was(tmp_path):
+    table = Predictions(
+        example_id=("e1", 'e"2'),
+        video_id=("v1", "v1"),
+        patient_id=("p", "p"),
+        fold=np.array([2, 2]),
+        split=("test", "validation"),
+        classes=("a_line", "b_line"),
+        labels=np.array([[1, np.nan], [0, 1]]),
+        scores=np.array([[0.1, 1], [1 / 3, 1e-9]]),
+        extra={"zone": ("L1", "")},
+    )
+    table.write(tmp_path / "p.csv")
+    assert (tmp_path / "p.csv").read_bytes() == (
+        b"example_id,video_id,patient_id,fold,split,label_a_line,label_b_line,"
+        b"score_a_line,score_b_line,zone\n"
+        b"e1,v1,p,2,test,1,,0.1,1.0,L1\n"
+        b'"e""2",v1,p,2,validation,0,1,0.3333333333333333,1e-09,\n'
+    )

@@ -170,6 +170,20 @@ def test_one_run_alone_is_reported_without_comparison(tmp_path):
     page = (tmp_path / "new/report.html").read_text()
     assert "Differences" not in page and "Cost" not in page
     assert "Comparisons:" not in page
+    assert "<h1" in page and ">One</h1>" in page
+
+
+def test_the_title_names_the_dataset_that_all_runs_tell(tmp_path):
+    runs = []
+    for name in ("first", "second"):
+        folder = tmp_path / name
+        folder.mkdir()
+        facts = {"run": {"dataset": "busi"}}
+        (folder / "metrics.json").write_text(json.dumps(facts))
+        runs.append(Run(name, study(0), folder))
+    write_study(runs, tmp_path / "out", asked=FEW)
+    text = (tmp_path / "out/report.md").read_text()
+    assert text.startswith("# busi: first and second\n")
 
 
 def test_runs_of_other_examples_are_reported_but_not_compared_and_why(tmp_path, capsys):

@@ -14,7 +14,7 @@ SMALL = {
 
 
 def built(name, folder, beam=()):
-    builder = source._builder(name, SMALL.get(name, {}), str(folder))
+    builder = source.open_builder(name, SMALL.get(name, {}), str(folder))
     manual = type(builder).code_path.parent / "dummy_data"
     config = tfds.download.DownloadConfig(
         manual_dir=manual if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None

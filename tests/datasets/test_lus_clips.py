@@ -326,7 +326,7 @@ def test_converted_videos_give_the_same_clips(hospital, temporal, tmp_path):
         ({"sise": 64}, "no option 'sise'"),
         ({"size": 7}, "from 8 to 1024"),
         ({"part": "test"}, "development, temporal"),
-        ({"mask": 1}, "True, False"),
+        ({"mask": 1}, "True or False"),
         ({"one_sided": "ignore", "label_version": 2}, "label_version=1"),
         ({"part": "temporal", "label_version": 2}, "belong to part='development'"),
         ({"min_overlap": 31}, "at most the clip_frames=30"),

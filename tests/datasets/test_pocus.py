@@ -222,9 +222,9 @@ def test_a_set_without_a_usable_file_is_refused_and_leaves_nothing(tmp_path):
     ("options", "message"),
     [
         ({"sizes": 64}, "no option 'sizes', allowed: size, frame_rate"),
-        ({"size": 4}, "size=4, allowed is a whole number from 8 to 1024"),
+        ({"size": 4}, "size=4, allowed: a whole number from 8 to 1024"),
         ({"size": 64.5}, "size=64.5"),
-        ({"frame_rate": "fast"}, "frame_rate='fast', allowed is a number"),
+        ({"frame_rate": "fast"}, "frame_rate='fast', allowed: a number"),
         ({"frame_rate": float("nan")}, "frame_rate=nan"),
         ({"overlap": 1.0}, "overlap=1.0, allowed"),
         ({"clip_seconds": True}, "clip_seconds=True"),

@@ -178,13 +178,18 @@ def test_a_key_of_two_examples_is_refused_on_beam(tmp_path):
 
 def test_a_function_that_workers_cannot_import_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="allowed is a function at the top"):
-        built(tmp_path, lambda item: [])
+        built(tmp_path, lambda item: [], ONE_WORKER)
     with pytest.raises(DatasetError, match="a module beside the builder's"):
-        built(tmp_path, made_here)
+        built(tmp_path, made_here, ONE_WORKER)
+
+
+def test_one_machine_needs_no_second_file(tmp_path):
+    with pytest.raises(DatasetError, match="file: seen; file: seen"):
+        built(tmp_path, made_here, items=2)
 
 
 def made_here(number):
-    yield Skipped("file", "never made")
+    yield Skipped("file", "seen")
     yield Fact("number", number)
 
 

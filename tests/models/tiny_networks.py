@@ -101,6 +101,12 @@ def tiny(name, encoder=None, **options):
     Its values are all drawn: a fresh norm, with its zeros and ones, would hide faults.
     """
     model = build_tiny(name, encoder, **{**OPTIONS.get(name, {}), **options})
+    draw_norms(model)
+    return Tiny(model)
+
+
+def draw_norms(model):
+    """Scales and statistics that are neither zero nor one."""
     rng = np.random.default_rng(0)
     for path, variable in nnx.to_flat_state(nnx.state(model)):
         if path[-1] in ("scale", "var"):
@@ -110,7 +116,6 @@ def tiny(name, encoder=None, **options):
         else:
             continue
         variable[...] = jnp.asarray(drawn, "float32")
-    return Tiny(model)
 
 
 class Tiny:

@@ -19,10 +19,10 @@ DPI = 150
 
 
 def style(place: int) -> tuple[str, Literal["-", "--", ":"]]:
-    """Returns colour and dashes of the model at a place, the same in every figure.
+    """Colour and dashes of the model at a place, the same in every figure.
 
     Raises:
-      AnalysisError: more models than can be told apart.
+        AnalysisError: more models than can be told apart.
     """
     if place >= MOST_MODELS:
         raise AnalysisError(

@@ -23,8 +23,8 @@ class ExampleTable:
     they are not known; examples of equal `pixel_hash` show exactly the same.
 
     Raises:
-      SplitError: columns of different lengths, an id twice or empty, a video of two
-        patients, or another label.
+        SplitError: columns of different lengths, an id twice or empty, a video of two
+            patients, or another label.
     """
 
     example_id: tuple[str, ...] = field(repr=False)

@@ -20,7 +20,7 @@ _KEYS = ("version", "dataset", "data_hash", "seed", "classes", "parts", "counts"
 
 
 def fold_name(fold: int) -> str:
-    """Returns the name of a fold's part."""
+    """The name of a fold's part."""
     return f"fold_{fold}"
 
 
@@ -87,9 +87,9 @@ class Manifest:
         """Refuses a manifest that does not split exactly these examples by patient.
 
         Raises:
-          SplitError: made for other data or classes, an unknown, repeated or missing
-            id, a patient or study on two sides, the same pixels on two sides, an empty
-            part, or counts that do not hold.
+            SplitError: made for other data or classes, an unknown, repeated or missing
+                id, a patient or study on two sides, the same pixels on two sides, an
+                empty part, or counts that do not hold.
         """
         sides = self.sides(table)
         self._check_patients(table)
@@ -99,10 +99,10 @@ class Manifest:
                 raise SplitError(f"manifest's counts of part {name} are not the data's")
 
     def sides(self, table: ExampleTable) -> list[str]:
-        """Returns the part of each example, in the table's order.
+        """The part of each example, in the table's order.
 
         Raises:
-          SplitError: made for other data or classes, or not for just these examples.
+            SplitError: made for other data or classes, or not for just these examples.
         """
         if self.data_hash != table.data_hash:
             raise SplitError(
@@ -119,13 +119,13 @@ class Manifest:
         return [part[example] for example in table.example_id]
 
     def indices(self, table: ExampleTable, fold: int) -> dict[str, np.ndarray]:
-        """Returns the rows to train, validate and test on, each in the table's order.
+        """The rows to train, validate and test on, each in the table's order.
 
         `validation` is the fold, `train` all other folds; `test` is empty in pure
         cross-validation. The manifest is checked first.
 
         Raises:
-          SplitError: as `check`, or no such fold.
+            SplitError: as `check`, or no such fold.
         """
         if not 0 <= fold < self.folds:
             raise SplitError(f"fold {fold} is not one of 0 to {self.folds - 1}")
@@ -177,7 +177,7 @@ class Manifest:
 
 
 def crossing(names: Sequence[str], sides: Sequence[str]) -> set[str]:
-    """Returns the names that stand on more than one side; empty ones are no names."""
+    """The names that stand on more than one side; empty ones are no names."""
     side: dict[str, str] = {}
     pairs = zip(names, sides, strict=bool(names))
     return {n for n, s in pairs if n and side.setdefault(n, s) != s}

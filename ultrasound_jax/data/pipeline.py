@@ -34,18 +34,18 @@ def train_batches(
     threads: int = 2,
     prefetch: int = 4,
 ) -> grain.DatasetIterator[Batch]:
-    """Returns an endless iterator whose `get_state` and `set_state` continue it.
+    """An endless iterator whose `get_state` and `set_state` continue it.
 
     Args:
-      source: where pixels come from.
-      indices: the examples to draw from, as places in the source.
-      batch_size: examples over all processes.
-      seed: of the order.
-      weights: probability of each of `indices`, with replacement; None shuffles anew
-        each epoch, without replacement.
-      process: this process's number and how many there are; each reads its rows only.
-      threads: that read batches side by side.
-      prefetch: batches kept ready.
+        source: where pixels come from.
+        indices: the examples to draw from, as places in the source.
+        batch_size: examples over all processes.
+        seed: of the order.
+        weights: probability of each of `indices`, with replacement; None shuffles anew
+            each epoch, without replacement.
+        process: this process's number and how many there are; each reads its rows only.
+        threads: that read batches side by side.
+        prefetch: batches kept ready.
     """
     rank, processes = process
     if batch_size % processes:
@@ -93,7 +93,7 @@ def eval_batches(
 def sampling_weights(
     table: ExampleTable, indices: np.ndarray, rule: str
 ) -> np.ndarray | None:
-    """Returns how often each example is drawn, or None for each once an epoch.
+    """How often each example is drawn, or None for each once an epoch.
 
     `balanced`: in proportion to the rarest pattern an example shows, so that a pattern
     with half the positives is drawn twice as often; examples without any count as one

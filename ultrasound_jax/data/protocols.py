@@ -15,7 +15,7 @@ from ultrasound_jax.data.manifest import Manifest
 def assign(
     manifest: Manifest, table: ExampleTable, *, protocol: str, fold: int
 ) -> dict[str, np.ndarray]:
-    """Returns the places of the `train`, `validation` and `test` examples.
+    """The places of the `train`, `validation` and `test` examples.
 
     Raises SplitError for a manifest that the protocol cannot use.
     """

@@ -23,7 +23,7 @@ class SourceError(UltrasoundError):
 
 
 def known_datasets() -> list[str]:
-    """Returns the names of the builders in `ultrasound_jax/datasets`."""
+    """The names of the builders in `ultrasound_jax/datasets`."""
     folder = Path(__file__).parent.parent / "datasets"
     return sorted(p.parent.name for p in folder.glob("*/*_dataset_builder.py"))
 
@@ -66,7 +66,7 @@ def builder_options(
     """All options of a dataset's builder with their values, also those left out."""
     import tensorflow_datasets as tfds
 
-    config = open_builder(name, options, data_dir).config
+    config = open_builder(name, options, data_dir).builder_config
     inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
     names = [f.name for f in dataclasses.fields(config) if f.name not in inherited]
     return {option: getattr(config, option) for option in names}

@@ -29,13 +29,13 @@ def make_manifest(
     equal pixels and `seed`, not on the order of the rows.
 
     Args:
-      table: the examples.
-      test_fraction: of the patients' amounts; 0 makes no test part.
-      folds: at least 2, as one validates and the others train.
-      seed: of the search.
+        table: the examples.
+        test_fraction: of the patients' amounts; 0 makes no test part.
+        folds: at least 2, as one validates and the others train.
+        seed: of the search.
 
     Raises:
-      SplitError: fewer patients than parts, or another fraction or number of folds.
+        SplitError: fewer patients than parts, or another fraction or number of folds.
     """
     if not 0 <= test_fraction < 1:
         raise SplitError(

@@ -34,14 +34,14 @@ class Problem:
     shares: Float[np.ndarray, " p"]
 
     def weights(self) -> Float[np.ndarray, "p c"]:
-        """Returns the factors of squared deviations in the objective."""
+        """The factors of squared deviations in the objective."""
         totals = self.amounts.sum(axis=0)
         used = totals > 0
         inverse = np.divide(1.0, totals**2, out=np.zeros_like(totals), where=used)
         return inverse[None] / self.shares[:, None] / max(used.sum(), 1)
 
     def penalty(self) -> float:
-        """Returns the price of one missing property in one part.
+        """The price of one missing property in one part.
 
         The imbalance is below `1 / min(shares)` for any assignment, so no balance is
         worth a property that a part could have had.
@@ -69,7 +69,7 @@ def objective(problem: Problem, parts: Int[np.ndarray, " g"]) -> float:
 def stratify(
     problem: Problem, *, seed: int, starts: int | None = None
 ) -> Int[np.ndarray, " g"]:
-    """Returns the part of each group; the same for the same seed.
+    """The part of each group; the same for the same seed.
 
     The best of `starts` local optima; by default as many as about a second allows.
     """
@@ -155,7 +155,7 @@ class _Terms:
         self.features = np.concatenate([amounts, presence], axis=1)
 
     def best_move(self) -> tuple[float, int, int]:
-        """Returns the best move of one group: its gain, the group, its new part."""
+        """The best move of one group: its gain, the group, its new part."""
         groups = np.arange(len(self.parts))
         change = self.enter + self.leave[groups, self.parts][:, None]
         change[groups, self.parts] = 0.0
@@ -163,7 +163,7 @@ class _Terms:
         return -float(change.flat[place]), *divmod(place, self.count)
 
     def best_swap(self) -> tuple[float, int, int]:
-        """Returns the best swap of two groups: its gain and the groups."""
+        """The best swap of two groups: its gain and the groups."""
         best = (0.0, 0, 0)
         members = [np.flatnonzero(self.parts == p) for p in range(self.count)]
         members = [m[:: -(-len(m) // _TRIED) or 1] for m in members]
@@ -190,5 +190,5 @@ class _Terms:
 
 
 def _first_lowest(change: Float[np.ndarray, "r s"]) -> int:
-    """Returns the first place of the lowest value; rounding does not break ties."""
+    """The first place of the lowest value; rounding does not break ties."""
     return int(np.argmax(change <= change.min() + _SMALLEST_GAIN / 100))

@@ -48,7 +48,7 @@ def read_table(
     name: str,
     groups: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
 ) -> ExampleTable:
-    """Returns the table of a dataset's records, from its file if that is there.
+    """The table of a dataset's records, from its file if that is there.
 
     A file of another number of records or columns is written anew. `groups` turns the
     record's cells of further columns into text (see `group_readers`); they are no part

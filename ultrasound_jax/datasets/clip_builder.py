@@ -1,52 +1,22 @@
 """What the builders of clips share: options, config and the record."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.beam.builder import ScalableBuilder
-from ultrasound_jax.datasets.errors import DatasetError
 
 SPLIT = "clips"
 
 
 class ClipBuilder(ScalableBuilder, skip_registration=True):
-    """A builder with one clip a record; subclasses set `CHECKED` and read files.
+    """A builder with one clip a record; subclasses set `CONFIG` and read files.
 
-    CHECKED: from options to a checked config with `clip_frames`, `size` and
-        `frame_rate`; DatasetError for an unknown option or a value not allowed.
+    The options of CONFIG give `clip_frames`, `size` and `frame_rate`.
     """
-
-    CHECKED: ClassVar[Callable[..., Any]]
-
-    @classmethod
-    def make_config(cls, **options: Any) -> Any:
-        """The config of these options, those left out being the default's.
-
-        Raises:
-            DatasetError: an option is unknown or its value not allowed.
-        """
-        config = cls.CHECKED(**options)
-        # TFDS takes a shipped config only as the very object that it ships.
-        shipped = {known.name: known for known in cls.BUILDER_CONFIGS}
-        return shipped.get(config.name, config)
-
-    @property
-    def config(self) -> Any:
-        """The options of this build.
-
-        Raises:
-            DatasetError: it was not made by `make_config`.
-        """
-        if not isinstance(self.builder_config, type(self.BUILDER_CONFIGS[0])):
-            raise DatasetError(
-                f"{self.name} config {self.builder_config!r}, allowed is what "
-                "make_config returns"
-            )
-        return self.builder_config
 
     def spec(self) -> Spec:
         """Clips of `clip_frames` frames at most, and a label for each class."""

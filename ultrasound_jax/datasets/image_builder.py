@@ -13,34 +13,48 @@ from jaxtyping import UInt8
 from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.beam.builder import ScalableBuilder
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.options import BuildConfig
 from ultrasound_jax.media.geometry import letterbox
 
 SPLIT = "images"
 SIDES = range(8, 4097)  # pixels
 ALL_SIZES = 0
-Numbers = tuple[type, float, float]  # int or float, smallest and largest allowed
-Choices = Sequence[str]
 
 
 @dataclasses.dataclass(kw_only=True)
-class ImageConfig(tfds.core.BuilderConfig):
+class ImageConfig(BuildConfig):
     """How images are cut and sized; a subclass adds options of its own.
 
-    Two configs that differ in an option differ in their name. size: side of the square
-    that an image is fitted into with black margins, its aspect kept; 0 keeps every
-    image at its own size.
+    size: side of the square that an image is fitted into with black margins, its aspect
+    kept; 0 keeps every image at its own size.
     """
 
-    # Options that are not yes or no: what they may be, next to `size`.
-    ALLOWED: ClassVar[Mapping[str, Numbers | Choices]] = {}
-
     size: int = ALL_SIZES
+
+    @classmethod
+    def refusal(cls, option: str, value: Any) -> str:
+        """As `BuildConfig.refusal`."""
+        if option != "size":
+            return super().refusal(option, value)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if whole and (value == ALL_SIZES or value in SIDES):
+            return ""
+        return f"0 (all sizes) or {SIDES[0]} to {SIDES[-1]}"
+
+    def title(self) -> str:
+        """The size, and every option that is not the default's."""
+        words = [
+            _word(key, getattr(self, key))
+            for key, default in self.options().items()
+            if key != "size" and getattr(self, key) != default
+        ]
+        return "_".join([f"{self.size}px" if self.size else "all_sizes", *words])
 
 
 class ImageBuilder(ScalableBuilder, skip_registration=True):
     """A builder with one image a record; subclasses set `CONFIG` and read files."""
 
-    CONFIG: ClassVar[type[ImageConfig]] = ImageConfig
+    CONFIG: ClassVar[type[BuildConfig]] = ImageConfig
     # What an example is called, and what its `video_id` groups examples into.
     UNITS: ClassVar[tuple[str, str]] = ("image", "image")
     MASKED: ClassVar[tuple[str, ...]] = ("lesion",)  # the names of the mask's values
@@ -74,32 +88,6 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
     def pixel_values(self) -> tuple[float, float]:
         """The pixel values that become 0 and 1."""
         return (0.0, 255.0)
-
-    @classmethod
-    def make_config(cls, **options: Any) -> ImageConfig:
-        """The config of these options, those left out being the default's.
-
-        Raises:
-            DatasetError: an option is unknown or its value not allowed.
-        """
-        config = checked_config(cls.CONFIG, cls.name, options)
-        # TFDS takes a shipped config only as the very object that it ships.
-        shipped = {known.name: known for known in cls.BUILDER_CONFIGS}
-        return shipped.get(config.name, config)
-
-    @property
-    def config(self) -> Any:
-        """The options of this build: the `CONFIG` of the class.
-
-        Raises:
-            DatasetError: it was not made by `make_config`.
-        """
-        if not isinstance(self.builder_config, self.CONFIG):
-            raise DatasetError(
-                f"{self.name} config {self.builder_config!r}, allowed is what "
-                "make_config returns"
-            )
-        return self.builder_config
 
     def image_info(
         self,
@@ -199,60 +187,6 @@ def find_root(
         f"{dataset}: none of the folders {', '.join(holds)} in {looked}; see the set's "
         "README"
     )
-
-
-def checked_config(
-    kind: type[ImageConfig], dataset: str, options: Mapping[str, Any]
-) -> Any:
-    """A config of `kind` whose name tells every option that is not the default's.
-
-    Raises:
-        DatasetError: an option is unknown or its value not allowed.
-    """
-    inherited = {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
-    defaults: dict[str, Any] = {
-        field.name: field.default
-        for field in dataclasses.fields(kind)
-        if field.name not in inherited
-    }
-    for key, value in options.items():
-        if key not in defaults:
-            allowed = ", ".join(defaults)
-            raise DatasetError(f"{dataset} has no option {key!r}, allowed: {allowed}")
-        _check(kind, dataset, key, value, defaults[key])
-    chosen: dict[str, Any] = {
-        key: type(default)(options.get(key, default))
-        for key, default in defaults.items()
-    }
-    words = [
-        _word(key, value)
-        for key, value in chosen.items()
-        if key != "size" and value != defaults[key]
-    ]
-    size = f"{chosen['size']}px" if chosen["size"] else "all_sizes"
-    told = ", ".join(f"{key}={value}" for key, value in chosen.items())
-    return kind(name="_".join([size, *words]), description=told, **chosen)
-
-
-def _check(
-    kind: type[ImageConfig], dataset: str, key: str, value: Any, default: Any
-) -> None:
-    allowed: Any = kind.ALLOWED.get(key)
-    if key == "size":
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        fine = whole and (value == ALL_SIZES or value in SIDES)
-        said = f"0 (all sizes) or {SIDES[0]} to {SIDES[-1]}"
-    elif isinstance(default, bool):
-        fine, said = isinstance(value, bool), "True or False"
-    elif isinstance(allowed, tuple) and isinstance(allowed[0], type):
-        number, low, high = allowed
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        fine = is_number and low <= value <= high and number(value) == value
-        said = f"a {'whole ' if number is int else ''}number from {low} to {high}"
-    else:
-        fine, said = value in allowed, ", ".join(allowed)
-    if not fine:
-        raise DatasetError(f"{dataset} {key}={value!r}, allowed: {said}")
 
 
 def _word(key: str, value: Any) -> str:

@@ -14,7 +14,7 @@ def letterbox(
     pixel_aspect: float = 1.0,
     interpolation: int | None = None,
 ) -> UInt8[np.ndarray, "{size} {size} *c"]:
-    """Fit an image into a black `size` square: scaled evenly, truncated, centred.
+    """Fits an image into a black `size` square: scaled evenly, truncated, centred.
 
     The new sides are `side * size // longest side`, as the original (LUV-Net;
     specification, section 1.5) but exact, where its `int(side * (size / longest))` may

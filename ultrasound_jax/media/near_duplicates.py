@@ -105,7 +105,7 @@ def near_pairs(
     apart: Int[np.ndarray, " n"] | None = None,
     hash_radius: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yields blocks of pairs above `threshold`: first, second, correlation.
+    """Blocks of pairs above `threshold`: first, second, correlation.
 
     Memory is the thumbnails once more and a few blocks: never `n * n`. A pair that
     comes near the threshold is computed again in float64, so that every machine finds

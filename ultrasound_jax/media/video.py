@@ -70,7 +70,7 @@ class Video:
 def read_video(
     path: str | Path, size: int | None = None, *, interpolation: int | None = None
 ) -> Video:
-    """Decode a video file to grey frames.
+    """Decodes a video file to grey frames.
 
     Grey is luminance: the Y of YUV streams widened from limited to full range (equal to
     OpenCV's BGR2GRAY of the same frame within its rounding), BT.601 weights for RGB

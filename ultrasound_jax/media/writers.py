@@ -33,7 +33,7 @@ def write_avi(
     *,
     codec: str = "ffv1",
 ) -> int:
-    """Write frames, grey `h w` or RGB `h w 3`, as they come; returns how many.
+    """Writes frames, grey `h w` or RGB `h w 3`, as they come; returns how many.
 
     FFV1 is lossless, so that decoding gives the frames back bit for bit; MJPEG is for
     programs that cannot read it. AVI has one rate: times that vary belong beside it.
@@ -58,7 +58,7 @@ def write_avi(
 
 
 def write_png(path: str | os.PathLike[str], frame: UInt8[np.ndarray, "h w *c"]) -> None:
-    """Write one frame, grey `h w` or RGB `h w 3`.
+    """Writes one frame, grey `h w` or RGB `h w 3`.
 
     Raises:
         InputError: it cannot be written.

@@ -16,13 +16,13 @@ from flax import nnx
 from jax.typing import DTypeLike
 
 from ultrasound_jax.models._parts import by_name
-from ultrasound_jax.models._parts.given import Given
-from ultrasound_jax.models._parts.layers import (
+from ultrasound_jax.models._parts.checks import (
     ModelError,
     OptionError,
     require,
     require_counts,
 )
+from ultrasound_jax.models._parts.given import Given
 
 __all__ = [
     "Given",

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from ultrasound_jax.models._parts.checks import require_counts, require_rates
 from ultrasound_jax.models._parts.clip_conv import (
     ClipConv,
     fewer,
@@ -14,12 +15,7 @@ from ultrasound_jax.models._parts.clip_conv import (
     pooled_size,
 )
 from ultrasound_jax.models._parts.given import Given
-from ultrasound_jax.models._parts.layers import (
-    Linear,
-    call,
-    require_counts,
-    require_rates,
-)
+from ultrasound_jax.models._parts.layers import Linear, call
 from ultrasound_jax.models._parts.padding import (
     blank_padding,
     real_frames,

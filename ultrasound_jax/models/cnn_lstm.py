@@ -9,16 +9,14 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from ultrasound_jax.models._parts.checks import require_counts
 from ultrasound_jax.models._parts.encoders import (
     build_encoder,
     encode_frames,
 )
 from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import uniform_bias
-from ultrasound_jax.models._parts.layers import (
-    Linear,
-    require_counts,
-)
+from ultrasound_jax.models._parts.layers import Linear
 from ultrasound_jax.models._parts.padding import (
     blank_padding,
     real_frames,

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from ultrasound_jax.models._parts.encoders import encoder_width
 from ultrasound_jax.models._parts.given import Given
+from ultrasound_jax.models._parts.image_classifier import ImageClassifier
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
@@ -164,4 +165,20 @@ class DenseNet161(DenseNet):
     layers, published_width = (6, 12, 36, 24), 96
 
 
+class DenseNet121Classifier(ImageClassifier):
+    """DenseNet-121 for images."""
+
+    encoder_kind = DenseNet121
+
+
+class DenseNet161Classifier(ImageClassifier):
+    """DenseNet-161 for images."""
+
+    encoder_kind = DenseNet161
+
+
 ENCODERS = {"densenet121": DenseNet121, "densenet161": DenseNet161}
+NETWORKS = {
+    "densenet121": DenseNet121Classifier,
+    "densenet161": DenseNet161Classifier,
+}

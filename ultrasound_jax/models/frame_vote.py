@@ -6,15 +6,13 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Int
 
+from ultrasound_jax.models._parts.checks import require
 from ultrasound_jax.models._parts.encoders import (
     build_encoder,
     encode_frames,
 )
 from ultrasound_jax.models._parts.given import Given
-from ultrasound_jax.models._parts.layers import (
-    Linear,
-    require,
-)
+from ultrasound_jax.models._parts.layers import Linear
 from ultrasound_jax.models._parts.padding import (
     frame_max,
     frame_mean,

@@ -10,6 +10,11 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from ultrasound_jax.models._parts.checks import (
+    is_count,
+    require,
+    require_rates,
+)
 from ultrasound_jax.models._parts.encoders import (
     build_encoder,
     encode_frames,
@@ -20,9 +25,6 @@ from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Conv,
     Linear,
-    is_count,
-    require,
-    require_rates,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,

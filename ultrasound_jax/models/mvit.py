@@ -14,13 +14,12 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from ultrasound_jax.models._parts.checks import require_counts, require_rates
 from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.layers import (
     LayerNorm,
     Linear,
     call,
-    require_counts,
-    require_rates,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,

@@ -11,6 +11,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from ultrasound_jax.models._parts.checks import is_count, require
 from ultrasound_jax.models._parts.clip_conv import (
     ClipConv,
     clip_mean,
@@ -21,8 +22,6 @@ from ultrasound_jax.models._parts.layers import (
     BatchNorm,
     Linear,
     call,
-    is_count,
-    require,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,

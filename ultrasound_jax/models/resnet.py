@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from ultrasound_jax.models._parts.encoders import encoder_width
 from ultrasound_jax.models._parts.given import Given
+from ultrasound_jax.models._parts.image_classifier import ImageClassifier
 from ultrasound_jax.models._parts.initialisers import kaiming_fan_out
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
@@ -180,4 +181,17 @@ class ResNet50(ResNet):
     block, blocks = Bottleneck, (3, 4, 6, 3)
 
 
+class ResNet18Classifier(ImageClassifier):
+    """ResNet-18 for images."""
+
+    encoder_kind = ResNet18
+
+
+class ResNet50Classifier(ImageClassifier):
+    """ResNet-50 for images."""
+
+    encoder_kind = ResNet50
+
+
 ENCODERS = {"resnet18": ResNet18, "resnet50": ResNet50}
+NETWORKS = {"resnet18": ResNet18Classifier, "resnet50": ResNet50Classifier}

@@ -24,11 +24,8 @@ from flax import nnx
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ultrasound_jax.models._parts.layers import (
-    Frozen,
-    Layout,
-    ModelError,
-)
+from ultrasound_jax.models._parts.checks import ModelError
+from ultrasound_jax.models._parts.layers import Frozen, Layout
 from ultrasound_jax.models._parts.stem import StemConv
 from ultrasound_jax.models._parts.torch_names import renamed
 

@@ -10,18 +10,14 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from ultrasound_jax.models._parts.checks import is_count, require
 from ultrasound_jax.models._parts.encoders import (
     build_encoder,
     encode_frames,
 )
 from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import torch_uniform
-from ultrasound_jax.models._parts.layers import (
-    Linear,
-    freeze,
-    is_count,
-    require,
-)
+from ultrasound_jax.models._parts.layers import Linear, freeze
 from ultrasound_jax.models._parts.padding import (
     frame_max,
     frame_mean,

@@ -13,6 +13,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from ultrasound_jax.models._parts.checks import require, require_counts
 from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import (
     draw,
@@ -22,8 +23,6 @@ from ultrasound_jax.models._parts.layers import (
     LayerNorm,
     Linear,
     call,
-    require,
-    require_counts,
 )
 from ultrasound_jax.models._parts.multi_head import (
     attend,

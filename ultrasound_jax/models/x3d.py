@@ -16,6 +16,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
+from ultrasound_jax.models._parts.checks import require_counts, require_rates
 from ultrasound_jax.models._parts.clip_conv import (
     ClipConv,
     clip_mean,
@@ -28,8 +29,6 @@ from ultrasound_jax.models._parts.layers import (
     Conv,
     Linear,
     call,
-    require_counts,
-    require_rates,
 )
 from ultrasound_jax.models._parts.padding import (
     blank_padding,

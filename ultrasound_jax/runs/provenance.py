@@ -14,7 +14,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "nump
 
 
 def facts() -> dict[str, str]:
-    """Returns what a reader needs to repeat a result; nothing that names a person.
+    """What a reader needs to repeat a result; nothing that names a person.
 
     The command has its program without folders, and absolute folders among its
     arguments are cut to their last name.
@@ -36,14 +36,14 @@ def facts() -> dict[str, str]:
 
 
 def command() -> str:
-    """Returns the command line as one would type it in the project's folder."""
+    """The command line as one would type it in the project's folder."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     program = f"-m {spec.name}" if spec else _in_project(Path(sys.argv[0]))
     return shlex.join(["python", *program.split(), *map(_short, sys.argv[1:])])
 
 
 def _in_project(path: Path) -> str:
-    root, path = Path(__file__).parent.parent, path.absolute()
+    root, path = Path(__file__).parents[2], path.absolute()
     return str(path.relative_to(root) if path.is_relative_to(root) else path.name)
 
 
@@ -58,7 +58,7 @@ def _short(argument: str) -> str:
 
 
 def commit() -> str:
-    """Returns the commit of the code, with `+` where files differ from it."""
+    """The commit of the code, with `+` where files differ from it."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -78,7 +78,7 @@ def commit() -> str:
 
 
 def cpu_name() -> str:
-    """Returns the processor's name as the system gives it."""
+    """The processor's name as the system gives it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():

@@ -58,12 +58,12 @@ class Checkpoints:
         self._best.save(step, weights, {})
 
     def wait(self) -> None:
-        """Returns when all that was saved is on disk."""
+        """Waits until all that was saved is on disk."""
         self._latest.wait()
         self._best.wait()
 
     def restore(self, template: ArrayTree) -> tuple[ArrayTree, HostState] | None:
-        """Returns the newest good state and what the host knew, or None.
+        """The newest good state and what the host knew, or None.
 
         `template` gives structure, shapes, types and shardings. A damaged checkpoint is
         reported and moved aside as `damaged-<folder>-<step>`, and the one before it is
@@ -72,7 +72,7 @@ class Checkpoints:
         return self._latest.restore(template)
 
     def restore_best(self, template: ArrayTree) -> ArrayTree:
-        """Returns the best weights; CheckpointError where there are none."""
+        """The best weights; CheckpointError where there are none."""
         self._best.wait()
         restored = self._best.restore(template)
         if restored is None:
@@ -86,9 +86,9 @@ class _Series:
     """The checkpoints in one folder, newest last.
 
     Args:
-      folder: made if missing.
-      keep: how many are kept; the oldest goes first.
-      say: told about checkpoints that cannot be used.
+        folder: made if missing.
+        keep: how many are kept; the oldest goes first.
+        say: told about checkpoints that cannot be used.
     """
 
     def __init__(self, folder: Path, *, keep: int, say: Callable[[str], None]) -> None:
@@ -120,7 +120,7 @@ class _Series:
         )
 
     def wait(self) -> None:
-        """Returns when all that was saved is on disk."""
+        """Waits until all that was saved is on disk."""
         self._manager.wait_until_finished()
 
     def close(self) -> None:
@@ -128,7 +128,7 @@ class _Series:
         self._manager.close()
 
     def restore(self, template: ArrayTree) -> tuple[ArrayTree, HostState] | None:
-        """Returns the newest good one, or None where there are none at all."""
+        """The newest good one, or None where there are none at all."""
         failures: dict[int, str] = {}
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:

@@ -123,18 +123,18 @@ class Stopwatch:
             self.seconds[purpose] = self.seconds.get(purpose, 0.0) + spent
 
     def rounded(self) -> dict[str, float]:
-        """Returns the seconds to a tenth."""
+        """The seconds to a tenth."""
         return {name: round(s, 1) for name, s in sorted(self.seconds.items())}
 
     def line(self) -> str:
-        """Returns all of it in one line."""
+        """All of it in one line."""
         total = sum(self.seconds.values())
         parts = (f"{name} {s:.1f} s" for name, s in sorted(self.seconds.items()))
         return f"time: {', '.join(parts)}; together {total:.1f} s"
 
 
 def parameter_table(params: ArrayTree, *, depth: int = 2) -> str:
-    """Returns parameters by module, `depth` names deep, with their count and sum."""
+    """Parameters by module, `depth` names deep, with their count and sum."""
     counts: dict[str, int] = {}
     leaves, _ = jax.tree_util.tree_flatten_with_path(params)
     for path, leaf in leaves:

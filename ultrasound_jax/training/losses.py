@@ -10,7 +10,7 @@ def binary_cross_entropy(
     labels: Int[Array, "b k"],
     positive_weight: Float[Array, " k"] | None = None,
 ) -> Float[Array, "b k"]:
-    """Returns the loss of each entry, 0 where the label is -1 (not annotated).
+    """The loss of each entry, 0 where the label is -1 (not annotated).
 
     `positive_weight` multiplies the term of a positive label, class by class.
     """

@@ -25,11 +25,11 @@ class Plan:
     highest: float
 
     def rate(self, step: int) -> float:
-        """Returns the schedule's learning rate at a step, from 0 to below `total`."""
+        """The schedule's learning rate at a step, from 0 to below `total`."""
         return float(self._rates[step])
 
     def scale(self, step: int) -> float:
-        """Returns the rate at a step as a share of the optimiser's own."""
+        """The rate at a step as a share of the optimiser's own."""
         return self.rate(step) / float(np.float32(self.highest))
 
     @cached_property
@@ -53,7 +53,7 @@ def make_plan(config: Settings, examples: int) -> Plan:
 def learning_rate(
     settings: Settings, *, steps_per_epoch: int, total_steps: int
 ) -> optax.Schedule:
-    """Returns the rate at a step; a plateau's drops come on top (see Plateau)."""
+    """The rate at a step; a plateau's drops come on top (see Plateau)."""
     warmup = round(settings.warmup_epochs * steps_per_epoch)
     rest = max(total_steps - warmup, 1)
     if settings.schedule == "cosine":
@@ -69,7 +69,7 @@ def learning_rate(
 def make_optimizer(
     settings: Settings, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-    """Returns clipping followed by Adam, AdamW or SGD.
+    """Clipping followed by Adam, AdamW or SGD.
 
     AdamW's decay is decoupled and spares vectors (biases and norms).
     """

@@ -36,7 +36,7 @@ class Progress:
 
     @classmethod
     def from_json(cls, tree: dict, config: Settings) -> "Progress":
-        """Returns the state that `to_json` gave."""
+        """The state that `to_json` gave."""
         plateau = tree["plateau"]
         begun = cls.begin(config)
         known = {k: v for k, v in tree.items() if k not in ("plateau", "patience")}
@@ -47,7 +47,7 @@ class Progress:
         )
 
     def to_json(self) -> dict:
-        """Returns plain numbers and strings."""
+        """Plain numbers and strings."""
         return asdict(self)
 
     @property
@@ -81,7 +81,7 @@ class Progress:
         return better
 
     def line(self, epoch: int, found: dict[str, float]) -> str:
-        """Returns what is printed after an epoch."""
+        """What is printed after an epoch."""
         words = "  ".join(f"{name} {value:.4f}" for name, value in found.items())
         note = "best so far" if not self.waited else f"{self.waited} since the best"
         stop = "; no better for long enough, stopping" if self.stopped else ""

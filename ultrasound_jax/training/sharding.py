@@ -61,7 +61,7 @@ def _leave_by_exception(
 
 
 def data_mesh() -> Mesh:
-    """Returns all devices of all processes as one axis."""
+    """All devices of all processes as one axis."""
     return Mesh(np.array(jax.devices()), ("data",))
 
 
@@ -111,7 +111,7 @@ def replicate(tree: ArrayTree, mesh: Mesh) -> ArrayTree:
 def ahead(
     batches: Iterable[tuple[Any, Any]], mesh: Mesh, size: int = 2
 ) -> Iterator[tuple[dict[str, jax.Array], tuple[Any, Any]]]:
-    """Yields each `(rows, note)` with the rows on the device, `size` under way."""
+    """Each `(rows, note)` with the rows on the device, `size` under way."""
     waiting: list[Any] = []
     for rows, note in batches:
         waiting.append((to_device(dict(rows), mesh), (rows, note)))

@@ -21,9 +21,9 @@ class StepLog:
     """What steps returned since the last row was written; it is saved with the state.
 
     Args:
-      scalars: where rows go.
-      example_id: of every place in the source.
-      unwritten: what `to_json` gave, in a run that continues.
+        scalars: where rows go.
+        example_id: of every place in the source.
+        unwritten: what `to_json` gave, in a run that continues.
     """
 
     def __init__(

@@ -70,7 +70,7 @@ def init_state(
     *,
     averaged: bool,
 ) -> TrainState:
-    """Returns the state before the first step."""
+    """The state before the first step."""
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -90,7 +90,7 @@ def make_train_step(
     accumulate: int = 1,
     ema: float = 0.0,
 ) -> Callable[[TrainState, Batch, Array], tuple[TrainState, Batch]]:
-    """Returns `(state, batch, rate_scale) -> (state, metrics)`.
+    """`(state, batch, rate_scale) -> (state, metrics)`.
 
     `augment` is `(fields, roles, key=…) -> fields`. Each term of the task's loss is
     divided by its own weight in the whole batch; with several, the metrics have
@@ -177,7 +177,7 @@ def _average(average: ArrayTree, new: ArrayTree, decay: float) -> ArrayTree:
 
 
 def evaluated(state: TrainState) -> tuple[ArrayTree, ArrayTree]:
-    """Returns the (params, stats) that evaluation uses: averaged ones where kept."""
+    """The (params, stats) that evaluation uses: averaged ones where kept."""
     return state.average or (state.params, state.stats)
 
 
@@ -239,7 +239,7 @@ def use_compilation_cache(folder: str) -> None:
 
 
 def memory_bytes(compiled: Any) -> dict[str, int]:
-    """Returns what XLA's own analysis says that a step takes on one device."""
+    """What XLA's own analysis says that a step takes on one device."""
     analysis = compiled.memory_analysis()
     if analysis is None:
         return {}
@@ -255,7 +255,7 @@ def memory_bytes(compiled: Any) -> dict[str, int]:
 
 
 def memory_limit(mesh: Mesh, given_gb: float) -> int:
-    """Returns the bytes that a step may take on a device: given, or what it has.
+    """The bytes that a step may take on a device: given, or what it has.
 
     A CPU's limit is what the machine has free, shared by its devices.
     """
@@ -269,7 +269,7 @@ def memory_limit(mesh: Mesh, given_gb: float) -> int:
 
 
 def memory_line(parts: dict[str, int], limit: int) -> str:
-    """Returns the analysis as one line."""
+    """The analysis as one line."""
     if not parts:
         return "memory of the training step: the compiler does not say"
     words = ", ".join(f"{name} {size / 2**30:.2f}" for name, size in parts.items())

@@ -2,12 +2,14 @@
 
   metrics RUN [RUN…] --out DIR [--by zone] [--sensitivity 0.9 0.95]
 
-Judges the test split, or the pooled out-of-fold rows, of each run: AUROC, average
-precision, F1, sensitivity and specificity for clips and videos; calibration (Brier
-score, expected calibration error, reliability diagram); operating points at fixed
-sensitivities, chosen on validation rows; conformal prediction sets; and the same
-numbers for the groups of each column given by --by. Writes metrics.json, metrics.csv
-(one row a number), metrics.md and figures/.
+Judges the test split, or the pooled out-of-fold rows, of each run by every statistic
+that fits its table. Of scores: AUROC, average precision, F1, sensitivity and
+specificity for examples and their groups; calibration (Brier score, expected
+calibration error, reliability diagram); where several findings may be present,
+operating points at fixed sensitivities, chosen on validation rows, and conformal
+prediction sets; where exactly one class is true, the confusion matrix and kappa. Of
+masks: Dice, IoU and distances. And the same numbers for the groups of each column given
+by --by. Writes metrics.json, metrics.csv (one row a number), metrics.md and figures/.
 """
 
 import argparse
@@ -101,7 +103,7 @@ def add_wanted(parser: argparse.ArgumentParser) -> None:
 
 
 def wanted(options: argparse.Namespace) -> Wanted:
-    """Returns what the options ask for."""
+    """What the options ask for."""
     return Wanted(
         split=options.split,
         level=options.level,
@@ -139,7 +141,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def blocks(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> list[Block]:
-    """Returns the document of all runs."""
+    """The document of all runs."""
     result: list[Block] = [
         Heading("Metrics", 1),
         Text("Research software: not for diagnosis."),
@@ -152,7 +154,7 @@ def blocks(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> list[
 
 
 def to_csv(trees: Mapping[str, Mapping[str, Any]]) -> str:
-    """Returns one row a number; what is not defined is an empty cell."""
+    """One row a number; what is not defined is an empty cell."""
     out = io.StringIO()
     table = csv.DictWriter(out, [*map(str, COLUMNS)], restval="", lineterminator="\n")
     table.writeheader()

@@ -144,11 +144,11 @@ def run(options: argparse.Namespace) -> int:
 def gather(
     runs: Sequence[Run], options: argparse.Namespace
 ) -> tuple[Any, list[Rater], dict[str, Any]]:
-    """Returns the judged rows, everybody's labels of them, and what was decided.
+    """The judged rows, everybody's labels of them, and what was decided.
 
     Raises:
-      AnalysisError: other classes or examples in two runs, thresholds of a wrong
-        number of runs, two raters of one name, or an unknown reader.
+        AnalysisError: other classes or examples in two runs, thresholds of a wrong
+            number of runs, two raters of one name, or an unknown reader.
     """
     judged = [_judge(one, i, len(runs), options) for i, one in enumerate(runs)]
     table = judged[0].rows
@@ -265,7 +265,7 @@ def _consensus(readers: Sequence[Rater], options: argparse.Namespace) -> list[Ra
 
 
 def to_csv(tree: Mapping[str, Any]) -> str:
-    """Returns one row a pair and pattern; what is not defined is an empty cell."""
+    """One row a pair and pattern; what is not defined is an empty cell."""
     ends = [f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")]
     counts = ("examples", "patients", "unknown", *CELLS)
     out = io.StringIO()

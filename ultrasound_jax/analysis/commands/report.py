@@ -46,8 +46,6 @@ from ultrasound_jax.runs.files import (
     write_whole,
 )
 
-TITLE = "Lung ultrasound: the models compared"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's options."""
@@ -58,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="the run that the others are compared with (the first)",
     )
-    parser.add_argument("--title", default=TITLE, help="of the report")
+    parser.add_argument(
+        "--title", default="", help="of the report (the dataset and the runs)"
+    )
     parser.add_argument(
         "--cost", nargs="+", default=[], metavar="JSON", help="what `cost` wrote"
     )
@@ -105,7 +105,7 @@ def write_study(
     *,
     asked: Wanted,
     reference: str = "",
-    title: str = TITLE,
+    title: str = "",
     more: Further | None = None,
 ) -> dict[str, Any]:
     """Writes report.html, report.md, figures/ and study.json; returns the last.
@@ -114,17 +114,17 @@ def write_study(
          "not_compared": why, or empty}
 
     Args:
-      runs: of one study, with names that differ.
-      folder: made if it is not there.
-      asked: which numbers.
-      reference: name of the run that others are compared with; empty for the first.
-      title: of the report.
-      more: what else belongs into the report.
+        runs: of one study, with names that differ.
+        folder: made if it is not there.
+        asked: which numbers.
+        reference: name of the run that others are compared with; empty for the first.
+        title: of the report; empty for the dataset's and the runs' names.
+        more: what else belongs into the report.
 
     Raises:
-      AnalysisError: no runs, no such reference, runs with other classes or another
-        split, or whatever `assess` refuses. What `compare` refuses is written into the
-        report, with the reason.
+        AnalysisError: no runs, no such reference, runs with other classes or another
+            split, or whatever `assess` refuses. What `compare` refuses is written into
+            the report, with the reason.
     """
     if not runs:
         raise AnalysisError("a report needs one run or more")
@@ -144,10 +144,23 @@ def write_study(
     rows = {
         one.name: judge(one.predictions, split=split, level=level).rows for one in runs
     }
+    title = title or _title(runs)
     blocks = document(runs, trees, rows, comparison, reason, title, more or Further())
     tree = {"models": trees, "comparison": comparison, "not_compared": reason}
     _write(make_folder(folder), blocks, tree)
     return tree
+
+
+def _title(runs: Sequence[Run]) -> str:
+    """Names the runs, and the dataset where all of them say that it is the same."""
+    found = [one.read_json("metrics.json") for one in runs]
+    facts = [tree.get("run", {}) if isinstance(tree, dict) else {} for tree in found]
+    datasets = {str(fact.get("dataset", "")) for fact in facts}
+    what = " and ".join(one.name for one in runs)
+    if len(runs) > 2:
+        what = f"{len(runs)} models compared"
+    name = datasets.pop() if len(datasets) == 1 else ""
+    return f"{name}: {what}" if name else what[:1].upper() + what[1:]
 
 
 def _check_study(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> None:

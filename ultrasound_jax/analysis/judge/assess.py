@@ -41,7 +41,7 @@ class Wanted:
 
 
 def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
-    """Returns every number about the judged split of a table.
+    """Every number about the judged split of a table.
 
         {"split", "level", "kind", "units", "decision", "thresholds_from",
          "optimistic", "interval": {...}, "levels": {level: LEVEL},
@@ -51,7 +51,7 @@ def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
     are computed of `level`. `decision` is `threshold`, `argmax`, or null for masks.
 
     Raises:
-      AnalysisError: an option that no statistic has, or whatever these refuse.
+        AnalysisError: an option that no statistic has, or whatever these refuse.
     """
     drawing = {"replicates": wanted.replicates, "seed": wanted.seed}
     split, levels = wanted.split or default_split(table), levels_of(table)

@@ -70,10 +70,10 @@ class Estimates:
         return found
 
     def describe(self, s: int) -> dict[str, Any]:
-        """Returns one model's AUROC with its intervals.
+        """One model's AUROC with its intervals.
 
         With perfect separation, in any class, nothing varies, and DeLong's variances
-        say nothing: only the interval of `edges` is left.
+        say nothing: only the interval of `boundary_intervals` is left.
         """
         value = number(self.aurocs[s])
         entry: dict[str, Any] = {"auroc": value, "ci": None}

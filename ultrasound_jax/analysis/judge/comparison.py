@@ -65,17 +65,17 @@ def compare(
     """Compares every table with the reference, on the same examples.
 
     Args:
-      tables: name of a model -> its predictions.
-      reference: one of the names.
-      level: one of `levels.levels_of`; empty for the examples'.
-      split: `test`, `out_of_fold` or another of the tables; None takes `test` where all
-        have it and `out_of_fold` otherwise.
-      replicates: of the bootstrap over patients.
-      seed: of the same.
+        tables: name of a model -> its predictions.
+        reference: one of the names.
+        level: one of `levels.levels_of`; empty for the examples'.
+        split: `test`, `out_of_fold` or another of the tables; None takes `test` where
+            all have it and `out_of_fold` otherwise.
+        replicates: of the bootstrap over patients.
+        seed: of the same.
 
     Raises:
-      AnalysisError: tables that are not about the same examples (see `pairing.pair`),
-        or no class in which anything can be compared.
+        AnalysisError: tables that are not about the same examples (see `pairing.pair`),
+            or no class in which anything can be compared.
     """
     split = split or common_split(tables)
     paired = pair(tables, reference, split=split, level=level)
@@ -108,6 +108,7 @@ def compare(
         "models": list(paired.models),
         "split": split,
         "level": level or paired.table.units[0],
+        "kind": paired.kind,
         "units": list(paired.table.units),
         "n": counted(paired.table),
         "alpha": ALPHA,
@@ -131,7 +132,7 @@ def compare(
 
 
 def macro_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Returns `differences` as they are shown: of each model the macro first."""
+    """`differences` as they are shown: of each model the macro first."""
     models = list(dict.fromkeys(row["model"] for row in rows))
     return sorted(
         rows, key=lambda row: (models.index(row["model"]), row["class"] != MACRO)
@@ -139,7 +140,7 @@ def macro_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _influences(paired: Paired) -> tuple[dict[str, Influence], dict[str, str]]:
-    """Returns the patients' parts in each class, and why a class has none."""
+    """The patients' parts in each class, and why a class has none."""
     parts, reasons = {}, {}
     for k, name in enumerate(paired.table.classes):
         try:
@@ -236,7 +237,7 @@ def _adjust(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _notes(paired: Paired, patients: int, reasons: Mapping[str, str]) -> list[str]:
-    """Returns what a reader must know besides the numbers."""
+    """What a reader must know besides the numbers."""
     notes = [f"{name} is not compared: {why}" for name, why in reasons.items()]
     if reasons:
         total = len(paired.table.classes)

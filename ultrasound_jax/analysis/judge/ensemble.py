@@ -9,13 +9,13 @@ from ultrasound_jax.analysis.errors import AnalysisError
 
 
 def majority(decisions: Float[np.ndarray, "m n k"]) -> Float[np.ndarray, "n k"]:
-    """Returns 1 where more than half of the m say so, 0 where fewer do, else NaN.
+    """The majority: 1 where more than half of the m say so, 0 where fewer, else NaN.
 
     Only those who say anything count; a tie, or nobody, is unknown. Of five folds that
     is three or more, as LUV-Net has it.
 
     Raises:
-      AnalysisError: nobody.
+        AnalysisError: nobody.
     """
     if not len(decisions):
         raise AnalysisError("a majority of nobody")
@@ -25,7 +25,7 @@ def majority(decisions: Float[np.ndarray, "m n k"]) -> Float[np.ndarray, "n k"]:
 
 
 def any_of(decisions: Float[np.ndarray, "m n k"]) -> Float[np.ndarray, "n k"]:
-    """Returns 1 where anybody says so, 0 where all say no, else NaN.
+    """The widest view: 1 where anybody says so, 0 where all say no, else NaN.
 
     What the original calls the readers' majority is coded as this.
     """
@@ -43,7 +43,7 @@ def consensus(
     """Joins raters' labels by `majority` or `any`.
 
     Raises:
-      AnalysisError: another way, or nobody.
+        AnalysisError: another way, or nobody.
     """
     if how not in CONSENSUS:
         raise AnalysisError(f"consensus '{how}'; allowed are {', '.join(CONSENSUS)}")

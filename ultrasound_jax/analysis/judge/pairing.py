@@ -10,12 +10,18 @@ from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.table.judged import judge
 from ultrasound_jax.analysis.table.mask_table import AnyTable
-from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.predictions import (
+    MULTICLASS,
+    MULTILABEL,
+    Predictions,
+)
 from ultrasound_jax.analysis.table.splits import (
     OUT_OF_FOLD,
     default_split,
     rows_of,
 )
+
+HIGHEST = "highest score"  # what decides where exactly one class is true
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +30,8 @@ class Paired:
 
     models: their names, the reference first. table: the reference's rows, whose labels
     are everybody's. decisions: at each model's own operating point, NaN without one;
-    thresholds_from: where that is from, None without one.
+    thresholds_from: where that is from, None without one. kind: `multiclass` if all
+    models decide by the highest score.
     """
 
     models: tuple[str, ...]
@@ -33,13 +40,14 @@ class Paired:
     scores: Float[np.ndarray, "s n k"]
     decisions: Float[np.ndarray, "s n k"]
     thresholds_from: tuple[str | None, ...]
+    kind: str
 
 
 def common_split(tables: Mapping[str, AnyTable]) -> str:
-    """Returns the split that all tables are reported on, or else `test`.
+    """The split that all tables are reported on, or else `test`.
 
     Raises:
-      AnalysisError: tables are reported on different splits, and not all have `test`.
+        AnalysisError: tables are reported on different splits, and not all have `test`.
     """
     splits = {name: default_split(table) for name, table in tables.items()}
     if len(set(splits.values())) == 1:
@@ -59,9 +67,9 @@ def pair(
     """Puts the rows of all tables into the order of the reference's.
 
     Raises:
-      AnalysisError: a table of masks, no such reference, fewer than two tables, a table
-        without the split or with several folds of it, other classes, examples, labels,
-        groups or patients in two tables, or one patient only.
+        AnalysisError: a table of masks, no such reference, fewer than two tables, a
+            table without the split or with several folds of it, other classes,
+            examples, labels, groups or patients in two tables, or one patient only.
     """
     if reference not in tables:
         raise AnalysisError(
@@ -98,12 +106,17 @@ def pair(
         patient=whole.patient_index(),
         scores=np.stack(scores),
         decisions=np.stack(decisions),
-        thresholds_from=tuple(one.source or None for one in judged),
+        thresholds_from=tuple(
+            HIGHEST if one.kind == MULTICLASS else one.source or None for one in judged
+        ),
+        kind=MULTICLASS
+        if all(one.kind == MULTICLASS for one in judged)
+        else MULTILABEL,
     )
 
 
 def of_scores(table: AnyTable, name: str) -> Predictions:
-    """Returns the table of a run, if it is one of scores; else AnalysisError."""
+    """The table of a run, if it is one of scores; else AnalysisError."""
     if isinstance(table, Predictions):
         return table
     raise AnalysisError(

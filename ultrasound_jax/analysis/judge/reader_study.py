@@ -42,13 +42,13 @@ def study(
     Fleiss' kappa are the readers, and the readers with the (last) network.
 
     Args:
-      rows: whose examples and patients the labels are of.
-      raters: with labels in the order of `rows`.
-      replicates: of the bootstrap over patients.
-      seed: of the same.
+        rows: whose examples and patients the labels are of.
+        raters: with labels in the order of `rows`.
+        replicates: of the bootstrap over patients.
+        seed: of the same.
 
     Raises:
-      AnalysisError: fewer than two raters, or labels of another shape.
+        AnalysisError: fewer than two raters, or labels of another shape.
     """
     if len(raters) < 2:
         raise AnalysisError(f"{len(raters)} raters; agreement needs two or more")

@@ -32,7 +32,7 @@ class Rater:
     members: frozenset[str] = frozenset()
 
     def independent_of(self, other: "Rater") -> bool:
-        """Says whether nobody's labels are in both."""
+        """Whether nobody's labels are in both."""
         return not (self.members | {self.name}) & (other.members | {other.name})
 
 
@@ -53,8 +53,8 @@ def read_sheet(path: str | os.PathLike[str], classes: Sequence[str]) -> Sheet:
     it is the file's name.
 
     Raises:
-      AnalysisError: it cannot be read, lacks a column, has an example twice, or another
-        label, with the file and the line.
+        AnalysisError: it cannot be read, lacks a column, has an example twice, or
+            another label, with the file and the line.
     """
     name, equals, rest = str(path).partition("=")
     if not equals or os.sep in name or Path(path).exists():
@@ -98,10 +98,10 @@ def _label(cell: str | None, where: str, column: str) -> float:
 def common_examples(
     examples: Sequence[str], sheets: Sequence[Sheet], *, partial: bool
 ) -> list[str]:
-    """Returns the examples that every sheet has, in the given order.
+    """The examples that every sheet has, in the given order.
 
     Raises:
-      AnalysisError: a sheet with other examples, unless `partial`; or none in common.
+        AnalysisError: a sheet with other examples, unless `partial`; or none in common.
     """
     known = set(examples)
     for sheet in sheets:
@@ -120,7 +120,7 @@ def common_examples(
 
 
 def reader(sheet: Sheet, examples: Sequence[str]) -> Rater:
-    """Returns a sheet's labels of these examples."""
+    """A sheet's labels of these examples."""
     return Rater(
         sheet.name, READER, np.array([sheet.labels[e] for e in examples], float)
     )
@@ -132,11 +132,11 @@ def network(
     examples: Sequence[str],
     choose: Callable[..., float | None] = youden_threshold,
 ) -> Rater:
-    """Returns a network's decisions on these examples, at thresholds of its own.
+    """A network's decisions on these examples, at thresholds of its own.
 
     Raises:
-      AnalysisError: there are no rows to choose thresholds on, or there is none for a
-        class because these lack positives or negatives.
+        AnalysisError: there are no rows to choose thresholds on, or there is none for a
+            class because these lack positives or negatives.
     """
     if judged.kind != MULTICLASS and not judged.references:
         raise AnalysisError(

@@ -32,7 +32,7 @@ _ORDER = ("test", OUT_OF_FOLD, _CHOOSES, "train")
 
 
 def youden_thresholds(table: AnyTable) -> dict[str, dict[str, float | None]]:
-    """Returns the Youden threshold of each class at each level of the table.
+    """The Youden threshold of each class at each level of the table.
 
     There are none, so that the tree is empty, where exactly one class is true, or of
     masks.
@@ -41,7 +41,7 @@ def youden_thresholds(table: AnyTable) -> dict[str, dict[str, float | None]]:
         return {}
     result = {}
     for level in levels_of(table):
-        rows: Any = at_level(table, level)
+        rows = at_level(table, level)
         result[level] = {
             name: youden_threshold(rows.labels[:, k], rows.scores[:, k])
             for k, name in enumerate(rows.classes)
@@ -74,14 +74,14 @@ def judge_table(
         replicates: of the bootstrap over patients.
         seed: of the same.
         thresholds: `{level: {class: threshold}}` of an earlier run, for a new data set
-            (see `youden_thresholds`).
+            (see `youden_thresholds`); empty where that run has none.
         pooled: whether folds are pooled; None where there is a split `out_of_fold`.
         options: of statistics, by name.
         further: importable names of modules that are statistics, too.
 
     Raises:
-      AnalysisError: several folds that are not to be pooled, no validation rows where
-        thresholds are chosen, or see `assess`.
+        AnalysisError: several folds that are not to be pooled, no validation rows where
+            thresholds are chosen, or see `assess`.
     """
     if pooled is None:
         pooled = OUT_OF_FOLD in table.split
@@ -130,7 +130,7 @@ def _is_level(one: Any) -> bool:
 
 
 def headline(tree: Mapping[str, Any], table: AnyTable) -> list[str]:
-    """Returns lines such as `test macro AUROC of clips: 0.960 [0.916, 0.987]`.
+    """Lines such as `test macro AUROC of clips: 0.960 [0.916, 0.987]`.
 
     They are of the split that is read first, of examples and of groups.
     """

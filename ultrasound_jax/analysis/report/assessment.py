@@ -12,13 +12,13 @@ from ultrasound_jax.analysis.table.splits import rows_of
 
 
 def assessment(tree: Mapping[str, Any], tag: str) -> list[Block]:
-    """Returns all of an `assess` tree's blocks; figures are called after `tag`, too."""
+    """All of an `assess` tree's blocks; figures are called after `tag`, too."""
     found = [block for one in of_tree(tree) for block in one.blocks(one.view(tree))]
     return tagged(found, tag)
 
 
 def pictures(tree: Mapping[str, Any], table: AnyTable, tag: str) -> list[Block]:
-    """Returns the figures that need the rows of the whole table that was judged."""
+    """The figures that need the rows of the whole table that was judged."""
     rows = rows_of(table, tree["split"])
     tables = {level: at_level(rows, level) for level in tree["levels"]}
     found = [one.pictures(tree, tables) for one in of_tree(tree)]
@@ -26,7 +26,7 @@ def pictures(tree: Mapping[str, Any], table: AnyTable, tag: str) -> list[Block]:
 
 
 def tagged(blocks: Sequence[Block], tag: str) -> list[Block]:
-    """Returns the blocks with `_<tag>` behind the names of pictures."""
+    """The blocks with `_<tag>` behind the names of pictures."""
     return [
         replace(block, name=f"{block.name}_{tag}")
         if isinstance(block, Picture)

@@ -56,7 +56,7 @@ def write_comparison(
 
 
 def compare_csv(comparison: Mapping[str, Any]) -> str:
-    """Returns the rows as CSV: COLUMNS, then McNemar's; empty is not defined."""
+    """The rows as CSV: COLUMNS, then McNemar's; empty is not defined."""
     shares = [f"share{of}{part}" for of in ("_reference", "") for part in _PARTS]
     kinds = (*shares, "p_exact", "p_mid", "p_patients", "holm_p")
     more = [(measure, kind) for measure in MEASURES for kind in kinds]

@@ -19,25 +19,21 @@ from ultrasound_jax.analysis.judge.comparison import (
     MEASURES,
     macro_first,
 )
+from ultrasound_jax.analysis.report.comparison_methods import (
+    classes_of,
+    deciding,
+    methods_text,
+    several_of,
+)
 from ultrasound_jax.analysis.report.forest import forest_figure
-from ultrasound_jax.analysis.table.units import level_words, plural
+from ultrasound_jax.analysis.stats._parts.wording import class_word
+from ultrasound_jax.analysis.table.units import level_words
 
 INTERVALS = {
     "ci": "bootstrap over patients",
     "clustered_ci": "clustered",
     "delong_ci": "DeLong (ignores patients)",
 }
-SOURCES = (
-    "DeLong ER, DeLong DM, Clarke-Pearson DL. Comparing the areas under two or more "
-    "correlated receiver operating characteristic curves. Biometrics 44, 1988.",
-    "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian "
-    "Journal of Statistics 6, 1979.",
-    "Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics 53, "
-    "1997.",
-    "Sun X, Xu W. Fast implementation of DeLong's algorithm for comparing the areas "
-    "under correlated receiver operating characteristic curves. IEEE Signal Processing "
-    "Letters 21, 2014.",
-)
 _UNDEFINED = (
     "Not defined: an AUROC without positives or without negatives; a p value or an "
     "interval where these are of one patient only, or where nothing varies, as with "
@@ -46,7 +42,7 @@ _UNDEFINED = (
 
 
 def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
-    """Returns a `compare` tree as a document of its own; `facts` stand at its top."""
+    """A `compare` tree as a document of its own; `facts` stand at its top."""
     table = decisions(tree)
     return [
         Heading(f"Differences to {tree['reference']}", 1),
@@ -56,7 +52,7 @@ def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
             f"{_whom(tree)}; split {label(tree['split'])}. A difference is the "
             f"model's AUROC minus that of {tree['reference']}. Holm's p, of the "
             "clustered p values, decides what survives; DeLong's, as the paper has it, "
-            f"ignores that {_several(tree)} come in patients."
+            f"ignores that {several_of(tree)} come in patients."
         ),
         differences(tree),
         *notes(tree),
@@ -69,14 +65,14 @@ def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
 
 
 def compared(tree: Mapping[str, Any]) -> list[Block]:
-    """Returns what survives of a `compare` tree, as one table and a figure."""
+    """What survives of a `compare` tree, as one table and a figure."""
     return [
         Heading("Differences between models"),
         Text(
             f"Reference: {tree['reference']}. {_whom(tree)}. A difference survives, "
             "and is marked better or worse, if its clustered p, adjusted by Holm over "
-            f"all patterns and models, is at most {tree['alpha']}. All tests are in "
-            "the appendix."
+            f"all {classes_of(tree)} and models, is at most {tree['alpha']}. All tests "
+            "are in the appendix."
         ),
         survivors(tree),
         picture(tree),
@@ -127,12 +123,12 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 
 def appendix(tree: Mapping[str, Any]) -> list[Block]:
-    """Returns every test of a `compare` tree."""
+    """Every test of a `compare` tree."""
     table = decisions(tree)
     return [
         Heading("Appendix: all tests"),
         Text(
-            f"The plain DeLong and McNemar p take {_several(tree)} as independent; "
+            f"The plain DeLong and McNemar p take {several_of(tree)} as independent; "
             "they are shown as papers have them and decide nothing."
         ),
         differences(tree),
@@ -163,7 +159,7 @@ def differences(tree: Mapping[str, Any]) -> Table:
     return Table(
         [
             "model",
-            "pattern",
+            class_word(tree),
             "AUROC, reference",
             "AUROC",
             "difference",
@@ -206,7 +202,7 @@ def decisions(tree: Mapping[str, Any]) -> Table:
     return Table(
         [
             "model",
-            "pattern",
+            class_word(tree),
             "share of",
             tree["reference"],
             "model",
@@ -217,10 +213,9 @@ def decisions(tree: Mapping[str, Any]) -> Table:
             "Holm p",
         ],
         rows,
-        caption="Decisions at Youden's thresholds, chosen on other patients: McNemar's "
-        "test and a randomisation test that flips whole patients "
-        f"({tree['n']['patients']} patients). Shares have 95 % intervals of the "
-        "bootstrap over patients.",
+        caption=f"Decisions {deciding(tree)}: McNemar's test and a randomisation test "
+        f"that flips whole patients ({tree['n']['patients']} patients). "
+        "Shares have 95 % intervals of the bootstrap over patients.",
     )
 
 
@@ -237,34 +232,11 @@ def aurocs(tree: Mapping[str, Any]) -> Table:
         for name, entry in sorted(entries.items(), key=lambda item: item[0] != MACRO)
     ]
     return Table(
-        ["model", "pattern", "AUROC", *INTERVALS.values()],
+        ["model", class_word(tree), "AUROC", *INTERVALS.values()],
         rows,
         caption=f"AUROC of each model with 95 % intervals ({tree['n']['patients']} "
         f"patients). {_UNDEFINED}",
     )
-
-
-def methods_text(comparison: Mapping[str, Any]) -> str:
-    """Returns how the numbers were made, with the sources."""
-    interval, families = comparison["interval"], comparison["families"]
-    return (
-        f"Intervals and p bootstrap: {interval['method']}, {interval['replicates']} "
-        f"replicates, seed {interval['seed']}; p inverts the interval. DeLong: DeLong "
-        f"et al. 1988 by the midranks of Sun and Xu 2014; {_several(comparison)} are "
-        "taken for independent, as in the paper, so that it rejects far too often "
-        "where they are clustered. Clustered: Obuchowski 1997, referred to "
-        "Student's t with one less than the patients of the rarer side. Holm 1979 over "
-        f"{families['classes']['comparisons']} comparisons of patterns and models; the "
-        f"{families['macro']['comparisons']} macro values are a family of their own. A "
-        f"difference survives if this p is at most {comparison['alpha']}. McNemar: "
-        "exact and mid-p, and a randomisation test that flips whole patients; "
-        "thresholds are Youden's, chosen on other patients. Surviving is not "
-        "importance, and not surviving is not equality: read the interval."
-    )
-
-
-def _several(tree: Mapping[str, Any]) -> str:
-    return plural(tree["units"][0])
 
 
 def _whom(tree: Mapping[str, Any]) -> str:
@@ -274,7 +246,7 @@ def _whom(tree: Mapping[str, Any]) -> str:
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """Returns yes, no, or why neither."""
+    """The verdict in words: yes, no, or why neither."""
     if row["survives"] is None:
         return f"not tested: {row['reason']}"
     if not row["survives"]:

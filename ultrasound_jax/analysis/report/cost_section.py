@@ -47,7 +47,8 @@ def cost(runs: Sequence[Run], more: Sequence[Any] = ()) -> list[Block]:
     A cell is empty where a row lacks its number.
 
     Raises:
-      AnalysisError: such a file that is not a list of rows, or another kind of number.
+        AnalysisError: such a file that is not a list of rows, or another kind of
+            number.
     """
     found: list[tuple[str, Row]] = []
     given = [(one.name, one.read_json("cost.json")) for one in runs]

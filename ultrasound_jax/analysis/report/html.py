@@ -76,7 +76,7 @@ def write_html(path: str | os.PathLike[str], blocks: Sequence[Block]) -> None:
 
 
 def to_html(blocks: Sequence[Block]) -> str:
-    """Returns the document, pictures inside, with a list of contents behind its title.
+    """The document, pictures inside, with a list of contents behind its title.
 
     Everything that is said is escaped. The title is the first heading of level 1.
     """
@@ -148,7 +148,7 @@ def _table(table: Table) -> str:
 
 
 def _width(table: Table) -> float:
-    """Returns about how wide a table's cells are if each takes one line."""
+    """About how wide a table's cells are if each takes one line."""
     columns = zip(*table.rows, strict=True)
     return sum(_PADDING + _LETTER * max(map(len, map(str, c))) for c in columns)
 

@@ -13,8 +13,7 @@ def kappas(pairs: Sequence[Mapping[str, Any]], patterns: Sequence[str]) -> bytes
     """Draws Cohen's kappa of every pair of raters, one panel a pattern.
 
     Args:
-        pairs: of a tree of `reader_study.study`.
-      patterns: to draw.
+        pairs: of a tree of `reader_study.study`. patterns: to draw.
     """
     names = [f"{short(p['first'])} – {short(p['second'])}" for p in pairs]
     widest = max((len(name) for name in names), default=10)

@@ -26,7 +26,7 @@ def write_markdown(
     `figures` may be empty: pictures then lie beside the text.
 
     Raises:
-      AnalysisError: two pictures of one name, or a folder that cannot be written.
+        AnalysisError: two pictures of one name, or a folder that cannot be written.
     """
     path = Path(path)
     pictures = [block for block in blocks if isinstance(block, Picture)]
@@ -46,7 +46,7 @@ def write_markdown(
 
 
 def to_markdown(blocks: Sequence[Block], figures: str = FIGURES) -> str:
-    """Returns the text; pictures are links into the folder `figures`."""
+    """The text; pictures are links into the folder `figures`."""
     within = f"{figures}/" if figures else ""
     parts = [part for block in blocks for part in _parts(block, within)]
     return "\n\n".join(parts) + "\n"

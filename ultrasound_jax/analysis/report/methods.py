@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ultrasound_jax.analysis.document import Block, Heading, Listing, Text, label
-from ultrasound_jax.analysis.report.comparison_section import SOURCES as COMPARED
-from ultrasound_jax.analysis.report.comparison_section import methods_text
+from ultrasound_jax.analysis.report.comparison_methods import SOURCES as COMPARED
+from ultrasound_jax.analysis.report.comparison_methods import methods_text
 from ultrasound_jax.analysis.stats._parts.statistic import of_tree
 from ultrasound_jax.analysis.table.judged import GIVEN, OTHER_FOLDS
 from ultrasound_jax.analysis.table.predictions import MULTILABEL
@@ -24,7 +24,7 @@ SOURCES = (
 def methods(
     trees: Sequence[Mapping[str, Any]], comparison: Mapping[str, Any] | None = None
 ) -> list[Block]:
-    """Returns the methods of `assess` trees, and of a `compare` tree where given.
+    """The methods of `assess` trees, and of a `compare` tree where given.
 
     The trees are of one kind of table: the splits of a run, or several runs.
     """

@@ -22,7 +22,7 @@ from ultrasound_jax.analysis.stats._parts.wording import n_text
 
 
 def sections(tree: Mapping[str, Any]) -> list[Block]:
-    """Returns all of a tree of `reader_study.study`, with what was decided before."""
+    """All of a tree of `reader_study.study`, with what was decided before."""
     chosen = ", ".join(f"{k}: {v}" for k, v in tree["thresholds_from"].items())
     optimistic = " These are the judged rows: optimistic." * tree["optimistic"]
     left = ""

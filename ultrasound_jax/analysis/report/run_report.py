@@ -33,7 +33,7 @@ def write_report(
         more: blocks behind those of all splits, such as pictures of examples.
 
     Raises:
-      InputError: a folder that cannot be written into.
+        InputError: a folder that cannot be written into.
     """
     path = Path(folder) / "report.md"
     found = blocks(table, tree, title=title, facts=facts, more=more)
@@ -49,7 +49,7 @@ def blocks(
     facts: Mapping[str, str],
     more: Sequence[Block] = (),
 ) -> list[Block]:
-    """Returns the report as a document; see `write_report`."""
+    """The report as a document; see `write_report`."""
     found: list[Block] = [
         Heading(title, 1),
         Text("Research software: not for diagnosis."),

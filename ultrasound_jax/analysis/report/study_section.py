@@ -49,16 +49,16 @@ def document(
     title: str,
     more: Further,
 ) -> list[Block]:
-    """Returns the whole report.
+    """The whole report.
 
     Args:
-      runs: in the order of the report.
-      trees: name of a run -> its `assess` tree.
-      rows: name of a run -> the rows that are judged, at the level of the trees.
-      comparison: `compare` tree, None where there is none.
-      not_compared: why there is none.
-      title: of the report.
-      more: what else belongs into the report.
+        runs: in the order of the report.
+        trees: name of a run -> its `assess` tree.
+        rows: name of a run -> the rows that are judged, at the level of the trees.
+        comparison: `compare` tree, None where there is none.
+        not_compared: why there is none.
+        title: of the report.
+        more: what else belongs into the report.
     """
     first = next(iter(trees.values()))
     blocks: list[Block] = [

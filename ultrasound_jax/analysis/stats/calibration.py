@@ -18,23 +18,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from ultrasound_jax.analysis.document import Block, Heading, Picture, Table, label
-from ultrasound_jax.analysis.document import value_text as shown
+from ultrasound_jax.analysis.document import Block
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.stats._parts import bootstrap
-from ultrasound_jax.analysis.stats._parts.reliability_panels import reliability
+from ultrasound_jax.analysis.stats._parts import bootstrap, calibration_tables
 from ultrasound_jax.analysis.stats._parts.resampling import (
     Resampling,
     estimate,
     ratio,
 )
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
-from ultrasound_jax.analysis.stats._parts.wording import (
-    class_word,
-    number_rows,
-    source_text,
-    units_text,
-)
+from ultrasound_jax.analysis.stats._parts.wording import number_rows
 from ultrasound_jax.analysis.table.judged import Judged
 from ultrasound_jax.analysis.table.predictions import (
     MULTICLASS,
@@ -74,7 +67,7 @@ _TERMS = ("brier", "reliability", "resolution", "uncertainty", "score_minus_rate
 def bins_of(
     scores: Num[np.ndarray, " n"], how: str, count: int = BINS
 ) -> Int[np.ndarray, " n"]:
-    """Returns each score's bin, from 0; equal scores share one.
+    """Each score's bin, from 0; equal scores share one.
 
     With `equal_mass`, ties may leave fewer bins than `count`.
     """
@@ -98,7 +91,7 @@ def binned_sums(
     scores: Num[np.ndarray, " n"],
     bins: Int[np.ndarray, " n"],
 ) -> Float[np.ndarray, "5 r m"]:
-    """Returns sums over each bin of 1, y, s, s^2 and s y, in each replicate."""
+    """Sums over each bin of 1, y, s, s^2 and s y, in each replicate."""
     count = int(bins.max()) + 1 if len(bins) else 1
     member = np.eye(count)[bins]
     truth, marks = labels.astype(float), scores.astype(float)
@@ -107,7 +100,7 @@ def binned_sums(
 
 
 def calibration_error(sums: Float[np.ndarray, "5 r m"]) -> Float[np.ndarray, " r"]:
-    """Returns the expected calibration error from `binned_sums`."""
+    """The expected calibration error from `binned_sums`."""
     count, positive, score = sums[:3]
     return ratio(np.abs(positive - score).sum(axis=1), count.sum(axis=1))
 
@@ -115,7 +108,7 @@ def calibration_error(sums: Float[np.ndarray, "5 r m"]) -> Float[np.ndarray, " r
 def brier_terms(
     sums: Float[np.ndarray, "5 r m"],
 ) -> dict[str, Float[np.ndarray, " r"]]:
-    """Returns the Brier score and its terms, and mean score minus observed rate."""
+    """The Brier score and its terms, and mean score minus observed rate."""
     count, positive, score, square, product = sums
     total = count.sum(axis=1)
     rate = ratio(positive.sum(axis=1), total)
@@ -138,7 +131,7 @@ def calibrate(
     replicates: int = bootstrap.REPLICATES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Returns calibration of each class with patient-bootstrap intervals.
+    """Calibration of each class with patient-bootstrap intervals.
 
         {"bins": m, "macro_brier": x, "macro_brier_ci": [..], ..., "classes": {name:
             {"brier", "reliability", "resolution", "uncertainty", "score_minus_rate",
@@ -224,7 +217,7 @@ def _one_class(
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Returns `calibrate` of the judged rows."""
+    """`calibrate` of the judged rows."""
     return calibrate(judged.rows, bins=options["bins"], **drawing)
 
 
@@ -241,68 +234,11 @@ def rows(tree: Tree) -> list[CsvRow]:
 
 def blocks(tree: Tree) -> list[Block]:
     """Brier score with its terms, both calibration errors, the reliability diagram."""
-    found, word = tree[NAME], class_word(tree)
-    names = {
-        "brier": "Brier score",
-        "reliability": "reliability",
-        "resolution": "resolution",
-        "uncertainty": "uncertainty",
-        f"ece_{EQUAL_MASS}": "ECE, equal mass",
-        f"ece_{EQUAL_WIDTH}": "ECE, equal width",
-        "score_minus_rate": "mean score − rate",
-    }
-    macro = [
-        shown(found, f"macro_{name}") if f"macro_{name}" in found else ""
-        for name in names
-    ]
-    body = [["macro", *macro, ""]]
-    for name, entry in found["classes"].items():
-        of = f"{entry['examples']} / {entry['patients']}"
-        body.append([label(name), *(shown(entry, n) for n in names), of])
-    return [
-        Heading(f"Calibration ({units_text(tree)})", 3),
-        Table(
-            [word, *names.values(), "examples / patients"],
-            body,
-            caption=f"Calibration over at most {found['bins']} bins. Brier = "
-            "reliability − resolution + uncertainty; lower is better but for "
-            "resolution. ECE: expected calibration error.",
-            strong=frozenset([0]),
-        ),
-        Picture(
-            "reliability",
-            reliability(tree),
-            alt="Reliability diagram",
-            caption="Observed rate against score in bins of equal mass, with 95 % "
-            f"intervals over patients. {source_text(tree)}",
-        ),
-    ]
+    return calibration_tables.blocks(tree)
 
 
 def overview(
     trees: Mapping[str, Tree], tables: Mapping[str, Predictions]
 ) -> list[Block]:
     """Brier score and calibration errors (ECE) of every model."""
-    names = ("brier", "ece_equal_mass", "ece_equal_width")
-    body = []
-    for name, tree in trees.items():
-        found = tree[NAME]
-        patients = max(e["patients"] for e in found["classes"].values())
-        values = [shown(found, f"macro_{m}") for m in names]
-        body.append([name, *values, str(patients)])
-    return [
-        Heading("Calibration"),
-        Table(
-            [
-                "model",
-                "macro Brier score",
-                "macro ECE, equal mass",
-                "macro ECE, equal width",
-                "patients",
-            ],
-            body,
-            caption="Lower is better. ECE is the expected calibration error, in bins "
-            "of equal mass or equal width. Each class and the reliability diagrams are "
-            "in the models' sections.",
-        ),
-    ]
+    return calibration_tables.overview(trees)

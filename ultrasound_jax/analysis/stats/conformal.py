@@ -85,7 +85,7 @@ _SLACK = 1e-9
 def nonconformity(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]
 ) -> Float[np.ndarray, " n"]:
-    """Returns the probability that each score gives to the other label."""
+    """The probability that each score gives to the other label."""
     return np.where(labels == 1, 1.0 - scores, scores)
 
 
@@ -95,10 +95,10 @@ def conformal_limit(
     way: str,
     alpha: float = ALPHA,
 ) -> float:
-    """Returns the conformal quantile of nonconformities; inf where they are too few.
+    """The conformal quantile of nonconformities; inf where they are too few.
 
     Raises:
-      AnalysisError: another way, or an alpha that is not between 0 and 1.
+        AnalysisError: another way, or an alpha that is not between 0 and 1.
     """
     if way not in WAYS:
         raise AnalysisError(f"way '{way}'; allowed are {', '.join(WAYS)}")
@@ -133,10 +133,10 @@ def limits_of(
     kind: str,
     alpha: float = ALPHA,
 ) -> tuple[float, float]:
-    """Returns the limits of the labels absent and present, from rows with a label.
+    """The limits of the labels absent and present, from rows with a label.
 
     Raises:
-      AnalysisError: another kind, or see `conformal_limit`.
+        AnalysisError: another kind, or see `conformal_limit`.
     """
     if kind not in LIMITS:
         raise AnalysisError(f"kind '{kind}'; allowed are {', '.join(LIMITS)}")
@@ -153,7 +153,7 @@ def limits_of(
 def holds(
     scores: Num[np.ndarray, " n"], limits: tuple[float, float]
 ) -> Bool[np.ndarray, "n 2"]:
-    """Says of each score whether absent and present are in its set."""
+    """Whether absent and present are in the set of each score."""
     return np.stack([scores <= limits[0], 1.0 - scores <= limits[1]], axis=1)
 
 
@@ -164,7 +164,7 @@ def conform(
     replicates: int = bootstrap.REPLICATES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Returns how prediction sets calibrated on the references do on judged rows.
+    """How prediction sets calibrated on the references do on judged rows.
 
         {"alpha", "calibrated_on", "patients_needed", "classes": {name: {kind: {way:
             {"limits_by_fold": {fold: [absent, present]}, "useless": bool, "examples",
@@ -178,7 +178,7 @@ def conform(
     reference rows, `classes` is empty.
 
     Raises:
-      AnalysisError: an alpha that is not between 0 and 1.
+        AnalysisError: an alpha that is not between 0 and 1.
     """
     _check(alpha)
     tree: dict[str, Any] = {
@@ -235,7 +235,7 @@ def coverage(
     sets: Bool[np.ndarray, "n 2"],
     resampling: Resampling,
 ) -> Mapping[str, Any]:
-    """Returns how often sets hold the truth and how large they are, with intervals."""
+    """How often sets hold the truth and how large they are, with intervals."""
     known, present = ~np.isnan(labels), labels == 1
     covered = known & np.where(present, sets[:, 1], sets[:, 0])
     size = sets[:, 0] + 2 * sets[:, 1]  # the place in SETS
@@ -273,7 +273,7 @@ def coverage(
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Returns `conform` of the judged rows."""
+    """`conform` of the judged rows."""
     return conform(judged, options["alpha"], **drawing)
 
 

@@ -51,7 +51,7 @@ _WORDS = {
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Returns what decisions by the highest score do at one level.
+    """What decisions by the highest score do at one level.
 
     {"accuracy", "balanced_accuracy", "kappa", each with _ci, "confusion":
      {"classes": [name], "counts": [[examples of a true class by decision]],

@@ -65,7 +65,7 @@ SOURCES = ("Youden WJ. Index for rating diagnostic tests. Cancer 3, 1950.",)
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Returns the numbers of one LEVEL, with the thresholds of its classes."""
+    """The numbers of one LEVEL, with the thresholds of its classes."""
     decisions, limits = judged.decided(youden_threshold)
     tree = discriminate(judged.rows, decisions, **drawing)
     if limits is not None:
@@ -81,7 +81,7 @@ def discriminate(
     replicates: int = bootstrap.REPLICATES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Returns one LEVEL of the tree, without thresholds.
+    """One LEVEL of the tree, without thresholds.
 
     An interval is null where `bootstrap.estimable` is false; that of a macro value,
     where it is for any class that the macro value is over. `boundary_intervals` says

@@ -81,13 +81,13 @@ def _name(wanted: float) -> str:
 def threshold_at_sensitivity(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"], wanted: float
 ) -> float | None:
-    """Returns the highest threshold with at least the wanted sensitivity.
+    """The highest threshold with at least the wanted sensitivity.
 
     It lies midway between the lowest score counted as positive and the next lower one.
     None where the class lacks positives or negatives.
 
     Raises:
-      AnalysisError: a sensitivity that is not above 0 and at most 1.
+        AnalysisError: a sensitivity that is not above 0 and at most 1.
     """
     if not 0 < wanted <= 1:
         raise AnalysisError(f"sensitivity {wanted}; allowed are 0 < sensitivity <= 1")
@@ -105,7 +105,7 @@ def operate(
     replicates: int = bootstrap.REPLICATES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Returns the judged rows' rates at Youden's point and at fixed sensitivities.
+    """The judged rows' rates at Youden's point and at fixed sensitivities.
 
         {"thresholds_from": "validation", "optimistic": false, "points": {point:
             {name: {"threshold", each of RATES with _ci, "hits", "misses", "alarms",
@@ -147,7 +147,7 @@ def rates(
     k: int,
     resampling: Resampling,
 ) -> dict[str, Any]:
-    """Returns the rates of class `k` and the counts that they are made of.
+    """The rates of class `k` and the counts that they are made of.
 
     All are null where any annotated example has no decision.
     """
@@ -182,7 +182,7 @@ def rates(
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Returns `operate` of the judged rows."""
+    """`operate` of the judged rows."""
     return operate(judged, options["sensitivity"], **drawing)
 
 

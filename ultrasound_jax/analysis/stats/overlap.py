@@ -59,7 +59,7 @@ _CHUNK = 1 << 22  # weights at a time
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Returns the numbers of one level.
+    """The numbers of one level.
 
     {each of METRICS with _ci, "mean_<distance>", "median_<distance>" with _ci,
      "classes": {name: {the same, "examples" with a Dice, "true_negatives",

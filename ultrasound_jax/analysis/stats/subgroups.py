@@ -44,10 +44,10 @@ UNKNOWN_GROUP = "not known"
 
 
 def column_of(table: AnyTable, column: str) -> tuple[str, ...]:
-    """Returns a further column of the table, or `fold`.
+    """A further column of the table, or `fold`.
 
     Raises:
-      AnalysisError: no such column, or one with more than MOST_GROUPS values.
+        AnalysisError: no such column, or one with more than MOST_GROUPS values.
     """
     if column == "fold":
         cells = tuple(str(fold) for fold in table.fold.tolist())
@@ -69,21 +69,21 @@ def column_of(table: AnyTable, column: str) -> tuple[str, ...]:
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Returns `by_group` of the columns that are asked for."""
+    """`by_group` of the columns that are asked for."""
     return by_group(judged, options["by"], drawing)
 
 
 def by_group(
     judged: Judged, columns: Sequence[str], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """Returns `{column: {value: LEVEL}}` with LEVEL as the whole table has it.
+    """`{column: {value: LEVEL}}` with LEVEL as the whole table has it.
 
     Decisions are those of the whole table: a threshold is one, whoever is judged. The
     groups were not randomised and are small; their intervals, taken over the group's
     own patients, tell how little is known.
 
     Raises:
-      AnalysisError: see `column_of`.
+        AnalysisError: see `column_of`.
     """
     known = statistics(judged.kind)
     tree: dict[str, Any] = {}

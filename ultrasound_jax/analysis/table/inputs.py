@@ -27,10 +27,10 @@ class Run:
     folder: Path | None
 
     def read_json(self, name: str) -> Any | None:
-        """Returns what a JSON file of the folder says, None if there is no such file.
+        """What a JSON file of the folder says, None if there is no such file.
 
         Raises:
-          AnalysisError: it cannot be read.
+            AnalysisError: it cannot be read.
         """
         path = self.folder / name if self.folder else None
         if path is None or not path.is_file():
@@ -45,7 +45,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     cross-validation), or of the file where it is not called `predictions.csv`.
 
     Raises:
-      AnalysisError: nothing there, or no table in it.
+        AnalysisError: nothing there, or no table in it.
     """
     name = _given_name(path)
     if name:
@@ -65,7 +65,7 @@ def open_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:
     """Opens several runs; names that are equal get more of their path.
 
     Raises:
-      AnalysisError: see `open_run`; or the same path, or the same given name, twice.
+        AnalysisError: see `open_run`; or the same path, or the same given name, twice.
     """
     runs = [open_run(path) for path in paths]
     names = [run.name for run in runs]
@@ -94,7 +94,7 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def make_folder(path: str | os.PathLike[str]) -> Path:
-    """Returns the folder to write into, made if need be; AnalysisError names it."""
+    """The folder to write into, made if need be; AnalysisError names it."""
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,20 +103,20 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
 
 
 def _given_name(path: str | os.PathLike[str]) -> str:
-    """Returns the NAME of `NAME=PATH`, empty where there is none."""
+    """The NAME of `NAME=PATH`, empty where there is none."""
     name, equals, _ = str(path).partition("=")
     return name if equals and os.sep not in name and not Path(path).exists() else ""
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:
-    """Returns the absolute path that names a run: its folder, or a table's own."""
+    """The absolute path that names a run: its folder, or a table's own."""
     name = _given_name(path)
     place = Path(str(path)[len(name) + 1 :] if name else path).absolute()
     return place.parent if place.name == TABLE else place.with_suffix("")
 
 
 def _shortest(parts: Sequence[str], others: Sequence[Sequence[str]]) -> str:
-    """Returns as much of the end of a path as no other path ends with."""
+    """As much of the end of a path as no other path ends with."""
     for count in range(1, len(parts) + 1):
         ends = [tuple(other[-count:]) for other in others]
         if ends.count(tuple(parts[-count:])) == 1:

@@ -46,7 +46,7 @@ class Judged:
     given: Mapping[str, float | None] | None = None
 
     def limits(self, choose: Choose) -> Limits:
-        """Returns `choose(labels, scores)` of each fold's reference and class."""
+        """`choose(labels, scores)` of each fold's reference and class."""
         count = len(self.rows.classes)
         if not self.references:
             return {fold: [None] * count for fold in set(self.rows.fold.tolist())}
@@ -56,7 +56,7 @@ class Judged:
         }
 
     def decisions(self, limits: Limits) -> Float[np.ndarray, "n k"]:
-        """Returns 1 at or above the row's fold's threshold, NaN without one."""
+        """The decisions: 1 at or above the row's fold's threshold, NaN without one."""
         found = np.full(self.rows.scores.shape, np.nan)
         for fold, thresholds in limits.items():
             here = self.rows.fold == fold
@@ -64,7 +64,7 @@ class Judged:
         return found
 
     def decided(self, choose: Choose) -> tuple[Float[np.ndarray, "n k"], Limits | None]:
-        """Returns what is decided of each row and class, and at which thresholds.
+        """What is decided of each row and class, and at which thresholds.
 
         Where one class is true it is the one with the highest score, the first of
         equals, and there are no thresholds; otherwise those given or chosen.
@@ -81,13 +81,13 @@ class Judged:
 def decide(
     scores: Float[np.ndarray, "n k"], thresholds: Iterable[float | None]
 ) -> Float[np.ndarray, "n k"]:
-    """Returns 1 for scores at or above the class's threshold, NaN without one."""
+    """The decisions: 1 at or above the class's threshold, NaN without one."""
     limits = np.array([np.nan if t is None else t for t in thresholds], float)
     return np.where(np.isnan(limits), np.nan, scores >= limits)
 
 
 def threshold_entry(limits: Limits, k: int) -> dict[str, object]:
-    """Returns class `k`'s thresholds as `metrics.json` has them."""
+    """Class `k`'s thresholds as `metrics.json` has them."""
     if len(limits) == 1:
         return {"threshold": next(iter(limits.values()))[k]}
     return {
@@ -118,12 +118,13 @@ def judge(
         split: to be judged; empty for `default_split`.
         level: one of `levels.levels_of`; empty for the examples'.
         optimistic: see above.
-        given: thresholds of an earlier run, by level and class, instead.
+        given: thresholds of an earlier run, by level and class, instead; empty where
+            it has none, so that nothing is decided.
 
     Raises:
-      AnalysisError: no such split or level, several folds that are no
-        cross-validation, a patient in both splits, or a level or class without an entry
-        in the thresholds given.
+        AnalysisError: no such split or level, several folds that are no
+            cross-validation, a patient in both splits, or a level or class without an
+            entry in the thresholds given.
     """
     split, level = split or default_split(table), level or table.units[0]
     kind = table.kind
@@ -134,6 +135,8 @@ def judge(
         return Judged(split, level, rows, {}, "", kind=kind)
     if given is not None:
         rows = at_level(_one_fold(table, split), level)
+        if not given:
+            return Judged(split, level, rows, {}, "", kind=kind)
         limits = {name: _given(given, level, name) for name in rows.classes}
         return Judged(split, level, rows, {}, GIVEN, kind=kind, given=limits)
     if split == OUT_OF_FOLD:

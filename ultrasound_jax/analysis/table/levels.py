@@ -9,6 +9,7 @@ the same keys.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import overload
 
 import numpy as np
 from jaxtyping import Int
@@ -22,18 +23,26 @@ WAYS = ("mean", "max")
 
 
 def levels_of(table: AnyTable) -> tuple[str, ...]:
-    """Returns the levels that a whole table is judged at, the examples' first."""
+    """The levels that a whole table is judged at, the examples' first."""
     unit, group = table.units
     if unit == group or (table.units != units.CLIPS and _each_is_a_group(table)):
         return (unit,)
     return _possible(table)
 
 
+@overload
+def at_level(table: Predictions, level: str) -> Predictions: ...
+
+
+@overload
+def at_level(table: MaskTable, level: str) -> MaskTable: ...
+
+
 def at_level(table: AnyTable, level: str) -> AnyTable:
-    """Returns the table at one of its levels: as it is, or one row a group.
+    """The table at one of its levels: as it is, or one row a group.
 
     Raises:
-      AnalysisError: another level.
+        AnalysisError: another level.
     """
     if level not in _possible(table):
         raise AnalysisError(
@@ -121,7 +130,7 @@ def _each_is_a_group(table: AnyTable) -> bool:
 def _groups(
     table: AnyTable,
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " g"]]:
-    """Returns each row's group as a number, and each group's first row."""
+    """Each row's group as a number, and each group's first row."""
     number: dict[tuple[int, str, str], int] = {}
     group = np.array([number.setdefault(k, len(number)) for k in _keys(table)], int)
     first = np.unique(group, return_index=True)[1]

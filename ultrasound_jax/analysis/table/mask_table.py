@@ -34,8 +34,8 @@ class MaskTable(Rows):
     mask_file: where the predicted mask is, relative to the table; empty if not kept.
 
     Raises:
-      AnalysisError: arrays of another shape, counts or distances below 0, a file that
-        is not inside the table's folder, or see `Rows`.
+        AnalysisError: arrays of another shape, counts or distances below 0, a file that
+            is not inside the table's folder, or see `Rows`.
     """
 
     PREFIXES: ClassVar[tuple[str, ...]] = tuple(f"{name}_" for name in COUNTS)
@@ -133,7 +133,7 @@ def read_table(path: str | os.PathLike[str]) -> AnyTable:
     """Reads a table of scores or of masks, whichever the header tells.
 
     Raises:
-      AnalysisError: see `Predictions.read` and `MaskTable.read`.
+        AnalysisError: see `Predictions.read` and `MaskTable.read`.
     """
     sheet = read_sheet(path)
     masks = any(name.startswith("tp_") for name in sheet.content) and not any(
@@ -181,7 +181,7 @@ def _parse(sheet: Sheet) -> MaskTable:
     )
 
 
-def _cell(cell: str, where: str, column: str, kind: type) -> float:
+def _cell(cell: str, where: str, column: str, kind: type) -> float | int:
     if kind is float and not cell:
         return np.nan
     value = number(cell, where, column, kind)

@@ -26,7 +26,7 @@ class Predictions(Rows):
     scores: probabilities.
 
     Raises:
-      AnalysisError: another label, a score that is not in [0, 1], or see `Rows`.
+        AnalysisError: another label, a score that is not in [0, 1], or see `Rows`.
     """
 
     PREFIXES: ClassVar[tuple[str, ...]] = ("label_", "score_")

@@ -32,9 +32,9 @@ class Rows:
         a group `x` that `units.OF_GROUP` lacks is read back as `("example", x)`.
 
     Raises:
-      AnalysisError: columns of different lengths, an empty id, an example twice in one
-        split of one fold, a further column whose name is taken, or units that are no
-        words.
+        AnalysisError: columns of different lengths, an empty id, an example twice in
+            one split of one fold, a further column whose name is taken, or units that
+            are no words.
     """
 
     # Columns of content, by which a file tells what kind of table it is.
@@ -110,7 +110,7 @@ class Rows:
         return len(self.example_id)
 
     def rows(self: T, chosen: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> T:
-        """Returns some rows, by mask or by place."""
+        """Some rows, by mask or by place."""
         places = np.arange(len(self))[chosen]
         return replace(
             self,
@@ -127,7 +127,7 @@ class Rows:
         )
 
     def of_split(self: T, split: str) -> T:
-        """Returns the rows of one split; raises AnalysisError where there are none."""
+        """The rows of one split; raises AnalysisError where there are none."""
         chosen = np.array([s == split for s in self.split], bool)
         if not chosen.any():
             there = ", ".join(sorted(set(self.split))) or "none"
@@ -137,7 +137,7 @@ class Rows:
         return self.rows(chosen)
 
     def patient_index(self) -> Int[np.ndarray, " n"]:
-        """Returns each row's patient as a number from 0."""
+        """Each row's patient as a number from 0."""
         return np.unique(np.array(self.patient_id, str), return_inverse=True)[1]
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -177,13 +177,13 @@ class Rows:
 
 
 def joined(tables: Sequence[T]) -> T:
-    """Returns the rows of all tables, one after the other.
+    """The rows of all tables, one after the other.
 
     A further column that only some tables have is empty for the others.
 
     Raises:
-      AnalysisError: no tables, another kind of table, other classes or units, or the
-        same example twice in a split of a fold.
+        AnalysisError: no tables, another kind of table, other classes or units, or the
+            same example twice in a split of a fold.
     """
     if not tables:
         raise AnalysisError("no predictions tables to join")

@@ -17,7 +17,7 @@ N = TypeVar("N", int, float)
 
 
 def id_columns(units: tuple[str, str]) -> list[str]:
-    """Returns the names of the columns of ids in the file."""
+    """The names of the columns of ids in the file."""
     return ["example_id", f"{units[1]}_id", *ID_FIELDS[2:]]
 
 
@@ -35,7 +35,7 @@ class Sheet:
         self.content = self.header[len(ID_FIELDS) :]
 
     def check_begins_with(self, content: Sequence[str]) -> list[str]:
-        """Returns the further columns; AnalysisError where the first are not these."""
+        """The further columns; AnalysisError where the first are not these."""
         expected = [*id_columns(self.units), *content]
         missing = [name for name in expected if name not in self.header]
         if missing:
@@ -51,10 +51,10 @@ class Sheet:
         return self.header[len(expected) :]
 
     def rows(self) -> list[tuple[str, dict[str, str]]]:
-        """Returns where each row is, for messages, and its cells by column.
+        """Where each row is, for messages, and its cells by column.
 
         Raises:
-          AnalysisError: a row of another length, or without an id.
+            AnalysisError: a row of another length, or without an id.
         """
         found = []
         for line, row in self.lines:
@@ -90,7 +90,7 @@ class Sheet:
 
 
 def read_sheet(path: str | os.PathLike[str]) -> Sheet:
-    """Returns the cells of a csv file; AnalysisError where it cannot be read."""
+    """The cells of a csv file; AnalysisError where it cannot be read."""
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:  # Excel's mark
             table = csv.reader(file)
@@ -101,7 +101,7 @@ def read_sheet(path: str | os.PathLike[str]) -> Sheet:
 
 
 def number(cell: str, where: str, column: str, kind: type[N]) -> N:
-    """Returns what a cell says; AnalysisError names the line, the column and it."""
+    """What a cell says; AnalysisError names the line, the column and it."""
     try:
         return kind(cell)
     except ValueError as error:

@@ -10,7 +10,7 @@ T = TypeVar("T", bound=Rows)
 
 
 def default_split(table: Rows) -> str:
-    """Returns the split that is reported: `test`, or the pooled out-of-fold rows."""
+    """The split that is reported: `test`, or the pooled out-of-fold rows."""
     for split in (OUT_OF_FOLD, "test"):
         if split in table.split:
             return split
@@ -18,16 +18,16 @@ def default_split(table: Rows) -> str:
 
 
 def rows_of(table: T, split: str) -> T:
-    """Returns the rows that are judged as one split."""
+    """The rows that are judged as one split."""
     return out_of_fold_rows(table) if split == OUT_OF_FOLD else table.of_split(split)
 
 
 def out_of_fold_rows(table: T) -> T:
-    """Returns the rows of split `out_of_fold`, or else the folds' `validation` rows.
+    """The rows of split `out_of_fold`, or else the folds' `validation` rows.
 
     Raises:
-      AnalysisError: neither is there, only one fold, or an example or a patient in more
-        than one fold.
+        AnalysisError: neither is there, only one fold, or an example or a patient in
+            more than one fold.
     """
     split = OUT_OF_FOLD if OUT_OF_FOLD in table.split else "validation"
     rows = table.of_split(split)

@@ -25,7 +25,7 @@ def check(units: tuple[str, str]) -> None:
     """Refuses units that are no words, or whose column is already there.
 
     Raises:
-      AnalysisError: see above.
+        AnalysisError: see above.
     """
     for unit in units:
         if not unit.isidentifier():

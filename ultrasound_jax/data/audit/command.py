@@ -46,7 +46,7 @@ def audit(
     """Looks for everything that crosses; see `Leaks` and `Samples`.
 
     Raises:
-      UltrasoundError: the manifest is another dataset's, or too much looks alike.
+        UltrasoundError: the manifest is another dataset's, or too much looks alike.
     """
     sides = sides_of(source.table, manifest)
     with tempfile.TemporaryFile() as file:

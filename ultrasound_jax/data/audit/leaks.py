@@ -89,7 +89,7 @@ def find_leaks(
     """Compares all examples' names and pixels and all samples' pictures.
 
     Raises:
-      SplitError: more pairs of videos above the threshold than fit into memory.
+        SplitError: more pairs of videos above the threshold than fit into memory.
     """
     table = source.table
     kinds = ("patient_id", "video_id", "study_id")

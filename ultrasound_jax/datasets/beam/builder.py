@@ -21,10 +21,13 @@ from absl import logging
 from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.beam.records import Fact, Made, Make, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.options import WithOptions
 from ultrasound_jax.runs.bar import Progress
 
 
-class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class ScalableBuilder(
+    WithOptions, tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
     """A builder that writes ArrayRecords and runs unchanged on Beam.
 
     `_split_generators` looks at all files, decides what concerns more than one of them
@@ -63,19 +66,20 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
         Args:
             items: small values that can be pickled; one gives any number of examples.
-            make: yields `(key, example)`, `Skipped` or `Fact` for one item; a function
-                of a module beside the builder's own, or a `functools.partial` of one,
-                so that Beam's workers can import it.
+            make: yields `(key, example)`, `Skipped` or `Fact` for one item. For Beam
+                it is a function of a module beside the builder's own, or a
+                `functools.partial` of one, so that Beam's workers can import it.
             ahead: threads that make items before they are asked for; then an item's
                 examples are in memory together, at most `2 ahead + 1` items at once.
                 Beam has its own workers and does not look at it.
             unit: what an item is, for the progress bar.
 
         Raises:
-            DatasetError: `make` is not such a function; or, once everything is made,
+            DatasetError: on Beam `make` is no such function; or, once all is made,
                 there is not a single example.
         """
-        self._check_make(make)
+        if self._beam:
+            self._check_make(make)
         if not items:
             self._refuse_empty()
         return self._generate_examples(
@@ -83,7 +87,7 @@ class ScalableBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def skip(self, name: str, reason: str) -> None:
-        """Tell of an input that no item is made of; for `_split_generators`."""
+        """Tells of an input that no item is made of; for `_split_generators`."""
         self._tell(Skipped(name, reason))
 
     def account(

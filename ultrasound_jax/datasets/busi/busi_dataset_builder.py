@@ -18,9 +18,9 @@ from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
     ImageConfig,
-    checked_config,
     find_root,
 )
+from ultrasound_jax.datasets.options import checked_config
 
 FOLDER = "Dataset_BUSI_with_GT"
 

@@ -12,7 +12,6 @@ from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
     ImageConfig,
-    checked_config,
     find_root,
 )
 from ultrasound_jax.datasets.lungsegdb.files import (
@@ -27,6 +26,7 @@ from ultrasound_jax.datasets.lungsegdb.record import (
     make_record,
     views,
 )
+from ultrasound_jax.datasets.options import checked_config
 from ultrasound_jax.media.pictures import groups_by_likeness
 
 

@@ -13,7 +13,8 @@ from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.lus_clips import summary
 from ultrasound_jax.datasets.lus_clips.examples import cut_video
 from ultrasound_jax.datasets.lus_clips.layout import READERS, gather
-from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig, checked_config
+from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
+from ultrasound_jax.datasets.options import checked_config
 from ultrasound_jax.labels.findings import PATTERNS
 
 
@@ -32,11 +33,11 @@ class Builder(ClipBuilder):
         "python -m ultrasound_jax.datasets.lus_phantom.export --out DIR"
     )
     BUILDER_CONFIGS: ClassVar[list[LusClipsConfig]] = [
-        checked_config(),
-        checked_config(part="temporal"),
+        checked_config(LusClipsConfig, "lus_clips", options)
+        for options in ({}, {"part": "temporal"})
     ]
 
-    CHECKED: ClassVar = staticmethod(checked_config)
+    CONFIG = LusClipsConfig
 
     def _info(self) -> tfds.core.DatasetInfo:
         labels = tfds.features.Tensor(shape=(len(PATTERNS),), dtype=np.int8)

@@ -11,8 +11,9 @@ import tensorflow_datasets as tfds
 
 from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.lus_phantom.examples import cut_video, simulate_video
-from ultrasound_jax.datasets.lus_phantom.options import PhantomConfig, checked_config
+from ultrasound_jax.datasets.lus_phantom.options import PhantomConfig
 from ultrasound_jax.datasets.lus_phantom.patients import CLASSES
+from ultrasound_jax.datasets.options import checked_config
 
 __all__ = ["Builder", "PhantomConfig", "simulate_video"]
 
@@ -23,9 +24,9 @@ class Builder(ClipBuilder):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First version."}
     # `tfds build` makes every listed config: one, so that it stays under a minute.
-    BUILDER_CONFIGS: ClassVar = [checked_config()]
+    BUILDER_CONFIGS: ClassVar = [checked_config(PhantomConfig, "lus_phantom", {})]
 
-    CHECKED: ClassVar = staticmethod(checked_config)
+    CONFIG = PhantomConfig
     OTHER_PATIENTS = ("seed",)
 
     def _info(self) -> tfds.core.DatasetInfo:

@@ -13,9 +13,10 @@ from absl import logging
 from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.options import checked_config
 from ultrasound_jax.datasets.pocus.examples import Item, cut_video
 from ultrasound_jax.datasets.pocus.groups import patient_groups
-from ultrasound_jax.datasets.pocus.options import PocusConfig, checked_config
+from ultrasound_jax.datasets.pocus.options import PocusConfig
 from ultrasound_jax.datasets.pocus.sheet import (
     DIAGNOSES,
     PATTERN_COLUMNS,
@@ -45,11 +46,11 @@ class Builder(ClipBuilder):
         "--manual_dir=DIR with DIR/pocus/data/pocus_videos/{convex,linear}."
     )
     BUILDER_CONFIGS: ClassVar[list[PocusConfig]] = [
-        checked_config(),
-        checked_config(size=256, frame_rate=30),
+        checked_config(PocusConfig, "pocus", options)
+        for options in ({}, {"size": 256, "frame_rate": 30})
     ]
 
-    CHECKED: ClassVar = staticmethod(checked_config)
+    CONFIG = PocusConfig
 
     def _info(self) -> tfds.core.DatasetInfo:
         more = {

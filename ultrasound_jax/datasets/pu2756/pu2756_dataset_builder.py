@@ -14,9 +14,9 @@ from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
     ImageConfig,
-    checked_config,
     find_root,
 )
+from ultrasound_jax.datasets.options import checked_config
 from ultrasound_jax.datasets.pu2756.record import make_record
 from ultrasound_jax.datasets.pu2756.sheet import (
     DIAGNOSES,

@@ -15,8 +15,8 @@ from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
     ImageConfig,
-    checked_config,
 )
+from ultrasound_jax.datasets.options import checked_config
 from ultrasound_jax.datasets.skin_tumor.files import (
     CLASSES,
     PATIENTS,

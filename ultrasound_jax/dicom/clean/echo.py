@@ -41,7 +41,7 @@ class Echoes:
 
 
 def find_echoes(moments: Moments) -> Echoes:
-    """Tell echoes from everything that is drawn over or beside them."""
+    """Tells echoes from everything that is drawn over or beside them."""
     background = _background(moments)
     visible = (
         np.maximum(

@@ -85,7 +85,7 @@ class _Grid:
 
 
 def fit_fan(moments: Moments, *, middle: float | None = None) -> Fit | None:
-    """Fit a fan to a cropped cine; None where no echoes are found at all.
+    """Fits a fan to a cropped cine; None where no echoes are found at all.
 
     A fit that leaves more than 3 % of the echo area outside is not used: then the hull
     of the echo areas that move is kept, without marks that touch none of them. Marks

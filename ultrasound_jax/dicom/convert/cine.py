@@ -112,7 +112,7 @@ def outputs_of(out: Path, name: str, to: str) -> list[Path]:
 
 
 def convert_one(tree: dict[str, Any]) -> dict[str, Any]:
-    """Convert the file of a job (as JSON) and say what came out, as JSON.
+    """Converts the file of a job (as JSON) and says what came out, as JSON.
 
     Nothing of an earlier, unfinished conversion is left.
 

@@ -86,7 +86,7 @@ def fingerprint(job: Mapping[str, Any], sha256: str) -> str:
 
 
 def write_sidecar(path: Path, fields: Mapping[str, Any]) -> None:
-    """Write the JSON file, keys sorted.
+    """Writes the JSON file, keys sorted.
 
     Raises:
         InputError: a key is not allowed, or the file cannot be written.

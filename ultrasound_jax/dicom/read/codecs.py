@@ -148,7 +148,7 @@ DECODERS: dict[str, tuple[Decoder, ...]] = {
 
 
 def decoders_for(stream: Codestream) -> tuple[Decoder, ...]:
-    """Returns the decoders of a picture, the first choice first.
+    """The decoders of a picture, the first choice first.
 
     GDCM cannot decode a DCT of 12 bits nor JPEG-LS of less than 8, and mixes the planes
     up that RLE makes of several samples of more than 8 bits.

@@ -50,7 +50,7 @@ _MATRICES = {
 
 
 def stated_space(photometric: str, stream: Codestream | None) -> str:
-    """Returns the space that the compressed picture or else the header states."""
+    """The space that the compressed picture or else the header states."""
     if stream is not None and stream.kind.endswith("jpeg"):
         if stream.subsampled:
             return YBR

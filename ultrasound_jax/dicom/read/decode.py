@@ -116,7 +116,7 @@ class Cine:
         self._stack.close()
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yields each frame, uint8: `h w 3` RGB, or `h w` for grey pictures.
+        """Each frame, uint8: `h w 3` RGB, or `h w` for grey pictures.
 
         Every call starts again at the first frame.
 

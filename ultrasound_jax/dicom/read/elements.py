@@ -40,7 +40,7 @@ def is_given(dataset: Dataset, keyword: str) -> bool:
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
-    """Returns the element's value, None where it is absent, empty or malformed."""
+    """The element's value, None where it is absent, empty or malformed."""
     try:
         found = dataset.get(keyword)
     except Exception:  # pydicom converts lazily; whatever it meets, the value is no use
@@ -49,7 +49,7 @@ def value(dataset: Dataset, keyword: str) -> Any:
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
-    """Returns the finite numbers of an element, [] where one of them is not."""
+    """The finite numbers of an element, [] where one of them is not."""
     found = value(dataset, keyword)
     if found is None:
         return []
@@ -62,18 +62,18 @@ def numbers(dataset: Dataset, keyword: str) -> list[float]:
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
-    """Returns the first number of an element, or None."""
+    """The first number of an element, or None."""
     return next(iter(numbers(dataset, keyword)), None)
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:
-    """Returns the first number of an element if it is whole, or None."""
+    """The first number of an element if it is whole, or None."""
     found = number(dataset, keyword)
     return int(found) if found is not None and found == int(found) else None
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """Returns the element as one stripped line, "" where there is none."""
+    """The element as one stripped line, "" where there is none."""
     found = value(dataset, keyword)
     if found is None:
         return ""
@@ -84,7 +84,7 @@ def text(dataset: Dataset, keyword: str) -> str:
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """Returns the items of a sequence, [] where it is absent or malformed."""
+    """The items of a sequence, [] where it is absent or malformed."""
     found = value(dataset, keyword)
     try:
         return [item for item in found or [] if isinstance(item, Dataset)]

@@ -23,7 +23,7 @@ class FrameTable:
     notes: tuple[str, ...] = ()
 
     def read(self, stream: BoundedStream, index: int) -> bytes:
-        """Returns the bytes of frame `index`.
+        """The bytes of frame `index`.
 
         Raises:
             InputError: the file ends within it.

@@ -48,7 +48,7 @@ class Film:
         return tuple(self._notes)
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yields the frames that the header states, in the order they are shown.
+        """The frames that the header states, in the order they are shown.
 
         Raises:
             InputError: frames of another size, or clearly fewer than stated.

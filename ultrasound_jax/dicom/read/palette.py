@@ -16,7 +16,7 @@ _NAME = "PaletteColorLookupTable"
 def read_palette(
     dataset: Dataset, *, bits: int, signed: bool, big_endian: bool
 ) -> UInt8[np.ndarray, "n 3"]:
-    """Returns the colour of every possible index, `2 ** min(bits, 16)` of them.
+    """The colour of every possible index, `2 ** min(bits, 16)` of them.
 
     Indices before the first mapped one take the first entry, those behind the last one
     the last, as the standard wants. Entries of 16 bits give their upper byte, unless

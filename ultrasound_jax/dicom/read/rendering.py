@@ -63,7 +63,7 @@ class Pictures:
         return fragments.native_frames(self.source, self.layout, self.header.frames)
 
     def read(self, index: int) -> bytes:
-        """Returns the stored bytes of a frame."""
+        """The stored bytes of a frame."""
         return self.table.read(self.source.stream, index)
 
     def _kind(self, first: bytes) -> str:
@@ -213,7 +213,7 @@ class Pictures:
                 yield tone.apply_table(samples, self.lookup, self.bits)
 
     def make(self, index: int, stored: bytes) -> np.ndarray:
-        """Returns frame `index` as it is wanted.
+        """Frame `index` as it is wanted.
 
         Raises:
             InputError: it is damaged or of another kind than the first.

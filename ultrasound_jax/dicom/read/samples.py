@@ -89,7 +89,7 @@ def _is_subsampled(source: Source, header: CineHeader) -> bool:
 
 
 def samples_of(stored: bytes, layout: Layout, index: int = 0) -> np.ndarray:
-    """Returns a native frame's samples, `h w` or `h w 3`, their unused bits removed.
+    """A native frame's samples, `h w` or `h w 3`, their unused bits removed.
 
     Args:
         stored: the bytes that hold the frame.
@@ -129,7 +129,7 @@ def _native(values: np.ndarray) -> np.ndarray:
 
 
 def cut_bits(samples: np.ndarray, layout: Layout) -> np.ndarray:
-    """Returns the stored bits alone; overlays used to live in the others."""
+    """The stored bits alone; overlays used to live in the others."""
     if layout.bits_stored == layout.bits_allocated:
         return samples
     shift = layout.high_bit + 1 - layout.bits_stored

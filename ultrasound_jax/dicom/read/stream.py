@@ -32,7 +32,7 @@ class BoundedStream:
         self.size = size  # None where only inflating would tell
 
     def read(self, count: int = -1) -> bytes:
-        """Returns at most `count` bytes."""
+        """At most `count` bytes."""
         self._reads += 1
         if self._reads > _READS:
             raise InputError(f"has more than {_READS} parts")
@@ -139,7 +139,7 @@ class _Inflated(io.RawIOBase):
 
 
 def inflated(raw: BinaryIO, start: int, limits: Limits) -> BoundedStream:
-    """Returns the data set that stands deflated from byte `start` on."""
+    """The data set that stands deflated from byte `start` on."""
     buffered = io.BufferedReader(_Inflated(raw, start, limits), 1 << 20)
     return BoundedStream(buffered, None, limits.memory_bytes // 4)
 

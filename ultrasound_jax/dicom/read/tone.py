@@ -11,7 +11,7 @@ from ultrasound_jax.dicom.read import elements
 def tone_table(
     dataset: Dataset, *, bits: int, signed: bool, inverted: bool, colour: bool = False
 ) -> UInt8[np.ndarray, " n"]:
-    """Returns the level of every possible sample, `2 ** min(bits, 16)` of them.
+    """The level of every possible sample, `2 ** min(bits, 16)` of them.
 
     Samples of up to 8 bits keep their values (spread where they have fewer bits): in
     ultrasound they are what the screen showed, and a window on them would be a second

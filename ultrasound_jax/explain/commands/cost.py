@@ -30,7 +30,6 @@ from ultrasound_jax.analysis.table.inputs import (
 from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.explain.cost import profile
 from ultrasound_jax.explain.errors import ExplainError
-from ultrasound_jax.models._parts.layers import compute_dtype
 from ultrasound_jax.predict import model_file
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.runs.files import write_whole
@@ -161,7 +160,7 @@ def _named(options: argparse.Namespace) -> profile.Subject:
             options.model,
             patterns=options.patterns,
             clip_shape=tuple(options.clip),
-            dtype=compute_dtype(options.precision),
+            dtype=options.precision,
             rngs=nnx.Rngs(0),
             **given,
         )

@@ -13,13 +13,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ultrasound_jax.analysis.canvas import COLOURS as OF_CURVES
+from ultrasound_jax.analysis.canvas import DPI
 from ultrasound_jax.runs.files import write_whole
 
-# Okabe and Ito's colours, told apart with any kind of colour vision.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKED = "#D55E00"  # what the network singled out
-TRUTH = "#009E73"  # what annotators marked
-_DPI = 150
+COLOURS = (*OF_CURVES, "#000000")
+MARKED = COLOURS[1]  # what the network singled out
+TRUTH = COLOURS[2]  # what annotators marked
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -33,7 +33,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
     """Writes `path` with the suffixes .png and .svg, the same bytes every time."""
     written = []
     options: dict[str, Any] = {
-        "png": {"dpi": _DPI},
+        "png": {"dpi": DPI},
         "svg": {"metadata": {"Date": None}},
     }
     for kind, more in options.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 from flax import nnx
 
-from ultrasound_jax.models._parts.layers import OptionError, one_line
+from ultrasound_jax.models._parts.checks import OptionError, one_line
 
 PACKAGE = "ultrasound_jax.models"
 NETWORKS, ENCODERS = "NETWORKS", "ENCODERS"

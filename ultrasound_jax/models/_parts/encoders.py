@@ -5,8 +5,8 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Array, Bool, Float
 
 from ultrasound_jax.models._parts import by_name
+from ultrasound_jax.models._parts.checks import is_count, require
 from ultrasound_jax.models._parts.given import Given
-from ultrasound_jax.models._parts.layers import is_count, require
 from ultrasound_jax.models._parts.padding import blank_padding
 
 

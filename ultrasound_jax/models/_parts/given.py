@@ -7,10 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from ultrasound_jax.models._parts.layers import (
-    compute_dtype,
-    require_counts,
-)
+from ultrasound_jax.models._parts.checks import compute_dtype, require_counts
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ultrasound_jax.models._parts.given import Given
-from ultrasound_jax.models._parts.initialisers import torch_uniform
-from ultrasound_jax.models._parts.layers import (
-    Linear,
+from ultrasound_jax.models._parts.checks import (
     ModelError,
     is_count,
     require,
 )
+from ultrasound_jax.models._parts.given import Given
+from ultrasound_jax.models._parts.initialisers import torch_uniform
+from ultrasound_jax.models._parts.layers import Linear
 from ultrasound_jax.models._parts.stem import (
     StemConv,
     check_channels,

@@ -9,15 +9,11 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from ultrasound_jax.models._parts.checks import ModelError, require
 from ultrasound_jax.models._parts.clip_conv import convolve_clip
 from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import kaiming_fan_in
-from ultrasound_jax.models._parts.layers import (
-    BatchNorm,
-    Conv,
-    ModelError,
-    require,
-)
+from ultrasound_jax.models._parts.layers import BatchNorm, Conv
 from ultrasound_jax.models._parts.padding import blank_padding
 
 

@@ -43,7 +43,7 @@ def cells(
 
 
 def pair_measures(counts: Float[np.ndarray, "r 4"]) -> dict[str, np.ndarray]:
-    """Returns each of MEASURES from the counts of CELLS."""
+    """Each of MEASURES from the counts of CELLS."""
     both, first, second, neither = counts.T
     total = counts.sum(axis=1)
     yes_first, yes_second = both + first, both + second
@@ -64,7 +64,7 @@ def agree(
     second: Float[np.ndarray, " n"],
     resampling: Resampling,
 ) -> dict[str, Any]:
-    """Returns the 2 x 2 table of two raters with MEASURES and their intervals.
+    """The 2 x 2 table of two raters with MEASURES and their intervals.
 
     Examples that one of the two does not label are left out and counted as `unknown`.
     """
@@ -86,7 +86,7 @@ def agree(
 
 
 def _kappa(values: Float[np.ndarray, " r"], patients: int) -> dict[str, Any]:
-    """Returns kappa with its interval.
+    """Kappa with its interval.
 
     There is none where nobody ever disagrees: every replicate is then 1, which does not
     show that nobody ever will.
@@ -98,10 +98,10 @@ def _kappa(values: Float[np.ndarray, " r"], patients: int) -> dict[str, Any]:
 def fleiss_measures(
     ratings: Float[np.ndarray, "n m"], resampling: Resampling
 ) -> dict[str, Any]:
-    """Returns Fleiss' kappa (1971) of m raters, over examples that all of them label.
+    """Fleiss' kappa (1971) of m raters, over examples that all of them label.
 
     Raises:
-      AnalysisError: fewer than two raters.
+        AnalysisError: fewer than two raters.
     """
     raters = ratings.shape[1]
     if raters < 2:

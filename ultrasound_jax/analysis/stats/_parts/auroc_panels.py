@@ -14,8 +14,7 @@ def auroc_by_model(trees: Mapping[str, Mapping[str, Any]], level: str) -> bytes:
     """Draws AUROC and interval of every model: the macro, then each pattern.
 
     Args:
-        trees: name of a model -> its `assess` tree.
-      level: of the AUROCs.
+        trees: name of a model -> its `assess` tree. level: of the AUROCs.
     """
     levels = [tree["levels"][level] for tree in trees.values()]
     patterns = list(levels[0]["classes"])

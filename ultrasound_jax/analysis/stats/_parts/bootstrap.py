@@ -37,7 +37,7 @@ class Interval:
 def draw_patients(
     patients: int, *, replicates: int = REPLICATES, seed: int = 0
 ) -> Int[np.ndarray, "r p"]:
-    """Returns how often each patient is drawn in each replicate."""
+    """How often each patient is drawn in each replicate."""
     if patients < 1 or replicates < 1:
         raise AnalysisError(f"cannot draw {replicates} times from {patients} patients")
     if seed < 0:
@@ -53,7 +53,7 @@ def replicate(
     patient: Int[np.ndarray, " n"],
     drawn: Int[np.ndarray, "r p"],
 ) -> dict[str, Float[np.ndarray, "r k"]]:
-    """Returns each metric of each class in each replicate.
+    """Each metric of each class in each replicate.
 
     A value is NaN in a replicate that drew no positives or no negatives, where the
     metric needs them. Decisions are taken as given: thresholds are not estimated anew.
@@ -69,7 +69,7 @@ def replicate(
 def estimable(
     labels: Float[np.ndarray, "n k"], patient: Int[np.ndarray, " n"]
 ) -> dict[str, Bool[np.ndarray, " k"]]:
-    """Says for which metrics of which classes resampling shows how patients differ.
+    """The metrics and classes of which resampling shows how patients differ.
 
     The positives that a metric needs must be of at least two patients, and so must the
     negatives: with a single patient on a side an interval would be falsely narrow.
@@ -89,7 +89,7 @@ def estimable(
 
 
 def interval(values: Float[np.ndarray, " r"]) -> Interval | None:
-    """Returns the percentile interval of the replicates that have a value."""
+    """The percentile interval of the replicates that have a value."""
     defined = values[~np.isnan(values)]
     if not len(defined):
         return None

@@ -39,7 +39,7 @@ KIND_OF: dict[str, Kind] = {
 
 
 def pairs(positive: int, negative: int, patients: int) -> int:
-    """Returns how many pairs of a positive and a negative patient share no patient.
+    """How many pairs of a positive and a negative patient share no patient.
 
     `positive` and `negative` count patients with such clips, `patients` those with
     either; a patient may have both.
@@ -50,7 +50,7 @@ def pairs(positive: int, negative: int, patients: int) -> int:
 def trials(
     labels: Float[np.ndarray, "n k"], patient: Int[np.ndarray, " n"]
 ) -> dict[str, Int[np.ndarray, " k"]]:
-    """Returns how many independent trials each metric of each class rests on."""
+    """How many independent trials each metric of each class rests on."""
     found = []
     for column in labels.T:
         sides = [set(patient[column == side].tolist()) for side in (1, 0)]
@@ -67,7 +67,7 @@ def trials(
 
 
 def exact_interval(value: float, count: int, kind: Kind = "share") -> list[float]:
-    """Returns the exact 95 % interval of a 0 or 1 seen in all of `count` trials."""
+    """The exact 95 % interval of a 0 or 1 seen in all of `count` trials."""
     edge = 0.025 ** (1 / count)
     low, high = (edge, 1.0) if value else (0.0, 1 - edge)
     return [2 * x / (1 + x) if kind == "f1" else x for x in (low, high)]
@@ -79,13 +79,13 @@ def interval(
     counts: Int[np.ndarray, " k"],
     kind: Kind = "share",
 ) -> list[float] | None:
-    """Returns the percentile interval of the mean over classes, longer at an edge.
+    """The percentile interval of the mean over classes, longer at an edge.
 
     Args:
-      values: of each class of the table, between 0 and 1; one class is its own mean.
-      samples: of the replicates, NaN where not defined.
-      counts: trials that each class rests on.
-      kind: how an edge is treated; see the top of this file.
+        values: of each class of the table, between 0 and 1; one class is its own mean.
+        samples: of the replicates, NaN where not defined.
+        counts: trials that each class rests on.
+        kind: how an edge is treated; see the top of this file.
     """
     found = bootstrap.interval(samples.mean(axis=1))
     if found is None or np.isnan(values).any():
@@ -104,5 +104,5 @@ def interval(
 
 
 def at_edge(values: Shaped[np.ndarray, "..."]) -> Bool[np.ndarray, "..."]:
-    """Says where a value is 0 or 1, as the AUROC of perfect separation is."""
+    """Where a value is 0 or 1, as the AUROC of perfect separation is."""
     return (values == 0) | (values == 1)

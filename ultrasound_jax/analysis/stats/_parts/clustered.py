@@ -40,7 +40,7 @@ class Influence:
     patients: int
 
     def covariance(self) -> Float[np.ndarray, "s s"]:
-        """Returns the covariance of the models' AUROCs (Obuchowski 1997)."""
+        """The covariance of the models' AUROCs (Obuchowski 1997)."""
         f10, f01, f11 = (n / (n - 1) for n in (*self.sides, self.patients))
         cross = self.positive @ self.negative.T
         return (
@@ -50,7 +50,7 @@ class Influence:
         )
 
     def df(self) -> float:
-        """Returns the degrees of freedom of a test of a difference."""
+        """The degrees of freedom of a test of a difference."""
         return min(self.sides) - 1.0
 
 
@@ -59,13 +59,13 @@ def influence(
     scores: Float[np.ndarray, "s n"],
     patient: Int[np.ndarray, " n"],
 ) -> Influence:
-    """Returns the patients' part in the AUROCs of one class.
+    """The patients' part in the AUROCs of one class.
 
     Unknown labels (NaN) are left out. `patient` numbers the patients from 0; one
     without a known label adds nothing and does not count.
 
     Raises:
-      AnalysisError: one class only, or positives or negatives of one patient only.
+        AnalysisError: one class only, or positives or negatives of one patient only.
     """
     known = ~np.isnan(labels)
     judged = labels[known]
@@ -92,7 +92,7 @@ def influence(
 def macro(
     classes: Sequence[Influence],
 ) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "s s"], float]:
-    """Returns the mean AUROC over classes, its covariance, and degrees of freedom.
+    """The mean AUROC over classes, its covariance, and degrees of freedom.
 
     A patient's parts in two classes are multiplied as his parts in the two sides of one
     class are; with few patients the class with the fewest decides the freedom.
@@ -117,7 +117,7 @@ def clustered_test(
     """Tests AUROC of `first` minus AUROC of `second`, respecting patients.
 
     Raises:
-      AnalysisError: see `influence`.
+        AnalysisError: see `influence`.
     """
     found = influence(labels, np.stack([first, second]), patient)
     return delong.difference(found.aurocs, found.covariance(), found.df())

@@ -24,15 +24,15 @@ from ultrasound_jax.analysis.stats._parts.difference import (
 def placements(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, "s n"]
 ) -> tuple[Float[np.ndarray, "s p"], Float[np.ndarray, "s q"]]:
-    """Returns the placement values of `p` positives and `q` negatives for `s` models.
+    """The placement values of `p` positives and `q` negatives for `s` models.
 
     Of a positive it is the share of negatives that score below it, of a negative the
     share of positives that score above it; equals count half. The mean of either is the
     AUROC. Labels must be known: 1 or 0.
 
     Raises:
-      AnalysisError: no positives or no negatives, an unknown label, or a score that is
-        NaN or infinite.
+        AnalysisError: no positives or no negatives, an unknown label, or a score that
+            is NaN or infinite.
     """
     if not np.isin(labels, (0, 1)).all():
         raise AnalysisError("labels must be 1 or 0; leave unknown ones out")
@@ -55,11 +55,11 @@ def placements(
 def delong(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, "s n"]
 ) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "s s"]]:
-    """Returns the AUROC of `s` models on the same examples and their covariance.
+    """The AUROC of `s` models on the same examples and their covariance.
 
     Raises:
-      AnalysisError: see `placements`; or fewer than two positives or two negatives,
-        of which no variance can be had.
+        AnalysisError: see `placements`; or fewer than two positives or two negatives,
+            of which no variance can be had.
     """
     above, below = placements(labels, scores)
     for name, values in (("positive", above), ("negative", below)):
@@ -77,7 +77,7 @@ def delong_test(
     """Tests AUROC of `first` minus AUROC of `second` on the same examples (z test).
 
     Raises:
-      AnalysisError: see `delong`.
+        AnalysisError: see `delong`.
     """
     aurocs, covariance = delong(labels, np.stack([first, second]))
     return difference(aurocs, covariance)
@@ -96,7 +96,7 @@ def difference(
 def normal_interval(
     auroc: float, variance: float, df: float = math.inf
 ) -> tuple[float, float]:
-    """Returns the 95 % interval AUROC ± 1.96 se, clipped to [0, 1] (as the paper's)."""
+    """The 95 % interval AUROC ± 1.96 se, clipped to [0, 1] (as the paper's)."""
     reach = _reach(df) * math.sqrt(variance)
     return max(0.0, auroc - reach), min(1.0, auroc + reach)
 
@@ -104,7 +104,7 @@ def normal_interval(
 def logit_interval(
     auroc: float, variance: float, df: float = math.inf
 ) -> tuple[float, float] | None:
-    """Returns the 95 % interval made on the logit scale, which stays within (0, 1).
+    """The 95 % interval made on the logit scale, which stays within (0, 1).
 
     The standard error there is se / (AUROC (1 - AUROC)) (Pepe 2003, section 5.2.5).
     None for an AUROC of 0 or 1, where the logit is infinite.

@@ -10,7 +10,7 @@ from ultrasound_jax.analysis.table.units import plural
 
 
 def counted(table: AnyTable) -> dict[str, int]:
-    """Returns how many of whom: `{"examples", "videos", "patients"}` of clips."""
+    """How many of whom: `{"examples", "videos", "patients"}` of clips."""
     unit, group = table.units
     groups = {plural(group): len(set(table.video_id))} if unit != group else {}
     patients = len(set(table.patient_id))
@@ -23,7 +23,7 @@ def level_tree(
     options: Mapping[str, Any],
     drawing: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Returns one LEVEL: counts, and what the statistics of all levels compute.
+    """One LEVEL: counts, and what the statistics of all levels compute.
 
     `classes` of several statistics become one.
     """

@@ -63,7 +63,7 @@ def mcnemar(
 
 
 def sign_flip_p(surplus: Int[np.ndarray, " p"]) -> float:
-    """Returns P(|±s₁ ± s₂ …| ≥ |s₁ + s₂ + …|) over all sign patterns, exactly."""
+    """P(|±s₁ ± s₂ …| ≥ |s₁ + s₂ + …|) over all sign patterns, exactly."""
     sizes = np.abs(surplus[surplus != 0])
     total = int(sizes.sum())
     # chance[v + total] of a sum v; each patient moves it up or down by its size.

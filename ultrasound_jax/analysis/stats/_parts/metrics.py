@@ -30,11 +30,11 @@ class RocPoints:
     false: Int[np.ndarray, " j"]
 
     def defined(self) -> bool:
-        """Says whether there are positives and negatives."""
+        """Whether there are positives and negatives."""
         return len(self.true) > 0 and bool(self.true[-1] > 0 and self.false[-1] > 0)
 
     def threshold(self, place: int) -> float:
-        """Returns the threshold midway between a score counted and the next lower."""
+        """The threshold midway between a score counted and the next lower."""
         marks = self.thresholds
         if place == len(marks) - 1:
             return float(marks[place])
@@ -48,7 +48,7 @@ def roc_points(
     """Counts from the highest score downwards.
 
     Raises:
-      AnalysisError: a score that is NaN or infinite.
+        AnalysisError: a score that is NaN or infinite.
     """
     order, marks, truth, ends = _sorted(labels, scores)
     true = np.cumsum(truth, dtype=np.int64)[ends]
@@ -58,7 +58,7 @@ def roc_points(
 def _sorted(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns rows, scores and truths by falling score, and the last of each score."""
+    """Rows, scores and truths by falling score, and the last of each score."""
     known = np.flatnonzero(labels >= 0)
     marks = np.asarray(scores, np.float64)[known]
     if not np.isfinite(marks).all():
@@ -74,13 +74,13 @@ def rank(
     scores: Num[np.ndarray, " n"],
     weights: Float[np.ndarray, "r n"] | None = None,
 ) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
-    """Returns AUROC and average precision for each set of weights.
+    """AUROC and average precision for each set of weights.
 
     Equal scores count half in the AUROC; precision is not interpolated. One sort and
     one cumulative sum over all rows serve both; the rest looks at positives only.
 
     Raises:
-      AnalysisError: a score that is NaN or infinite.
+        AnalysisError: a score that is NaN or infinite.
     """
     if weights is None:
         weights = np.ones((1, len(labels)))
@@ -112,21 +112,21 @@ def rank(
 
 
 def auroc(labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]) -> float | None:
-    """Returns the area under the ROC of one class, None where not defined."""
+    """The area under the ROC of one class, None where not defined."""
     return number(rank(labels, scores)[0][0])
 
 
 def average_precision(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]
 ) -> float | None:
-    """Returns the average precision of one class, None where not defined."""
+    """The average precision of one class, None where not defined."""
     return number(rank(labels, scores)[1][0])
 
 
 def youden_threshold(
     labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]
 ) -> float | None:
-    """Returns the threshold with the highest sensitivity + specificity.
+    """The threshold with the highest sensitivity + specificity.
 
     It lies midway between the lowest score counted as positive and the next lower one,
     so that it splits these scores as the best point of their ROC does and favours
@@ -149,7 +149,7 @@ def measure(
     decisions: Float[np.ndarray, "n k"],
     weights: Float[np.ndarray, "r n"] | None = None,
 ) -> dict[str, Float[np.ndarray, "r k"]]:
-    """Returns each of METRICS for each set of weights and each class.
+    """Each of METRICS for each set of weights and each class.
 
     A class with an annotated entry that has no decision has no threshold metrics.
     """
@@ -175,7 +175,7 @@ def measure(
 
 
 def number(value: float | np.floating) -> float | None:
-    """Returns a plain number, None for NaN."""
+    """A plain number, None for NaN."""
     return None if np.isnan(value) else float(value)
 
 

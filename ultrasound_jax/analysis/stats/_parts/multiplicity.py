@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 
 def holm(p_values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Returns Holm's adjusted p values: the chance of any false finding stays ≤ alpha.
+    """Holm's adjusted p values: the chance of any false finding stays ≤ alpha.
 
     Holm, Scandinavian Journal of Statistics 6, 1979; never weaker than Bonferroni, and
     valid whatever the comparisons have to do with each other. NaN stands for a

@@ -26,7 +26,7 @@ def aurocs(
     patient: Int[np.ndarray, " n"],
     drawn: Int[np.ndarray, "r p"],
 ) -> Float[np.ndarray, "s r k"]:
-    """Returns the AUROC of each model and class in each replicate.
+    """The AUROC of each model and class in each replicate.
 
     `drawn` says how often each patient is drawn (`bootstrap.draw_patients`). NaN where
     a replicate has no positives or no negatives of a class.
@@ -43,7 +43,7 @@ def aurocs(
 
 
 def p_value(differences: Float[np.ndarray, " r"]) -> float | None:
-    """Returns twice the share of replicates on the rarer side of zero.
+    """Twice the share of replicates on the rarer side of zero.
 
     One replicate is counted on either side, so that p is never zero. Replicates without
     a value (NaN) are left out; None if none has one.

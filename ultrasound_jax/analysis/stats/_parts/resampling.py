@@ -37,17 +37,17 @@ class Resampling:
     def by_patient(
         self, columns: Shaped[np.ndarray, "n j"]
     ) -> Float[np.ndarray, "p j"]:
-        """Returns each column's sum over each patient's examples."""
+        """Each column's sum over each patient's examples."""
         found = np.zeros((max(self.patients, 1), columns.shape[1]))
         np.add.at(found, self.patient, columns)
         return found
 
     def sums(self, columns: Shaped[np.ndarray, "n j"]) -> Float[np.ndarray, "r j"]:
-        """Returns each column's sum over the table and over each replicate."""
+        """Each column's sum over the table and over each replicate."""
         return self.drawn @ self.by_patient(columns)
 
     def contributors(self, column: Shaped[np.ndarray, " n"]) -> int:
-        """Returns how many patients have anything but zeros in a column."""
+        """How many patients have anything but zeros in a column."""
         return len(set(self.patient[np.asarray(column) != 0].tolist()))
 
 
@@ -66,22 +66,22 @@ def estimate(
     patients: int,
     kind: str = "mean",
 ) -> dict[str, Any]:
-    """Returns a value and its 95 % interval under `name` and `<name>_ci`.
+    """A value and its 95 % interval under `name` and `<name>_ci`.
 
     The interval is null where fewer than two patients carry the number: resampling
     then says nothing about how patients differ. It is null, too, where all replicates
     are alike, but for shares of 0 and 1.
 
     Args:
-      name: of the number.
-      values: the table's own value and those of the replicates.
-      patients: who carry the number, that is contribute to what it is divided by.
-      kind: `mean`: percentiles. `share`: percentiles, but where every replicate is 0
-        or 1 as the table is, the exact binomial interval of that many patients (see
-        `edges`): five patients without a miss do not prove that nothing is ever
-        missed. `noise`, of a number that cannot be negative and that noise only makes
-        larger: the basic bootstrap, cut at 0, for a replicate lies as far above the
-        value as the value above the truth.
+        name: of the number.
+        values: the table's own value and those of the replicates.
+        patients: who carry the number, that is contribute to what it is divided by.
+        kind: `mean`: percentiles. `share`: percentiles, but where every replicate is 0
+            or 1 as the table is, the exact binomial interval of that many patients (see
+            `boundary_intervals`): five patients without a miss do not prove that
+            nothing is ever missed. `noise`, of a number that cannot be negative and
+            that noise only makes larger: the basic bootstrap, cut at 0, for a replicate
+            lies as far above the value as the value above the truth.
     """
     value = number(values[0])
     ends = bootstrap.interval(values[1:]) if patients >= 2 else None

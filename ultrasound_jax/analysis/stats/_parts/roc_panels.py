@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from ultrasound_jax.analysis.canvas import add_legend, new_figure, png, style
+from ultrasound_jax.analysis.canvas import (
+    COLOURS,
+    DASHES,
+    add_legend,
+    new_figure,
+    png,
+    style,
+)
 from ultrasound_jax.analysis.document import label, value_text
 from ultrasound_jax.analysis.stats._parts.metrics import roc_points
 from ultrasound_jax.analysis.table.predictions import Predictions
@@ -14,7 +21,7 @@ from ultrasound_jax.analysis.table.units import plural
 
 _PANEL = 4.0  # inches: two panels side by side are 1200 pixels
 # The levels of a model lie close together, so their dashes differ, too.
-LEVEL_STYLES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", ":"))
+LEVEL_STYLES = tuple(zip(COLOURS, DASHES, strict=False))
 
 
 def roc_overlay(tables: Mapping[str, Predictions]) -> bytes:

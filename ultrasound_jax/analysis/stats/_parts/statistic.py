@@ -90,11 +90,11 @@ class Statistic:
     overview: Callable[[Mapping[str, Tree], Mapping[str, Any]], Sequence[Block]]
 
     def view(self, tree: Tree) -> dict[str, Any]:
-        """Returns what this one computed with the rest of a judged tree added."""
+        """What this one computed with the rest of a judged tree added."""
         return dict(tree.get(self.name, {})) | dict(tree)
 
     def own_options(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what is asked of this one, and the defaults of the rest."""
+        """What is asked of this one, and the defaults of the rest."""
         return {o.name: asked.get(o.name, o.default) for o in self.options}
 
 
@@ -123,15 +123,15 @@ def _of_module(module: ModuleType) -> Statistic:
 
 
 def statistics(kind: str = "", further: Sequence[str] = ()) -> list[Statistic]:
-    """Returns all statistics for a kind of table, in their order.
+    """All statistics for a kind of table, in their order.
 
     Args:
         kind: of a table; empty for all.
         further: importable names of modules that are statistics, too.
 
     Raises:
-      AnalysisError: a module that cannot be imported or is no statistic, or a name
-        that is taken.
+        AnalysisError: a module that cannot be imported or is no statistic, or a name
+            that is taken.
     """
     folder = importlib.import_module(PACKAGE).__path__
     names = [
@@ -157,7 +157,7 @@ def check_options(known: Sequence[Statistic], asked: Mapping[str, Any]) -> None:
     """Refuses an option that no statistic has, and lists those that there are.
 
     Raises:
-      AnalysisError: see above.
+        AnalysisError: see above.
     """
     names = [option.name for one in known for option in one.options]
     for name in asked:
@@ -168,7 +168,7 @@ def check_options(known: Sequence[Statistic], asked: Mapping[str, Any]) -> None:
 
 
 def of_tree(tree: Tree, further: Sequence[str] = ()) -> list[Statistic]:
-    """Returns the statistics whose numbers a judged tree has, in their order."""
+    """The statistics whose numbers a judged tree has, in their order."""
     every = [*further, *tree.get("further", ())]
     return [
         one

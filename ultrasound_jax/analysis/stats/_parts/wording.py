@@ -86,7 +86,7 @@ def level_text(level: Tree, key: str, word: str) -> str:
 def number_rows(
     part: str, group: str, pattern: str, entry: Tree
 ) -> list[dict[str, Any]]:
-    """Returns each number of an entry, with its interval where it has one.
+    """Each number of an entry, with its interval where it has one.
 
     part, group, pattern: of all these rows of `metrics.csv`.
     """
@@ -102,7 +102,7 @@ def number_rows(
 
 
 def level_rows(part: str, group: str, level: Tree) -> list[dict[str, Any]]:
-    """Returns the numbers of one LEVEL: counts, of all classes, of each class."""
+    """The numbers of one LEVEL: counts, of all classes, of each class."""
     rows = number_rows(part, group, "", level["n"])
     rows += number_rows(part, group, "macro", level)
     for name, entry in level["classes"].items():

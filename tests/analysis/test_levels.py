@@ -7,11 +7,9 @@ import pytest
 
 from tests.analysis.simulated import join, simulate
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.table.levels import (
-    at_level,
-    to_groups,
-)
+from ultrasound_jax.analysis.table.levels import at_level, levels_of, to_groups
 from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.units import level_words, short_words
 
 
 def clips(videos: str, labels: list[float], scores: list[float]) -> Predictions:
@@ -95,3 +93,35 @@ def test_a_further_column_is_kept_where_all_clips_of_a_video_agree():
     )
     for how in ("mean", "max"):
         assert to_groups(table, how).extra == {"zone": ("L1", ""), "site": ("", "x")}
+
+
+def test_levels_are_called_by_the_units_of_the_table():
+    table = simulate(np.random.default_rng(0), 4)
+    assert levels_of(table) == ("clip", "video_mean", "video_max")
+    lesions = replace(table, units=("image", "lesion"))
+    assert levels_of(lesions) == ("image", "lesion_mean", "lesion_max")
+    joined = at_level(lesions, "lesion_mean")
+    expected = at_level(table, "video_mean")
+    np.testing.assert_array_equal(joined.scores, expected.scores)
+    with pytest.raises(AnalysisError, match="'clip' is not one of image, lesion_mean"):
+        at_level(lesions, "clip")
+
+
+def test_where_every_example_is_its_own_group_there_is_one_level():
+    table = clips("vwx", [0, 1, 0], [0.2, 0.6, 0.3])
+    assert levels_of(replace(table, units=("image", "image"))) == ("image",)
+    assert levels_of(replace(table, units=("image", "lesion"))) == ("image",)
+    several = clips("vvx", [0, 1, 0], [0.2, 0.6, 0.3])
+    assert len(levels_of(replace(several, units=("image", "lesion")))) == 3
+    # `metrics.json` about clips has always had three.
+    assert levels_of(table) == ("clip", "video_mean", "video_max")
+
+
+def test_levels_are_said_in_words():
+    assert level_words("clip", ("clip", "video")) == "clips"
+    words = level_words("video_mean", ("clip", "video"))
+    assert words == "videos, mean of their clips"
+    words = level_words("study_max", ("biopsy", "study"))
+    assert words == "studies, maximum of their biopsies"
+    assert level_words("volume", ("slice", "volume")) == "volumes, all their slices"
+    assert short_words("lesion_mean", ("image", "lesion")) == "lesion, mean"

@@ -145,6 +145,14 @@ def test_new_data_are_judged_with_given_thresholds(table, tree):
         judge_table(test, thresholds={"clip": {}})
 
 
+def test_a_run_that_has_no_thresholds_gives_none(table):
+    found = judge_table(table.of_split("test"), thresholds={}, replicates=20)["test"]
+    entry = found["clip"]["classes"]["a_line"]
+    assert found["thresholds_from"] is None and not found["optimistic"]
+    assert entry["threshold"] is None and entry["f1"] is None
+    assert entry["auroc"] is not None
+
+
 def test_thresholds_of_a_split_that_is_not_there_are_refused(table):
     with pytest.raises(AnalysisError, match="no predictions of split 'validation'"):
         judge_table(table.of_split("test"))
