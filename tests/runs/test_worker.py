@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
-from tests.dicom import worker_jobs as jobs
+from tests.runs import worker_jobs as jobs
 from ultrasound_jax.runs import limited_worker
 from ultrasound_jax.runs.limited_worker import run_safely
 from ultrasound_jax.runs.limits import Limits
@@ -125,7 +125,7 @@ def test_functions_that_cannot_be_imported_are_refused():
 
 def test_a_function_that_is_not_there_ends_the_run_with_its_name(monkeypatch):
     monkeypatch.setattr(jobs.echo, "__qualname__", "gone")
-    with pytest.raises(InputError, match="cannot import tests.dicom.worker_jobs.gone"):
+    with pytest.raises(InputError, match="cannot import tests.runs.worker_jobs.gone"):
         run_safely(jobs.echo, [1], limits=LIMITS)
 
 
@@ -144,7 +144,7 @@ def test_an_interrupt_leaves_no_process_behind():
 def test_a_worker_ends_by_itself_when_its_parent_is_killed(tmp_path):
     note = tmp_path / "note"
     program = (
-        "from tests.dicom import worker_jobs as jobs\n"
+        "from tests.runs import worker_jobs as jobs\n"
         "from ultrasound_jax.runs.limits import Limits\n"
         "from ultrasound_jax.runs.limited_worker import run_safely\n"
         f"run_safely(jobs.late, [{str(note)!r}], limits=Limits(seconds=1.0))\n"

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from tests.dicom.test_labels import HEADING, sheet
+from tests.labels.test_labels import HEADING, sheet
 from ultrasound_jax.dicom.__main__ import main
 from ultrasound_jax.labels.disagreement import (
     as_json,

@@ -5,7 +5,7 @@ from math import ceil
 import numpy as np
 import pytest
 
-from tests.dicom.test_labels import sheet
+from tests.labels.test_labels import sheet
 from ultrasound_jax.dicom.__main__ import main
 from ultrasound_jax.dicom.convert.cine import schedule
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
