@@ -1,7 +1,7 @@
 """The steps of an experiment, compiled for the shapes of its batches."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import optax
@@ -13,6 +13,7 @@ from ultrasound_jax.types import ArrayTree, Settings
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # without the batch axis, and dtype
 
 
+@runtime_checkable
 class Trainable(Protocol):
     """What is asked of an experiment here."""
 
