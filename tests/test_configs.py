@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import ROOT, TINY, shrink
 from tests.opened import begin
+from tests.tasks.made import clip_spec
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax import models
@@ -18,7 +19,7 @@ from ultrasound_jax.training import sharding
 VARIANTS = importlib.import_module("configs.luvnet").VARIANTS
 BASELINES = importlib.import_module("configs.video_baselines")
 PATTERNS = ("a_line", "b_line", "consolidation", "pleural_effusion")
-SHAPES = {"_tiny": (16, 32, 32), "": (16, 64, 64)}
+SHAPES = {"_tiny": (16, 32), "": (16, 64)}  # frames, and pixels a side
 PUBLISHED = {
     "luvnet": 136_222_884,
     "luvnet_no_temporal": 62_677_188,
@@ -97,12 +98,16 @@ def test_every_baseline_is_there_in_every_size_and_valid():
         settings.check(baseline(variant))
 
 
+def clips_of(frames, side):
+    return clip_spec(PATTERNS, frames, side)
+
+
 @pytest.mark.parametrize("name", BASELINES.NETWORKS)
 def test_a_small_baseline_can_be_built_for_its_clips(name):
     """Those of POCUS are the phantom's, and so are their clips."""
     for size, shape in SHAPES.items():
         config = baseline(name + size)
-        assert studies.count_parameters(config, shape, PATTERNS) > 1000
+        assert studies.count_parameters(config, clips_of(*shape)) > 1000
     small, pocus = baseline(name), baseline(f"{name}_pocus")
     assert small.model == pocus.model
     assert small.data.options.size == pocus.data.options.size
@@ -112,9 +117,7 @@ def test_a_small_baseline_can_be_built_for_its_clips(name):
 @pytest.mark.parametrize("name", BASELINES.NETWORKS)
 def test_the_full_and_paper_networks_have_the_published_parameters(name):
     for size in ("_full", "_paper"):
-        count = studies.count_parameters(
-            baseline(name + size), (30, 256, 256), PATTERNS
-        )
+        count = studies.count_parameters(baseline(name + size), clips_of(30, 256))
         assert count == PUBLISHED[name]
 
 

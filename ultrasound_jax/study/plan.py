@@ -16,6 +16,7 @@ from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.opened import open_dataset, splits_of
 from ultrasound_jax.data.source import Source
+from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.experiment import (
     make_network,
     network_settings,
@@ -194,13 +195,13 @@ def prepare(study: Study, say: Callable[[str], None]) -> Source:
 def abstract_networks(study: Study, source: Source) -> Iterator[tuple[str, int]]:
     """Builds each network without its arrays and yields its name and parameters."""
     for name, config in study.configs.items():
-        yield name, count_parameters(config, source)
+        yield name, count_parameters(config, source.spec)
 
 
-def count_parameters(config: Settings, source: Source) -> int:
-    """How many numbers train, without making any of them."""
-    options = config.task.options.to_dict()
-    task = tasks.build(config.task.name, source.spec, options=options)
+def count_parameters(config: Settings, spec: Spec) -> int:
+    """How many numbers train on such examples, without making any of them."""
+    options = settings.task_options(config)
+    task = tasks.build(config.task.name, spec, options=options)
     about = network_settings(config)
     model = nnx.eval_shape(lambda: make_network(about, task, seed=config.seed))
     leaves = jax.tree.leaves(nnx.state(model, nnx.Param))
