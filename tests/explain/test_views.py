@@ -139,3 +139,16 @@ def test_maps_are_enlarged_around_their_centres():
     assert shown.shape == (1, 8, 12)
     assert shown[0, 0, -1] == 1.0
     assert shown[0, 3, 5] == pytest.approx((0.625 * 5 / 12), abs=0.01)
+
+
+def test_a_softmax_task_is_shown_its_own_probabilities():
+    model = small.framewise("frame_vote")
+    clip = small.footage(lengths=(4,)).clips[0]
+    found = make_look(model, small.task(name="multiclass"))(
+        small.footage(lengths=(4,)), "run"
+    )
+    outputs = model(clip.frames[None, ..., None].astype(np.float32) / 255)
+    shares = jax.nn.softmax(outputs["logits"])[0]
+    np.testing.assert_allclose(found.clips[0].scores, shares, rtol=1e-4)
+    frames = jax.nn.softmax(outputs["frame_logits"][0]).T
+    np.testing.assert_allclose(found.weights().heads[:, 0], frames, rtol=1e-4)

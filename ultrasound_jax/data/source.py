@@ -119,7 +119,8 @@ def _built(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
 class Source:
     """The examples of one built dataset.
 
-    `spec` is what the builder declares; `table` has ids, labels and pixel hashes of all
+    `spec` is what the builder declares; `patient` says what `patient_id` stands for
+    where the files name no patients; `table` has ids, labels and pixel hashes of all
     examples without their pixels; `records` is TFDS's own random access to whole
     records, whose feature `pixels` is the picture.
     """
@@ -127,6 +128,7 @@ class Source:
     def __init__(self, builder: Any) -> None:
         self.name: str = builder.info.full_name
         self.spec: Spec = builder.spec()
+        self.patient: str = getattr(builder, "PATIENT", "")
         splits = sorted(builder.info.splits)
         if len(splits) != 1:
             raise SourceError(

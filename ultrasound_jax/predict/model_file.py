@@ -59,13 +59,19 @@ def describe(experiment: Experiment) -> dict[str, Any]:
 def facts_of(experiment: Experiment) -> dict[str, str]:
     """What stands at the top of a report."""
     count = sum(int(p.size) for p in jax.tree.leaves(experiment.params))
-    return provenance.facts() | {
-        "dataset": experiment.source.name,
-        "data_hash": experiment.source.table.data_hash,
-        "network": network_name(network_settings(experiment.config)),
-        "parameters": f"{count:,}",
-        "precision": experiment.config.dtype,
-    }
+    source = experiment.source
+    patient = {"a patient here": source.patient} if source.patient else {}
+    return (
+        provenance.facts()
+        | patient
+        | {
+            "dataset": experiment.source.name,
+            "data_hash": experiment.source.table.data_hash,
+            "network": network_name(network_settings(experiment.config)),
+            "parameters": f"{count:,}",
+            "precision": experiment.config.dtype,
+        }
+    )
 
 
 def network_name(about: Mapping[str, Any]) -> str:

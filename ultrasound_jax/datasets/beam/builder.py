@@ -37,6 +37,8 @@ class ScalableBuilder(
     # Texts of a record that group examples and name no file and nobody, such as a zone;
     # class labels group as well, and need not be listed.
     GROUPS: ClassVar[tuple[str, ...]] = ()
+    # What `patient_id` stands for, where the files name no patients.
+    PATIENT: ClassVar[str] = ""
     # Options whose other values make other patients of the same ids.
     OTHER_PATIENTS: ClassVar[tuple[str, ...]] = ()
 

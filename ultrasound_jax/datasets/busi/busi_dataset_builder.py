@@ -44,6 +44,7 @@ class Builder(ImageBuilder):
         "{benign,malignant,normal}."
     )
     CONFIG = BusiConfig
+    PATIENT = "a group of near duplicates, as the set names no patients"
     BUILDER_CONFIGS: ClassVar[list[BusiConfig]] = [
         checked_config(BusiConfig, "busi", options)
         for options in (

@@ -73,6 +73,7 @@ class Builder(ImageBuilder):
         "{V1,V2}/{CT_Images,CT_Masks}: --manual_dir=DIR."
     )
     CONFIG = LungConfig
+    PATIENT = "a series of files by its name, or a group of near duplicates"
     UNITS = ("slice", "slice")
     MASKED = ("lung",)
     BUILDER_CONFIGS: ClassVar[list[LungConfig]] = [

@@ -51,6 +51,7 @@ class Builder(ClipBuilder):
     ]
 
     CONFIG = PocusConfig
+    PATIENT = "a group of recordings by their names, as the set names no patients"
 
     def _info(self) -> tfds.core.DatasetInfo:
         more = {

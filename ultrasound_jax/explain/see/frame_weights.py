@@ -1,6 +1,6 @@
 """How a network weighed the frames of a clip, in the same form for every network."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,7 @@ def frame_weights(
     length: int,
     patterns: int,
     *,
+    scores: Callable[[np.ndarray], np.ndarray],
     shared: bool = False,
 ) -> FrameWeights | None:
     """The curves of one clip of a batch; None if the network weighs no frames.
@@ -55,6 +56,7 @@ def frame_weights(
         row: of the batch.
         length: real frames.
         patterns: how many there are.
+        scores: logits `t k` to what the task makes of them.
         shared: its `attention` is `b heads t`, one look for all patterns, and not
             `b patterns heads t`. The network says so (`attention_is_shared`).
     """
@@ -64,8 +66,8 @@ def frame_weights(
             attention = np.repeat(attention[None], patterns, axis=0)
         return FrameWeights(ATTENTION, attention * length, shared)
     if "frame_logits" in outputs:
-        logits = np.asarray(outputs["frame_logits"][row], np.float64)[:length]
-        return FrameWeights(SCORES, 1 / (1 + np.exp(-logits.T[:, None])))
+        of_frames = scores(np.asarray(outputs["frame_logits"][row])[:length])
+        return FrameWeights(SCORES, np.asarray(of_frames, np.float64).T[:, None])
     return None
 
 

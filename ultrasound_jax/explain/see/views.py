@@ -176,8 +176,7 @@ def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoVi
             if maps is not None:
                 scale = length if frames_share else 1
                 cams = scale * np.asarray(maps[0], np.float64)[:, :length]
-            scores = np.asarray(task.scores(outputs), np.float64)[0]
-            view, kind = _view(clip, outputs, scores, cams, length, shared)
+            view, kind = _view(clip, task, outputs, cams, length, shared)
             views.append(view)
         return VideoView(run, footage, tuple(views), kind)
 
@@ -186,14 +185,21 @@ def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoVi
 
 def _view(
     clip: Clip,
+    task: Task,
     outputs: dict[str, Any],
-    scores: Float[np.ndarray, " k"],
     cams: Float[np.ndarray, "k t i j"] | None,
     length: int,
     shared: bool,
 ) -> tuple[ClipView, str]:
     """One clip's view, and how its maps were made."""
-    weights = frame_weights(outputs, 0, length, len(scores), shared=shared)
+
+    def scores_of(logits: np.ndarray) -> np.ndarray:
+        return np.asarray(task.scores({"logits": logits}), np.float64)
+
+    scores = scores_of(outputs["logits"])[0]
+    weights = frame_weights(
+        outputs, 0, length, len(scores), scores=scores_of, shared=shared
+    )
     maps, kind = cams, GRAD_CAM if cams is not None else ""
     size = (int(clip.frames.shape[1]), int(clip.frames.shape[2]))
     shares = rollout.patch_shares(outputs, 0, length, size)
