@@ -23,6 +23,7 @@ STOREYS = (
     "experiment",
     "workdir",
     "config",
+    "config_file",
     "tasks",
     "augment",
     "models",
@@ -56,7 +57,7 @@ ONLY = {
     "pydicom": {"dicom"},
     "sklearn": set(),
     "matplotlib": {"analysis", "explain"},
-    "ml_collections": {"config", "main"},
+    "ml_collections": {"config", "config_file", "main"},
     "optuna": {"study", "augment"},
 }
 WITHOUT_JAX = {"data", "datasets", "dicom", "labels", "media", "analysis", "runs"}

@@ -16,10 +16,10 @@ from tests.conftest import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOAD = """
 import sys
-from ultrasound_jax import config
+from ultrasound_jax import config, config_file
 settings = config.load(sys.argv[1])
 assert "configs" not in sys.modules
-print(config.__file__, config.find(sys.argv[1]), settings.data.name, sep="\\n")
+print(config.__file__, config_file.find(sys.argv[1]), settings.data.name, sep="\\n")
 """
 
 

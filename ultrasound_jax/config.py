@@ -1,13 +1,8 @@
 """Settings: where they come from, which values are allowed, how a file holds them."""
 
-import contextlib
 import difflib
-import importlib.util
 import json
 import math
-import sys
-import traceback
-import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ultrasound_jax import augment, models, tasks
+from ultrasound_jax.config_file import ConfigError, load
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
@@ -56,98 +52,6 @@ RANGES = ("tune.lr", "tune.weight_decay")
 # Settings of what is named beside them: a file need not name them, and `complete` asks
 # their owner which there are.
 OWNED = ("model.options", "task.options")
-
-
-class ConfigError(UltrasoundError):
-    """A setting, a configuration file or a run's folder that cannot be used."""
-
-
-def find(config_file: str) -> str:
-    """The file that `path[:arg]` means, with its arg: here, or one that comes with us.
-
-    `configs/luvnet.py` is the shipped one wherever there is no such file.
-    """
-    path, colon, arg = config_file.partition(":")
-    if Path(path).is_file():
-        return config_file
-    shipped = _shipped() / Path(path).name
-    if Path(path).parent == Path("configs") and shipped.is_file():
-        return f"{shipped}{colon}{arg}"
-    files = [*Path("configs").glob("[!_]*.py"), *_shipped().glob("[!_]*.py")]
-    known = ", ".join(sorted({f"configs/{file.name}" for file in files}))
-    raise ConfigError(f"no configuration file '{path}'; there is: {known or 'none'}")
-
-
-def located(argv: Sequence[str]) -> list[str]:
-    """The command line with the file that `--config=FILE` means."""
-    found = list(argv)
-    for place, arg in enumerate(argv):
-        flag, equals, file = arg.partition("=")
-        if flag in ("-config", "--config") and equals:
-            found[place] = f"{flag}={find(file)}"
-        elif place and argv[place - 1] in ("-config", "--config"):
-            found[place] = find(arg)
-    return found
-
-
-def _shipped() -> Path:
-    """The folder `configs` that comes with us: in the package, or beside it."""
-    package = Path(__file__).parent
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
-
-
-@contextlib.contextmanager
-def importable() -> Iterator[None]:
-    """`from configs._base import base` works in a configuration file, and only there.
-
-    Wherever we are installed there is no package `configs`, and if there is one it is
-    somebody else's.
-    """
-    others = {n: m for n, m in sys.modules.items() if n.split(".")[0] == "configs"}
-    for name in others:
-        del sys.modules[name]
-    ours = types.ModuleType("configs")
-    ours.__path__ = [str(_shipped())]
-    sys.modules["configs"] = ours
-    try:
-        yield
-    finally:
-        for name in [n for n in sys.modules if n.split(".")[0] == "configs"]:
-            del sys.modules[name]
-        sys.modules.update(others)
-
-
-def load(config_file: str) -> Settings:
-    """Reads `path[:arg]`, where the file's `get_config(arg)` makes the settings."""
-    path, _, arg = find(config_file).partition(":")
-    spec = importlib.util.spec_from_file_location("experiment_config", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"'{path}' is not a Python file with get_config(arg)")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        with importable():
-            spec.loader.exec_module(module)
-        if not hasattr(module, "get_config"):
-            raise ConfigError(f"'{path}' has no get_config(arg); configs/luvnet.py has")
-        config = module.get_config(arg)
-    except ConfigError:
-        raise
-    except ValueError as error:  # how get_config says that there is no such variant
-        raise ConfigError(str(error)) from error
-    except Exception as error:  # it is anybody's code
-        line = traceback.extract_tb(error.__traceback__)[-1]
-        where = error.lineno if isinstance(error, SyntaxError) else line.lineno
-        raise ConfigError(
-            f"'{path}' cannot be used: {type(error).__name__}: {error} "
-            f"({Path(line.filename).name}, line {where})"
-        ) from error
-    if not isinstance(config, ConfigDict):
-        raise ConfigError(
-            f"'{path}': get_config gives {config!r}; it must give a ConfigDict, as "
-            "configs/luvnet.py does"
-        )
-    return config
 
 
 def check_overrides(argv: Sequence[str]) -> None:

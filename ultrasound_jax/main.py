@@ -9,7 +9,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ultrasound_jax import config as settings
-from ultrasound_jax import evaluate, external, train
+from ultrasound_jax import config_file, evaluate, external, train
 from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.runs.cli import guard, refuse
 from ultrasound_jax.study import crossval, tune
@@ -66,12 +66,12 @@ def parse(argv: Sequence[str]) -> list[str]:
     """Parses the command line; a mistake in it ends the program with one line."""
     try:
         settings.check_overrides(argv)
-        given = settings.located(argv)
+        given = config_file.located(argv)
         for file in given:
             if file not in argv:
                 print(f"settings: {file}")  # no file here: the one that comes with us
         rest, ASSIGNED[:] = settings.assignments(given)
-        with settings.importable():
+        with config_file.importable():
             return flags.FLAGS(rest)
     except MISTAKES as error:
         sys.exit(refuse(error))
