@@ -61,7 +61,6 @@ def test_a_mistake_is_one_line_and_exit_code_2(mistake, said, data_dir, tmp_path
     code, _, err = command.run(*mistake, *small)
     assert code == 2
     assert err.strip().splitlines()[-1].startswith("error: ")
-    assert err.strip().splitlines()[-1].startswith("ultrasound_jax: ")
     assert said in err.strip().splitlines()[-1]
     assert "Traceback" not in err
     assert not workdir.exists()
