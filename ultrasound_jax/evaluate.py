@@ -62,7 +62,7 @@ def validate(experiment: Experiment, weights: ArrayTree) -> dict[str, float]:
     table = table_of(
         task, experiment.source, places, columns, fold=fold, split=CHOSEN_ON
     )
-    return {"loss": loss} | task.quality(table)
+    return {"loss": float(loss)} | task.quality(table)
 
 
 def predictions(
