@@ -66,7 +66,8 @@ def predict(
         parts.append(small)
         for name, term in terms.items():
             totals[name] = totals.get(name, 0.0) + np.array(term, np.float64)
-    return _joined(parts), sum(t[0] / max(t[1], 1.0) for t in totals.values())
+    loss = sum(float(t[0] / max(t[1], 1.0)) for t in totals.values())
+    return _joined(parts), loss
 
 
 def predictions(
