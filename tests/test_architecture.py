@@ -44,7 +44,15 @@ INSIDE = {
     "analysis": ("__main__", "commands", "report", "judge", "stats", "table")
     + ("canvas", "document", "errors"),
     "explain": ("commands", "cost", "draw", "see", "errors"),
-    "data": ("audit", "pipeline", "source", "protocols", "splits", "stratify")
+    "data": (
+        "audit",
+        "dataset",
+        "pipeline",
+        "source",
+        "protocols",
+        "splits",
+        "stratify",
+    )
     + ("manifest", "table_file", "examples", "spec"),
     "labels": ("commands", "clip_table", "disagreement", "merge", "indexed_sheet")
     + ("sheet", "sheet_cells", "findings"),

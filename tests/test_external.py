@@ -13,6 +13,7 @@ from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.spec import SpecError
 from ultrasound_jax.predict import RunError, open_run
+from ultrasound_jax.training.checkpoint import CheckpointError
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,6 @@ def trained(tmp_path_factory, data_dir):
 
     config = settings.load("configs/luvnet.py")
     shrink(config, data_dir)
-    config.data.options.clip_seconds = 1.0
     config.train.epochs = 1
     folder = tmp_path_factory.mktemp("external") / "run"
     train.train_and_evaluate(config, folder)
@@ -76,7 +76,7 @@ def test_the_run_s_own_folder_and_a_full_one_are_refused(trained, tmp_path):
             external.check_out(out, trained)
 
 
-class Other:
+class Other(sources.Source):
     """A dataset as far as classes and patients go."""
 
     def __init__(self, classes, labels, spec, patients=None):
@@ -138,6 +138,9 @@ def test_pseudonyms_of_the_same_key_tell_who_was_trained_on(trained, tiny_config
 
 
 def test_an_unfinished_or_old_folder_is_one_line(tmp_path):
+    with pytest.raises(CheckpointError, match="train with --mode train"):
+        open_run(tmp_path, print)
+    (tmp_path / "checkpoints" / "best").mkdir(parents=True)
     with pytest.raises(RunError, match=r"no run: there is no model\.json"):
         open_run(tmp_path, print)
     (tmp_path / "config.json").write_text("{}")

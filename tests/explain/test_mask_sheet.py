@@ -5,13 +5,14 @@ import pytest
 from tests.tasks.made import ids, image_spec
 from ultrasound_jax.analysis.table.mask_table import MaskTable
 from ultrasound_jax.data.examples import ExampleTable
+from ultrasound_jax.data.source import Source
 from ultrasound_jax.explain.draw.mask_sheet import chosen_rows, example_dice, mask_sheet
 from ultrasound_jax.explain.errors import ExplainError
 
 COUNT = 9
 
 
-class Pictures:
+class Pictures(Source):
     """Squares whose found mask is shifted ever further."""
 
     spec, pixels = image_spec(("a",), side=16), "image"

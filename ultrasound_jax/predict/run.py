@@ -16,7 +16,7 @@ from ultrasound_jax.predict import model_file
 from ultrasound_jax.predict.model_file import RunError, network_name
 from ultrasound_jax.tasks import Task
 from ultrasound_jax.training import sharding, steps
-from ultrasound_jax.training.checkpoint import Checkpoints
+from ultrasound_jax.training.checkpoint import CheckpointError, Checkpoints
 from ultrasound_jax.types import ArrayTree
 
 __all__ = ["Run", "RunError", "open_run"]
@@ -105,14 +105,15 @@ def open_run(folder: Path, say: Callable[[str], None] = print) -> Run:
     """The run in a folder, with its best weights.
 
     Raises:
-        RunError: it holds none, or nothing to restore.
+        CheckpointError: there is nothing to restore.
+        RunError: the run is of another version.
     """
     folder = Path(folder).absolute()
-    about = model_file.read(folder)
     if not (folder / "checkpoints" / "best").is_dir():
-        raise RunError(
+        raise CheckpointError(
             f"'{folder}' holds no checkpoint to evaluate; train with --mode train"
         )
+    about = model_file.read(folder)
     spec = Spec.from_json(about["spec"])
     task = tasks.build(about["task"]["name"], spec, options=about["task"]["options"])
     model = make_network(about["network"], task, seed=0)
