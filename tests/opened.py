@@ -1,7 +1,7 @@
 """An opened experiment made ready to train, outside the loop."""
 
 from ultrasound_jax import augment
-from ultrasound_jax.data.opened import training_batches
+from ultrasound_jax.data.dataset import training_batches
 from ultrasound_jax.training import compiled, optim
 
 

@@ -16,7 +16,7 @@ STOREYS = (
     "benchmark",
     "study",
     "train",
-    "external",
+    "external_validation",
     "evaluate",
     "explain",
     "predict",

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.analysis.simulated import simulate
-from ultrasound_jax.predict import split
+from ultrasound_jax.predict import score_split
 from ultrasound_jax.study import crossval
 
 
@@ -21,8 +21,10 @@ def test_columns_that_group_examples_follow_them_into_the_table(
         places = experiment.indices[part]
         return {"scores": np.full((len(places), len(table.classes)), 0.5)}, 0.0
 
-    monkeypatch.setattr(split, "predict", half)
-    found = split.predictions(experiment, None, fold=2, splits=("validation", "test"))
+    monkeypatch.setattr(score_split, "predict", half)
+    found = score_split.predictions(
+        experiment, None, fold=2, splits=("validation", "test")
+    )
     of = dict(zip(table.example_id, probes, strict=True))
     assert found.extra["probe"] == tuple(of[e] for e in found.example_id)
     assert set(found.split) == {"validation", "test"} and set(found.fold) == {2}

@@ -7,7 +7,7 @@ import pytest
 
 from tests.command import run as command
 from tests.conftest import TINY
-from ultrasound_jax import external, train
+from ultrasound_jax import external_validation, train
 from ultrasound_jax.analysis.table.mask_table import read_table
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.examples import SplitError
@@ -72,8 +72,8 @@ def test_the_run_s_own_folder_and_a_full_one_are_refused(trained, tmp_path):
         (trained, "run's own folder"),
         (tmp_path / "full", "other files"),
     ):
-        with pytest.raises(external.ConfigError, match=words):
-            external.check_out(out, trained)
+        with pytest.raises(external_validation.ConfigError, match=words):
+            external_validation.check_out(out, trained)
 
 
 class Other(sources.Source):
@@ -102,7 +102,7 @@ def test_classes_are_matched_by_name_and_the_rest_is_told(trained):
     run = open_run(trained, print)
     theirs = ("pleural_effusion", "fracture", "b_line")
     source = Other(theirs, [[1, 0, 0], [0, 1, -1], [-1, 1, -1]], run.spec)
-    read, notes = external.matched(run, source)
+    read, notes = external_validation.matched(run, source)
     assert read.classes == run.classes
     for k, name in enumerate(run.classes):
         expected = [-1] * 3
@@ -114,7 +114,7 @@ def test_classes_are_matched_by_name_and_the_rest_is_told(trained):
         name in notes["classes of the run that the dataset lacks"] for name in left
     )
     assert "fracture" in notes["classes of the dataset that the run does not know"]
-    places = external.judged_places(run, read, notes)
+    places = external_validation.judged_places(run, read, notes)
     assert places.tolist() == [0, 1] or places.tolist() == [0]
     assert any("not judged" in name for name in notes)
 
@@ -122,7 +122,7 @@ def test_classes_are_matched_by_name_and_the_rest_is_told(trained):
 def test_no_class_in_common_is_refused(trained):
     run = open_run(trained, print)
     with pytest.raises(SpecError, match="has the classes cyst, the run .*: none is in"):
-        external.matched(run, Other(("cyst",), [[1]], run.spec))
+        external_validation.matched(run, Other(("cyst",), [[1]], run.spec))
 
 
 def test_pseudonyms_of_the_same_key_tell_who_was_trained_on(trained, tiny_config):
@@ -131,10 +131,12 @@ def test_pseudonyms_of_the_same_key_tell_who_was_trained_on(trained, tiny_config
     known = json.loads((trained / "splits.json").read_text())["parts"]
     patient = known["fold_0"]["patients"][0]
     one = Other(run.classes, [[1, 0, 0, 0]], run.spec, [patient])
-    external.check_patients(run, one, tiny_config)  # a name that may mean anybody
+    external_validation.check_patients(
+        run, one, tiny_config
+    )  # a name that may mean anybody
     tiny_config.data.name = "lus_phantom"
     with pytest.raises(SplitError, match=f"would be judged: {patient}"):
-        external.check_patients(run, one, tiny_config)
+        external_validation.check_patients(run, one, tiny_config)
 
 
 def test_an_unfinished_or_old_folder_is_one_line(tmp_path):
@@ -178,7 +180,9 @@ def test_options_that_the_other_builder_has_follow_the_run(trained):
     from ultrasound_jax import config as settings
 
     config = settings.read(trained)
-    changed = external.other_data(config, {"name": "pocus", "manual_dir": "x"})
+    changed = external_validation.other_data(
+        config, {"name": "pocus", "manual_dir": "x"}
+    )
     options = changed.data.options.to_dict()
     assert options["size"] == TINY["size"] and options["frame_rate"] == 5.0
     assert "patients" not in options and changed.data.manual_dir == "x"

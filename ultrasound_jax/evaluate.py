@@ -13,7 +13,11 @@ from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.explain.draw.mask_sheet import sheet_blocks
 from ultrasound_jax.predict import model_file, open_run
 from ultrasound_jax.predict.examples import own_experiment
-from ultrasound_jax.predict.split import predict, predictions, table_of
+from ultrasound_jax.predict.score_split import (
+    predict,
+    predictions,
+    table_of,
+)
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.types import ArrayTree, Settings

@@ -16,8 +16,8 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from ultrasound_jax import models, tasks
+from ultrasound_jax.data.dataset import open_split
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.data.opened import open_split
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.tasks import Task, TaskError

@@ -9,7 +9,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from ultrasound_jax import config as settings
-from ultrasound_jax import config_file, evaluate, external, train
+from ultrasound_jax import config_file, evaluate, external_validation, train
 from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.runs.cli import guard, refuse
 from ultrasound_jax.study import crossval, tune
@@ -93,7 +93,9 @@ def run(rest: Sequence[str]) -> None:
     config, workdir = workdirs.resolve(CONFIG.value, file, **options)
     steps.use_compilation_cache(config.compilation_cache)
     if ASSIGNED or OUT.value:
-        external.judge(config, workdir, ASSIGNED, out=OUT.value, mode=MODE.value)
+        external_validation.judge(
+            config, workdir, ASSIGNED, out=OUT.value, mode=MODE.value
+        )
     else:
         MODES[MODE.value](config, workdir)
 

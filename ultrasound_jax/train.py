@@ -12,7 +12,7 @@ from pathlib import Path
 import jax.numpy as jnp
 
 from ultrasound_jax import augment, evaluate
-from ultrasound_jax.data.opened import training_batches
+from ultrasound_jax.data.dataset import training_batches
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.predict.model_file import begin
 from ultrasound_jax.training import compiled, optim, sharding, steps

@@ -11,12 +11,12 @@ from tests.dicom.scans import (
     speckle,
     widened,
 )
-from ultrasound_jax.dicom.clean import fan_fit
-from ultrasound_jax.dicom.clean.fan import (
+from ultrasound_jax.dicom.clean import find_fan
+from ultrasound_jax.dicom.clean.fan_shape import (
     Fan,
     whole,
 )
-from ultrasound_jax.dicom.clean.fan_fit import fit_fan
+from ultrasound_jax.dicom.clean.find_fan import fit_fan
 
 
 def fitted(frames, **hints):
@@ -290,7 +290,7 @@ def test_an_irregular_shape_falls_back_to_its_hull_and_asks_for_review():
 
 
 def test_the_hull_leaves_out_text_that_touches_nothing(monkeypatch):
-    monkeypatch.setattr(fan_fit, "COVERED", 1.1)  # no shape is good enough
+    monkeypatch.setattr(find_fan, "COVERED", 1.1)  # no shape is good enough
     truth = np.zeros((256, 256), np.uint8)
     cv2.fillPoly(truth, [np.array([[20, 20], [240, 120], [20, 236]])], 1)
     truth[90:160, 20:170] = 0
@@ -306,7 +306,7 @@ def test_the_hull_leaves_out_text_that_touches_nothing(monkeypatch):
 
 
 def test_the_hull_is_of_areas_that_change(monkeypatch):
-    monkeypatch.setattr(fan_fit, "COVERED", 1.1)
+    monkeypatch.setattr(find_fan, "COVERED", 1.1)
     clip = np.zeros((8, 256, 256), np.uint8)
     clip[:, 20:150, 20:236] = speckle((130, 216))
     clip[:, 190:240, 60:180] = speckle((50, 120), seed=1, frames=1)  # a picture beside

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
-from ultrasound_jax.runs.named import named
+from ultrasound_jax.runs.import_by_name import named
 from ultrasound_jax.types import UltrasoundError
 
 Fields = dict[str, Array]

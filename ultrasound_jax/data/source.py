@@ -14,7 +14,7 @@ import numpy as np
 
 from ultrasound_jax.data.spec import INDEX, Batch, Spec
 from ultrasound_jax.data.table_file import group_readers, read_table
-from ultrasound_jax.runs.named import named
+from ultrasound_jax.runs.import_by_name import named
 from ultrasound_jax.types import UltrasoundError
 
 

@@ -15,8 +15,8 @@ from ultrasound_jax.types import InputError
 
 READERS = (
     "ultrasound_jax.dicom.read.recording",
-    "ultrasound_jax.media.readers.picture",
-    "ultrasound_jax.media.readers.video",
+    "ultrasound_jax.media.formats.picture",
+    "ultrasound_jax.media.formats.video",
 )
 _HEAD = 512  # bytes that tell what a file is
 

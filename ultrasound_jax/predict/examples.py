@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ultrasound_jax.data import protocols
+from ultrasound_jax.data.dataset import open_dataset
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.data.opened import open_dataset
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.predict.run import Run

@@ -26,7 +26,7 @@ from flax import nnx
 from ultrasound_jax import augment
 from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax.data.opened import training_batches
+from ultrasound_jax.data.dataset import training_batches
 from ultrasound_jax.dicom.read import speed
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.runs import cli, provenance

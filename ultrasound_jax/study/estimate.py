@@ -10,7 +10,7 @@ import numpy as np
 
 from ultrasound_jax import augment
 from ultrasound_jax.analysis.judge.run import write_metrics
-from ultrasound_jax.data.opened import training_batches
+from ultrasound_jax.data.dataset import training_batches
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.study.plan import Study

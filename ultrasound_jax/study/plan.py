@@ -13,8 +13,11 @@ from flax import nnx
 from ultrasound_jax import config as settings
 from ultrasound_jax import tasks
 from ultrasound_jax import workdir as workdirs
+from ultrasound_jax.data.dataset import (
+    open_dataset,
+    splits_of,
+)
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.data.opened import open_dataset, splits_of
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.experiment import (

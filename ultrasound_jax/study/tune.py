@@ -22,7 +22,7 @@ from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.data.manifest import keep_splits
 from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.runs import locks
-from ultrasound_jax.study.search import (
+from ultrasound_jax.study.tune_result import (
     TuneError,
     conclude,
     folder_of,

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int8
 
 from ultrasound_jax.data.spec import Spec
-from ultrasound_jax.runs.named import named
+from ultrasound_jax.runs.import_by_name import named
 from ultrasound_jax.tasks._protocol import Task, TaskError, Term
 
 __all__ = ["Task", "TaskError", "Term", "build", "names", "options_of"]

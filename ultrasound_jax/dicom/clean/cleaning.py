@@ -11,8 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from ultrasound_jax.dicom.clean.fan import Fan
-from ultrasound_jax.dicom.clean.fan_fit import fit_fan
+from ultrasound_jax.dicom.clean.fan_shape import Fan
+from ultrasound_jax.dicom.clean.find_fan import fit_fan
 from ultrasound_jax.dicom.clean.overlays import (
     Overlays,
     find_overlays,

@@ -27,7 +27,7 @@ from ultrasound_jax.analysis.table.inputs import (
     make_folder,
     open_run,
 )
-from ultrasound_jax.data.opened import open_dataset
+from ultrasound_jax.data.dataset import open_dataset
 from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.explain.cost import profile
 from ultrasound_jax.explain.errors import ExplainError

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from ultrasound_jax.dicom.clean.fan import Fan
+from ultrasound_jax.dicom.clean.fan_shape import Fan
 
 TRIM = 0.004  # share of the echo area that may lie beyond each edge
 POINTS, CELLS = 1500, 72  # echo points tried, and cells along the area grid's side

@@ -18,16 +18,16 @@ from ultrasound_jax.dicom.clean.echo import (
     find_echoes,
     shrink,
 )
-from ultrasound_jax.dicom.clean.fan import (
+from ultrasound_jax.dicom.clean.fan_shape import (
     Fan,
     whole,
 )
-from ultrasound_jax.dicom.clean.fan_search import (
+from ultrasound_jax.dicom.clean.pixel_statistics import Moments
+from ultrasound_jax.dicom.clean.smallest_fan import (
     Search,
     sample,
     trimmed_box,
 )
-from ultrasound_jax.dicom.clean.pixel_statistics import Moments
 
 MARGIN = 1.0  # cells of the grid that are added around the fit
 SMALLEST = 0.01  # of the picture; less echo than that is no fan

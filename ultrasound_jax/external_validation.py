@@ -19,14 +19,14 @@ from ultrasound_jax import evaluate
 from ultrasound_jax.config import ConfigError, override, parsed, read
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.audit.between import alike
+from ultrasound_jax.data.dataset import open_dataset
 from ultrasound_jax.data.examples import SplitError, some
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.data.opened import open_dataset
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import Spec, SpecError
 from ultrasound_jax.predict import Run, open_run
 from ultrasound_jax.predict.examples import with_source
-from ultrasound_jax.predict.split import predictions
+from ultrasound_jax.predict.score_split import predictions
 from ultrasound_jax.runs.bar import watched
 from ultrasound_jax.training import sharding
 from ultrasound_jax.training.console import Console, Stopwatch

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ultrasound_jax.data.opened import batches_once
+from ultrasound_jax.data.dataset import batches_once
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import INDEX
 from ultrasound_jax.experiment import Experiment
