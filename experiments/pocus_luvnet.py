@@ -18,15 +18,13 @@ from absl import logging
 from ultrasound_jax import config as settings
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
-from ultrasound_jax.study.crossval import cross_validate
-from ultrasound_jax.training import steps
+from ultrasound_jax.study.crossval import cross_validate_all
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = {
     "luvnet": "configs/luvnet.py:pocus",
     "frame_vote": "configs/luvnet.py:pocus_frame_vote",
 }
-KEPT = ("out_of_fold", "run", "folds")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,15 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(given: argparse.Namespace) -> None:
     """Trains what is missing and writes the results."""
     logging.set_verbosity(logging.ERROR)
-    results = {}
+    configs = {}
     for name, file in CONFIGS.items():
-        config = settings.load(str(ROOT / file))
+        config = configs[name] = settings.load(str(ROOT / file))
         config.data.manual_dir, config.data.data_dir = given.manual_dir, given.data_dir
-        config.data.protocol, config.data.test_fraction = "rotation", 0.0
         config.train.epochs = given.epochs or config.train.epochs
-        steps.use_compilation_cache(config.compilation_cache)
-        metrics = cross_validate(config, (given.workdir / name).absolute())
-        results[name] = {key: metrics[key] for key in KEPT} | {"config": file}
+    results = cross_validate_all(configs, given.workdir)
+    for name, file in CONFIGS.items():
+        results[name]["config"] = file
     text = json.dumps({"run": provenance.facts()} | results, indent=1)
     write_whole(given.out, text + "\n")
     print(f"written: {given.out}", file=sys.stderr)

@@ -115,6 +115,67 @@ def study() -> str:
     return "\n".join([*rows, "", f"{training(networks)}{left} {note}"])
 
 
+def busi() -> str:
+    """Three classes of breast ultrasound."""
+    found = read("busi_baselines")
+    tree = found["classify"]["out_of_fold"]["image"]
+    n = tree["n"]
+    titles = [
+        f"{n['examples']} images, {n['patients']} groups",
+        "AUROC against the rest",
+    ]
+    titles += ["sensitivity", "specificity", "images"]
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for name, entry in tree["classes"].items():
+        cells = [
+            cell(entry[key], entry[f"{key}_ci"])
+            for key in ("auroc", "sensitivity", "specificity")
+        ]
+        rows.append(f"| {name} | {' | '.join(cells)} | {entry['positives']} |")
+    cells = [cell(tree["macro_auroc"], tree["macro_auroc_ci"])]
+    balanced = cell(tree["balanced_accuracy"], tree["balanced_accuracy_ci"])
+    rows.append(f"| macro | {cells[0]} | {balanced} (balanced accuracy) | | |")
+    minutes = found["classify"]["run"]["minutes of all folds"]
+    note = source(found["run"], "busi_baselines.json").replace("patients", "groups")
+    return "\n".join([*rows, "", f"{minutes} minutes: {note}"])
+
+
+def busi_masks() -> str:
+    """Lesions of breast ultrasound."""
+    found = read("busi_baselines")
+    tree = found["segment"]["out_of_fold"]["image"]
+    n, entry = tree["n"], tree["classes"]["lesion"]
+    titles = [
+        f"{n['examples']} images, {n['patients']} groups",
+        "mean Dice",
+        "mean IoU",
+    ]
+    titles += ["pooled Dice", "false alarms", "missed", "rightly nothing"]
+    cells = [
+        cell(entry[key], entry[f"{key}_ci"])
+        for key in ("mean_dice", "mean_iou", "pooled_dice")
+    ]
+    counts = [entry[key] for key in ("false_alarms", "missed", "true_negatives")]
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    rows.append(f"| lesion | {' | '.join([*cells, *map(str, counts)])} |")
+    minutes = found["segment"]["run"]["minutes of all folds"]
+    note = source(found["run"], "busi_baselines.json").replace("patients", "groups")
+    return "\n".join([*rows, "", f"{minutes} minutes: {note}"])
+
+
+def elsewhere() -> str:
+    """A run on its own test patients and on another dataset."""
+    found = read("pocus_elsewhere")
+    rows = heading("macro and each pattern")
+    for key, name in (("own", "POCUS, its own test patients"), ("elsewhere", "made")):
+        n = found[key]["clip"]["n"]
+        told = f"{name}, {n['patients']} patients"
+        rows.append(aurocs(f"{told}, clips", found[key]["clip"]))
+        rows.append(aurocs(f"{told}, videos", found[key]["video_mean"]))
+    note = source(found["run"], "pocus_elsewhere.json")
+    return "\n".join([*rows, "", f"By {note}"])
+
+
 def training(networks: dict) -> str:
     """Says by which commit the networks trained, for how long, and which rates."""
     commits = sorted(
@@ -184,7 +245,13 @@ def ingest() -> str:
 # Which tables stand on which page.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom},
-    "docs/results.md": {"pocus": pocus, "study": study},
+    "docs/results.md": {
+        "pocus": pocus,
+        "study": study,
+        "busi": busi,
+        "busi_masks": busi_masks,
+        "elsewhere": elsewhere,
+    },
     "docs/speed.md": {"benchmark": benchmark, "ingest": ingest},
 }
 

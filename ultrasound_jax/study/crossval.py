@@ -1,7 +1,7 @@
 """Cross-validation: each patient is judged by a network that never saw them."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate
 from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.analysis.table.mask_table import AnyTable, MaskTable, read_table
@@ -18,11 +19,14 @@ from ultrasound_jax.data.manifest import keep_splits
 from ultrasound_jax.experiment import open_experiment
 from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.train import train_and_evaluate
+from ultrasound_jax.training import steps
 from ultrasound_jax.training.console import (
     Console,
     Stopwatch,
 )
 from ultrasound_jax.types import Settings
+
+LONG = ("calibration", "operating", "conformal")  # recomputed from predictions.csv
 
 
 def cross_validate(config: Settings, workdir: Path) -> dict:
@@ -67,6 +71,28 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
         facts={"minutes of all folds": minutes_of(alone)},
         tree={"folds": [summary_of_fold(metrics, main) for metrics in alone]},
     )
+
+
+def cross_validate_all(
+    configs: Mapping[str, Settings], folder: Path
+) -> dict[str, dict[str, Any]]:
+    """Cross-validates each of several settings in a folder of its own.
+
+    Returns of each what is worth keeping of its metrics: the pooled numbers, what each
+    fold says alone, and who computed them.
+    """
+    found = {}
+    for name, given in configs.items():
+        config = copy.deepcopy(given)
+        config.data.protocol, config.data.test_fraction = "rotation", 0.0
+        settings.check(config)
+        settings.complete(config)
+        steps.use_compilation_cache(config.compilation_cache)
+        metrics = cross_validate(config, (folder / name).absolute())
+        pooled = {k: v for k, v in metrics[OUT_OF_FOLD].items() if k not in LONG}
+        found[name] = {OUT_OF_FOLD: pooled, "run": metrics["run"]}
+        found[name]["folds"] = metrics["folds"]
+    return found
 
 
 def minutes_of(folds: Sequence[dict]) -> str:
