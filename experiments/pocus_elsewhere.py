@@ -14,6 +14,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
@@ -57,7 +58,7 @@ def run(given: argparse.Namespace) -> None:
     hospital = (given.workdir / "hospital").absolute()
     if not hospital.exists():
         export.main(["--out", str(hospital)])
-    data = {"name": "lus_clips", "manual_dir": str(hospital)}
+    data: dict[str, Any] = {"name": "lus_clips", "manual_dir": str(hospital)}
     data["options.clip_frames"] = 16
     changed = external_validation.other_data(config, data)
     out = folder / "on_lus_clips"

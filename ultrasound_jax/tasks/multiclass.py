@@ -12,18 +12,18 @@ from jaxtyping import Array, Bool, Float, Int8
 
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.spec import Spec
+from ultrasound_jax.tasks._labelled import WEIGHTS, OfLabels
 from ultrasound_jax.tasks._protocol import (
     Fields,
-    OfPixels,
     TaskError,
     Term,
     check_choice,
 )
-from ultrasound_jax.tasks.multilabel import WEIGHTS, macro_auroc
+from ultrasound_jax.tasks.multilabel import macro_auroc
 
 
 @dataclass(frozen=True)
-class MultiClass(OfPixels):
+class MultiClass(OfLabels):
     """Classes that exclude each other: softmax, and the most probable one is decided.
 
     The loss is cross-entropy, averaged over the examples whose class is known; where
@@ -31,7 +31,6 @@ class MultiClass(OfPixels):
     Labels smoothed by `e` share `e` evenly among all classes.
     """
 
-    NEEDS: ClassVar = ("pixels", "labels")
     SELECT: ClassVar = {"macro_auroc": 1, "balanced_accuracy": 1}
     decision: ClassVar = "argmax"
 
@@ -66,16 +65,6 @@ class MultiClass(OfPixels):
         weight = tuple((counts.sum() / (len(counts) * counts)).tolist())
         return cls(spec, weight, label_smoothing)
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """What excludes each other."""
-        return self.spec[self.spec.of_role("labels")[0]].classes
-
-    @property
-    def outputs(self) -> int:
-        """One logit a class."""
-        return len(self.classes)
-
     def _each(self, batch: Fields) -> Float[Array, " b"]:
         """How much each example counts; 0 where its class is not known."""
         labels = batch["labels"]
@@ -100,16 +89,6 @@ class MultiClass(OfPixels):
     def scores(self, outputs: Mapping[str, Any]) -> Float[Array, "b k"]:
         """Each class's probability."""
         return jax.nn.softmax(jnp.asarray(outputs["logits"]).astype(jnp.float32))
-
-    def keep(self, outputs: Fields, fields: Fields) -> Fields:
-        """The scores; the labels are known on the host."""
-        return {"scores": self.scores(outputs)}
-
-    def columns(
-        self, kept: Mapping[str, np.ndarray], *, full: bool
-    ) -> dict[str, np.ndarray]:
-        """The scores."""
-        return dict(kept)
 
     def table(
         self, ids: Mapping[str, Any], columns: Mapping[str, np.ndarray]

@@ -12,27 +12,24 @@ from jaxtyping import Array, Float, Int8
 from ultrasound_jax.analysis.stats._parts import metrics
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.spec import Spec
+from ultrasound_jax.tasks._labelled import WEIGHTS, OfLabels
 from ultrasound_jax.tasks._protocol import (
     Fields,
-    OfPixels,
     Term,
     check_choice,
 )
 from ultrasound_jax.training import losses
 from ultrasound_jax.types import UNKNOWN
 
-WEIGHTS = ("none", "balanced")
-
 
 @dataclass(frozen=True)
-class MultiLabel(OfPixels):
+class MultiLabel(OfLabels):
     """Findings that do not exclude each other (LUV-Net, section 4).
 
     The loss is binary cross-entropy, averaged over annotated entries; the original
     averages over all, which is the same where all are annotated.
     """
 
-    NEEDS: ClassVar = ("pixels", "labels")
     SELECT: ClassVar = {"macro_auroc": 1}
     decision: ClassVar = "threshold"
 
@@ -52,16 +49,6 @@ class MultiLabel(OfPixels):
             return cls(spec)
         return cls(spec, positive_weights(labels))
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The findings."""
-        return self.spec[self.spec.of_role("labels")[0]].classes
-
-    @property
-    def outputs(self) -> int:
-        """One logit a finding."""
-        return len(self.classes)
-
     def weights(self, batch: Fields) -> dict[str, Float[Array, ""]]:
         """The number of annotated entries."""
         return {"cross_entropy": (batch["labels"] >= 0).sum().astype(jnp.float32)}
@@ -79,16 +66,6 @@ class MultiLabel(OfPixels):
     def scores(self, outputs: Mapping[str, Any]) -> Float[Array, "b k"]:
         """Each finding's probability."""
         return jax.nn.sigmoid(jnp.asarray(outputs["logits"]).astype(jnp.float32))
-
-    def keep(self, outputs: Fields, fields: Fields) -> Fields:
-        """The scores; the labels are known on the host."""
-        return {"scores": self.scores(outputs)}
-
-    def columns(
-        self, kept: Mapping[str, np.ndarray], *, full: bool
-    ) -> dict[str, np.ndarray]:
-        """The scores."""
-        return dict(kept)
 
     def table(
         self, ids: Mapping[str, Any], columns: Mapping[str, np.ndarray]
