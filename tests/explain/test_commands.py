@@ -8,9 +8,10 @@ import pytest
 
 from tests.conftest import ROOT, shrink
 from ultrasound_jax import config as settings
-from ultrasound_jax import evaluate, experiment
+from ultrasound_jax import experiment
 from ultrasound_jax.analysis.__main__ import main
 from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.predict import model_file
 from ultrasound_jax.training import sharding
 from ultrasound_jax.training.checkpoint import Checkpoints
 
@@ -27,7 +28,7 @@ def run(data_dir, tmp_path_factory):
         patch.setattr(sharding, "data_mesh", lambda: mesh)
         opened = experiment.open_experiment(config, lambda line: None)
         settings.write(config, folder)
-        evaluate.write_manifest(opened, folder)
+        model_file.begin(opened, folder)
         weights = sharding.replicate((opened.params, opened.stats), mesh)
         with Checkpoints(folder / "checkpoints") as checkpoints:
             checkpoints.save_best(1, weights)

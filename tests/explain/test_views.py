@@ -147,7 +147,7 @@ def test_a_softmax_task_is_shown_its_own_probabilities():
     found = make_look(model, small.task(name="multiclass"))(
         small.footage(lengths=(4,)), "run"
     )
-    outputs = model(clip.frames[None, ..., None].astype(np.float32) / 255)
+    outputs = model(jnp.asarray(clip.frames[None, ..., None], jnp.float32) / 255)
     shares = jax.nn.softmax(outputs["logits"])[0]
     np.testing.assert_allclose(found.clips[0].scores, shares, rtol=1e-4)
     frames = jax.nn.softmax(outputs["frame_logits"][0]).T

@@ -7,11 +7,12 @@ import optax
 import pytest
 
 from tests.conftest import ROOT
+from tests.opened import begin
 from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate, experiment
 from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.study import tune
-from ultrasound_jax.training import compiled, progress, sharding
+from ultrasound_jax.training import compiled, optim, progress, sharding
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
