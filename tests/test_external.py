@@ -52,7 +52,9 @@ def test_a_run_is_judged_on_other_patients_of_the_same_kind(trained, tmp_path):
             assert metrics["test"][level]["classes"][name]["threshold"] == value
     table = read_table(tmp_path / "out/predictions.csv")
     assert set(table.split) == {"test"} and len(set(table.patient_id)) == 5
-    assert "trained on" in (tmp_path / "out/report.md").read_text()
+    report = (tmp_path / "out/report.md").read_text()
+    assert "trained on" in report
+    assert "given: those of an earlier run" in report
     assert "near duplicates" in out and "macro AUROC of clips" in out
     now = {path.name: path.read_bytes() for path in trained.glob("*.*")}
     assert now == own, "the run's own files stay as they are"

@@ -5,6 +5,7 @@ from typing import Any
 
 from ultrasound_jax.analysis.document import NOT_DEFINED, label, value_text
 from ultrasound_jax.analysis.table import units
+from ultrasound_jax.analysis.table.judged import GIVEN
 from ultrasound_jax.analysis.table.predictions import MULTILABEL
 
 Tree = Mapping[str, Any]
@@ -42,6 +43,8 @@ def source_text(tree: Tree) -> str:
             f"Thresholds were chosen on the very rows of split {source} that they "
             "judge: all numbers at a threshold are optimistic."
         )
+    if source == GIVEN:
+        return "Thresholds were given: those of an earlier run."
     return f"Thresholds were chosen on: {label(source)}."
 
 
