@@ -21,6 +21,7 @@ from absl import logging
 from ultrasound_jax import config as settings
 from ultrasound_jax import external_validation
 from ultrasound_jax.datasets.lus_phantom import export
+from ultrasound_jax.predict import model_file
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import read_json, write_whole
 from ultrasound_jax.study.crossval import LONG
@@ -60,7 +61,8 @@ def run(given: argparse.Namespace) -> None:
         export.main(["--out", str(hospital)])
     data: dict[str, Any] = {"name": "lus_clips", "manual_dir": str(hospital)}
     data["options.clip_frames"] = 16
-    changed = external_validation.other_data(config, data)
+    prepared = model_file.read(folder)["preprocessing"]["options"]
+    changed = external_validation.other_data(config, data, prepared)
     out = folder / "on_lus_clips"
     there = external_validation.judge_elsewhere(changed, folder, out)
     results = {

@@ -1,26 +1,30 @@
 """A finished run judged on another dataset."""
 
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tests.command import run as command
 from tests.conftest import TINY
-from ultrasound_jax import external_validation, train
+from ultrasound_jax import config as settings
+from ultrasound_jax import external_validation, tasks, train
+from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.table.mask_table import read_table
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.examples import SplitError
-from ultrasound_jax.data.spec import SpecError
+from ultrasound_jax.data.spec import Field, Spec, SpecError
 from ultrasound_jax.predict import RunError, open_run
 from ultrasound_jax.training.checkpoint import CheckpointError
+from ultrasound_jax.types import UltrasoundError
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, data_dir):
     """A run on the tiny phantom, and the folder of its dataset."""
     from tests.conftest import shrink
-    from ultrasound_jax import config as settings
 
     config = settings.load("configs/luvnet.py")
     shrink(config, data_dir)
@@ -78,6 +82,36 @@ def test_the_run_s_own_folder_and_a_full_one_are_refused(trained, tmp_path):
             external_validation.check_out(out, trained)
 
 
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (
+            "data.fold=1",
+            "config.data.fold=1 is not allowed: the run was trained with 0",
+        ),
+        ("model.name=x3d_s", "the run was trained with 'luvnet'"),
+        ("train.epochs=9", "--mode evaluate takes data.name, data.options"),
+        ("data.eval_batch_size=0", "it must be 1 or more"),
+        ("data.name=3", "config.data.name='3' is no dataset"),
+    ],
+)
+def test_what_a_run_was_trained_with_is_not_changed_by_judging_it(
+    trained, tmp_path, mistake, said
+):
+    """Another fold would be judged on patients that it was trained on."""
+    config, before = settings.read(trained), (trained / "predictions.csv").read_bytes()
+    with pytest.raises(UltrasoundError, match=re.escape(said)):
+        external_validation.judge(config, trained, [mistake], out="", mode="evaluate")
+    assert (trained / "predictions.csv").read_bytes() == before
+
+
+def test_the_folder_of_a_cross_validation_is_not_written_over(trained, tmp_path):
+    for name in ("config.json", "splits.json", "predictions.csv"):
+        (tmp_path / name).write_text("pooled")
+    with pytest.raises(settings.ConfigError, match="run's own folder"):
+        external_validation.check_out(tmp_path, trained)
+
+
 class Other(sources.Source):
     """A dataset as far as classes and patients go."""
 
@@ -121,6 +155,73 @@ def test_classes_are_matched_by_name_and_the_rest_is_told(trained):
     assert any("not judged" in name for name in notes)
 
 
+def other_run(trained, task="multiclass", *, classes=(), more=(), **changes):
+    """The trained run as if it told these classes apart, for another task."""
+    run = open_run(trained, print)
+    labels = replace(run.spec["labels"], shape=(len(classes),), classes=classes)
+    fields = {**run.spec, "labels": labels, **dict(more)}
+    spec = Spec(fields, changes.pop("units", run.spec.units))
+    task = replace(tasks.build(task, spec, options={}), spec=spec)
+    return replace(run, task=task, about={**run.about, **changes})
+
+
+def test_what_else_the_network_learns_by_must_be_there(trained):
+    count = Field(shape=(), dtype="float32", role="number")
+    run = other_run(trained, classes=("a", "b"), more={"count": count})
+    other = Other(("a", "b"), [[1, 0]], open_run(trained, print).spec)
+    with pytest.raises(SpecError, match="has no field 'count'"):
+        external_validation.matched(run, other)
+
+
+def test_classes_that_exclude_each_other_need_two_in_common(trained):
+    run = other_run(trained, classes=("benign", "malignant"))
+    with pytest.raises(SpecError, match="class malignant alone in common"):
+        external_validation.matched(run, Other(("malignant",), [[1]], run.spec))
+
+
+def test_an_example_whose_other_class_is_unknown_is_not_judged(trained):
+    run = other_run(trained, classes=("a", "b", "c"))
+    labels = [[1, 0, 0], [1, -1, 0], [0, 0, 0], [0, 1, 1]]
+    read, notes = external_validation.matched(
+        run, Other(("c", "a", "b"), labels, run.spec)
+    )
+    places = external_validation.judged_places(run, read, notes)
+    assert places.tolist() == [0], notes
+    assert read.table.labels[0].tolist() == [0, 0, 1]
+
+
+def test_thresholds_follow_the_words_of_the_other_dataset(trained):
+    run = open_run(trained, print)
+    table = read_table(trained / "predictions.csv").of_split("test")
+    notes: dict[str, str] = {}
+    same = external_validation.thresholds_at(run, table, notes)
+    assert same == run.thresholds and not notes
+    slices = replace(table, units=("slice", "slice"))
+    found = external_validation.thresholds_at(run, slices, notes)
+    assert found == {"slice": run.thresholds["clip"]} and not notes
+
+    own = {"image": run.thresholds["clip"]}
+    words = {"units": ("image", "image"), "thresholds": own}
+    images = other_run(trained, "multilabel", classes=run.classes, **words)
+    lesions = replace(table, units=("image", "lesion"))
+    found = external_validation.thresholds_at(images, lesions, notes)
+    assert set(found) == {"image", "lesion_mean", "lesion_max"}
+    assert set(notes) == {"thresholds of lesion_mean", "thresholds of lesion_max"}
+    tree = judge_table(lesions, replicates=20, thresholds=found)["test"]
+    assert tree["lesion_mean"]["classes"]["b_line"]["threshold"] is None
+    kept = tree["image"]["classes"]["b_line"]["threshold"]
+    assert kept == run.thresholds["clip"]["b_line"]
+
+
+def test_a_dataset_of_the_run_that_is_no_longer_importable_is_said(trained):
+    run = open_run(trained, print)
+    gone = {**run.about["preprocessing"], "dataset": "gone_lab.images:Builder"}
+    run = replace(run, about={**run.about, "preprocessing": gone})
+    other = Other(run.classes, [[1, 0, 0, 0]], run.spec)
+    found = external_validation.near_copies(run, other, print)
+    assert "not looked for: config.data.name='gone_lab" in found["near duplicates"]
+
+
 def test_no_class_in_common_is_refused(trained):
     run = open_run(trained, print)
     with pytest.raises(SpecError, match="has the classes cyst, the run .*: none is in"):
@@ -149,6 +250,14 @@ def test_an_unfinished_or_old_folder_is_one_line(tmp_path):
         open_run(tmp_path, print)
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(RunError, match="earlier version"):
+        open_run(tmp_path, print)
+    (tmp_path / "model.json").write_text('{"format": 1, "spec": {}}')
+    with pytest.raises(RunError, match="lacks classes, task"):
+        open_run(tmp_path, print)
+    (tmp_path / "model.json").unlink()
+    (tmp_path / "fold_0").mkdir()
+    (tmp_path / "fold_0" / "model.json").write_text("{}")
+    with pytest.raises(RunError, match="a cross-validation; give one of its folds"):
         open_run(tmp_path, print)
 
 
@@ -179,11 +288,12 @@ def test_a_run_needs_neither_its_dataset_nor_its_configuration(
 
 
 def test_options_that_the_other_builder_has_follow_the_run(trained):
-    from ultrasound_jax import config as settings
-
     config = settings.read(trained)
+    prepared = open_run(trained, print).about["preprocessing"]["options"]
+    with config.unlocked():
+        del config.data.options["size"]  # left to the default of the run's builder
     changed = external_validation.other_data(
-        config, {"name": "pocus", "manual_dir": "x"}
+        config, {"name": "pocus", "manual_dir": "x"}, prepared
     )
     options = changed.data.options.to_dict()
     assert options["size"] == TINY["size"] and options["frame_rate"] == 5.0

@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 
 from ultrasound_jax import evaluate
-from ultrasound_jax.config import ConfigError, override, parsed, read
+from ultrasound_jax.analysis.table.levels import WAYS, levels_of
+from ultrasound_jax.config import (
+    ConfigError,
+    check,
+    flatten,
+    override,
+    parsed,
+    read,
+)
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.audit.between import alike
 from ultrasound_jax.data.dataset import open_dataset
@@ -24,16 +32,25 @@ from ultrasound_jax.data.examples import SplitError, some
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import Spec, SpecError
-from ultrasound_jax.predict import Run, open_run
+from ultrasound_jax.predict import Run, model_file, open_run
 from ultrasound_jax.predict.examples import with_source
 from ultrasound_jax.predict.score_split import predictions
 from ultrasound_jax.runs.bar import watched
 from ultrasound_jax.training import sharding
 from ultrasound_jax.training.console import Console, Stopwatch
-from ultrasound_jax.types import Settings
+from ultrasound_jax.types import Settings, UltrasoundError
 
 PSEUDONYM = re.compile(r"P[0-9a-f]{10}")  # a keyed hash of the hospital's number
 SPLIT = "test"  # what the other dataset is to the run
+# What may be said of a judgement beside its data; all else was settled by training.
+OF_JUDGING = (
+    "compilation_cache",
+    "data.data_dir",
+    "data.eval_batch_size",
+    "data.threads",
+    "data.prefetch",
+    "evaluation.replicates",
+)
 
 
 def judge(
@@ -41,8 +58,9 @@ def judge(
 ) -> dict:
     """Does what a command line with settings and without a configuration file means.
 
-    Settings of the data, or `--out`, judge the run elsewhere; any others only change
-    how its own examples are judged.
+    Settings of the data, or `--out`, judge the run elsewhere; those of OF_JUDGING only
+    say how. Others are refused: another fold would judge patients that it was trained
+    on, and another network would be ignored.
     """
     if mode != "evaluate":
         raise ConfigError(
@@ -53,14 +71,30 @@ def judge(
     for assignment in assigned:
         key, equals, text = assignment.partition("=")
         if key.startswith(("data.name", "data.options.", "data.manual_dir")):
-            data[key.removeprefix("data.")] = parsed(text)
+            name = key.removeprefix("data.")
+            data[name] = parsed(text) if name.startswith("options.") else text
         else:
             others.append(assignment)
-    override(config, others)
+    set_judging(config, others)
     if not data and not out:
         return evaluate.evaluate_run(config, workdir)
-    changed = other_data(config, data)
+    prepared = model_file.read(workdir)["preprocessing"]["options"]
+    changed = other_data(config, data, prepared)
     return judge_elsewhere(changed, workdir, out_folder(workdir, changed, out))
+
+
+def set_judging(config: Settings, assigned: Sequence[str]) -> None:
+    """Sets how a finished run is judged; ConfigError for what it was trained with."""
+    before = dict(flatten(config))
+    override(config, assigned)
+    for key, value in flatten(config):
+        if key not in OF_JUDGING and value != before.get(key):
+            raise ConfigError(
+                f"config.{key}={value!r} is not allowed: the run was trained with "
+                f"{before.get(key)!r}; --mode evaluate takes data.name, data.options, "
+                f"data.manual_dir, {', '.join(OF_JUDGING)}"
+            )
+    check(config)
 
 
 def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
@@ -90,8 +124,10 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
         table = predictions(
             experiment, run.weights, fold=0, splits=(SPLIT,), folder=out
         )
+        thresholds = {}
         if run.task.decision != "mask":
             table = in_common(table, whole.classes)
+            thresholds = thresholds_at(run, table, notes)
     for name, note in notes.items():
         console.say(f"{name}: {note}")
     facts = {"trained on": trained_on(run), **notes}
@@ -102,7 +138,7 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
         console.say,
         clock,
         facts=facts,
-        thresholds=run.thresholds or {},
+        thresholds=thresholds,
     )
 
 
@@ -114,7 +150,8 @@ def out_folder(workdir: Path, config: Settings, given: str) -> Path:
 
 def check_out(out: Path, workdir: Path) -> None:
     """Refuses a folder that is the run's own, or holds something else."""
-    if out == workdir or (out / "model.json").exists():
+    own = ("model.json", "config.json", "splits.json")  # of a run, or of its folds
+    if out == workdir or any((out / name).exists() for name in own):
         raise ConfigError(f"--out '{out}' is a run's own folder; give another one")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out '{out}' is a file; it must be a folder")
@@ -125,11 +162,19 @@ def check_out(out: Path, workdir: Path) -> None:
         )
 
 
-def other_data(config: Settings, overrides: Mapping[str, Any]) -> Settings:
+def other_data(
+    config: Settings, overrides: Mapping[str, Any], prepared: Mapping[str, Any]
+) -> Settings:
     """The run's settings with another dataset's in place of its own.
 
     The other builder's options are what the run's preprocessing says, where it has an
     option of that name, and then what the command line says.
+
+    Args:
+        config: the run's.
+        overrides: `name`, `manual_dir`, `options.<option>`.
+        prepared: every option of the run's builder, also those that its settings left
+            to defaults: those of the other builder may be others.
     """
     changed = copy.deepcopy(config)
     data = dict(overrides)
@@ -142,7 +187,7 @@ def other_data(config: Settings, overrides: Mapping[str, Any]) -> Settings:
     if name != config.data.name:
         known = sources.builder_options(name, {})
         options = {
-            key: value for key, value in config.data.options.items() if key in known
+            key: value for key, value in prepared.items() if key in known
         } | options
     else:
         options = config.data.options.to_dict() | options
@@ -166,7 +211,7 @@ def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
     Its labels are in the order of the run's classes, unknown where it has none.
     """
     own, other = run.spec, source.spec
-    for name in own.of_role("pixels"):
+    for name in (n for n, field in own.items() if field.role != "labels"):
         if name not in other:
             raise SpecError(
                 f"{source.name} has no field '{name}', which the run was trained on; "
@@ -198,6 +243,11 @@ def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
         raise SpecError(
             f"{source.name} has the classes {', '.join(source.classes) or 'none'}, the "
             f"run {', '.join(run.classes)}: none is in both"
+        )
+    if run.task.decision == "argmax" and len(common) < 2:
+        raise SpecError(
+            f"{source.name} and the run have the class {common[0]} alone in common; "
+            "between classes that exclude each other it takes two to decide"
         )
     for what, names in (
         ("classes of the run that the dataset lacks", run.classes),
@@ -249,8 +299,8 @@ def judged_places(run: Run, source: Source, notes: dict[str, str]) -> np.ndarray
     labels = source.table.labels
     can: np.ndarray
     if run.task.decision == "argmax":
-        can = np.asarray((labels == 1).sum(axis=1) == 1)
-        why = "their class is none of the run's"
+        can = np.asarray(((labels == 1).sum(axis=1) == 1) & (labels >= 0).all(axis=1))
+        why = "not exactly one class of the run is true of them, as far as is known"
     elif run.task.decision == "mask":
         can, why = np.ones(len(source), bool), ""
     else:
@@ -283,6 +333,27 @@ def in_common(table: Any, classes: tuple[str, ...]) -> Any:
         labels=table.labels[:, keep],
         scores=scores,
     )
+
+
+def thresholds_at(
+    run: Run, table: Any, notes: dict[str, str]
+) -> dict[str, Mapping[str, float | None]]:
+    """The run's thresholds by the levels of a table, which may be called otherwise.
+
+    A level that the run has never judged has none, which is noted; nothing is decided
+    there.
+    """
+    if not run.thresholds:
+        return {}
+    own, other = run.spec.units, table.units
+    called = {other[0]: own[0]}
+    called |= {f"{other[1]}_{how}": f"{own[1]}_{how}" for how in WAYS}
+    found: dict[str, Mapping[str, float | None]] = {}
+    for level in levels_of(table):
+        found[level] = run.thresholds.get(called[level], dict.fromkeys(run.classes))
+        if called[level] not in run.thresholds:
+            notes[f"thresholds of {level}"] = "the run has none, so nothing is decided"
+    return found
 
 
 def check_patients(run: Run, source: Source, config: Settings) -> None:
@@ -326,7 +397,7 @@ def near_copies(run: Run, source: Source, say: Callable[[str], None]) -> dict[st
     where = {"options": data.options.to_dict(), "data_dir": data.data_dir}
     try:
         own = sources.open_source(about["dataset"], **where)
-    except sources.SourceError as error:
+    except UltrasoundError as error:
         return {"near duplicates": f"not looked for: {error}"}
     say(f"comparing the pictures of {source.name} and {own.name}")
     found = alike(source, own, watch=watched("pictures"))

@@ -24,6 +24,7 @@ from ultrasound_jax.types import UltrasoundError
 
 NAME = "model.json"
 FORMAT = 1
+PARTS = ("spec", "classes", "task", "network", "preprocessing", "thresholds", "made")
 
 
 class RunError(UltrasoundError):
@@ -107,11 +108,16 @@ def read(folder: Path) -> dict[str, Any]:
     path = folder / NAME
     if not path.is_file():
         what = "no run"
-        if (folder / "config.json").is_file():
+        folds = sorted(folder.glob(f"fold_*/{NAME}"))
+        if folds:
+            what = f"a cross-validation; give one of its folds, as {folds[0].parent}"
+        elif (folder / "config.json").is_file():
             what = "a run of an earlier version of the program, or one that never began"
         raise RunError(f"'{folder}' holds {what}: there is no {NAME} in it")
     tree = read_json(path)
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
         found = tree.get("format") if isinstance(tree, dict) else None
         raise RunError(f"'{path}' has the format {found!r}; {FORMAT} is known")
+    if missing := [part for part in PARTS if part not in tree]:
+        raise RunError(f"'{path}' lacks {', '.join(missing)}")
     return tree
