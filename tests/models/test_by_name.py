@@ -29,6 +29,10 @@ class Needs(nnx.Module):
 class Silent(nnx.Module):
     def __init__(self, given): ...
 
+class Closed(nnx.Module):
+    def __init__(self, given): ...
+    def __call__(self, clip): ...
+
 class Plain:
     def __init__(self, given): ...
     def __call__(self, clip): ...
@@ -66,6 +70,7 @@ def test_a_network_of_a_users_own_is_built_by_the_path_of_its_class(own_module):
         ("broken:Mean", "ZeroDivisionError"),
         ("networks:Needs", "option=default"),
         ("networks:Silent", "and called"),
+        ("networks:Closed", "with rngs=None at the end"),
         ("networks:Plain", "nnx.Module"),
         ("networks:function", "nnx.Module"),
     ],

@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -256,3 +258,54 @@ def test_the_terms_of_a_loss_are_told_by_name_and_add_up():
             terms["loss_per_example"].sum() / 3, terms["loss"], rtol=1e-5
         )
         found.append(terms["loss"])
+
+
+class Answers(nnx.Module):
+    """Returns what it is told to, of the rows and sides of a clip."""
+
+    def __init__(self, answer):
+        self.answer, self.bias = answer, nnx.Param(jnp.zeros(1))
+
+    def __call__(self, clip, lengths=None, *, rngs=None):
+        return self.answer(clip + self.bias[...])
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda clip: {"out": clip}, r"returns out; it must be a dict with 'logits'"),
+        (lambda clip: clip, "it must be a dict with 'logits' (8, 4)"),
+        (lambda clip: {"logits": clip[:, 0, 0, 0]}, "are (8, 1); of this task"),
+        (lambda clip: {"logits": clip[:, 0, :, :4, 0]}, "are (8, 32, 4); of this"),
+    ],
+)
+def test_logits_that_would_be_broadcast_are_refused(rows, answer, said):
+    net, params, stats = steps.split(Answers(answer))
+    optimizer = optax.sgd(0.1)
+    state = steps.init_state(params, stats, optimizer, averaged=False)
+    step = steps.make_train_step(net, TASK, optimizer, augment=unchanged, seed=0)
+    with pytest.raises(steps.StepError, match=re.escape(said)):
+        jax.eval_shape(step, state, rows, jnp.float32(1))
+    with pytest.raises(steps.StepError, match=re.escape(said)):
+        jax.eval_shape(steps.make_eval_step(net, TASK), params, stats, rows)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda clip: clip[:, :, ::2, ::2], "'clip' is float32 (8, 4, 16, 16, 1)"),
+        (lambda clip: (255 * clip).astype(jnp.uint8), "'clip' is uint8 (8, 4, 32"),
+        (None, "field 'clip' is gone"),
+    ],
+)
+def test_an_augmentation_that_evaluation_would_not_know_is_refused(rows, change, said):
+    def augment(fields, roles, key):
+        rest = {name: field for name, field in fields.items() if name != "clip"}
+        return rest | {"clip": change(fields["clip"])} if change else rest
+
+    net, params, stats = network()
+    optimizer = optax.sgd(0.1)
+    state = steps.init_state(params, stats, optimizer, averaged=False)
+    step = steps.make_train_step(net, TASK, optimizer, augment=augment, seed=0)
+    with pytest.raises(steps.StepError, match=re.escape(said)):
+        jax.eval_shape(step, state, rows, jnp.float32(1))

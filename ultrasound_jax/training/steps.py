@@ -5,7 +5,7 @@ one with the state's arrays inside the traced function, which costs nothing at r
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,13 @@ def make_train_step(
     ):
         model = nnx.merge(network.train, params, stats, copy=True)
         augment_key, dropout_key = jax.random.split(key)
-        fields = augment(task.floats(batch), task.spec.roles, key=augment_key)
+        floats = task.floats(batch)
+        fields = augment(floats, task.spec.roles, key=augment_key)
+        check_augmented(floats, fields)
         # Without the barrier XLA on CPU recomputes the resampling inside the stem.
         fields |= jax.lax.optimization_barrier({name: fields[name] for name in pixels})
         outputs = model(**task.inputs(fields), rngs=nnx.Rngs(dropout=dropout_key))
+        check_outputs(task, outputs, len(batch["index"]))
         terms = task.loss(outputs, fields)
         new_stats = nnx.state(model, nnx.Not(nnx.Param))
         shares = {name: term.total / whole[name] for name, term in terms.items()}
@@ -165,6 +168,47 @@ def make_train_step(
     return step
 
 
+def check_augmented(before: Batch, after: Batch) -> None:
+    """Refuses an augmentation that evaluation would not know, when it is traced.
+
+    Raises:
+        StepError: a field is gone, or of another shape or dtype.
+    """
+    for name, array in before.items():
+        if name not in after:
+            raise StepError(f"config.augment: field '{name}' is gone after it")
+        found = after[name]
+        if (found.shape, found.dtype) != (array.shape, array.dtype):
+            raise StepError(
+                f"config.augment: field '{name}' is {found.dtype} {found.shape} after "
+                f"it, and {array.dtype} {array.shape} before; it must stay as it is, "
+                "since what is evaluated is not augmented"
+            )
+
+
+def check_outputs(task: Any, outputs: Any, rows: int) -> None:
+    """Refuses a network without the logits that its task needs, when it is traced.
+
+    A head of another width would be broadcast, and train on something else.
+
+    Raises:
+        StepError: there are no logits, or they are of another shape.
+    """
+    masks = task.spec.of_role("mask")
+    space = task.spec[masks[0]].batch_shape(masks[0])[:-1] if masks else ()
+    wanted = (rows, *space, task.outputs)
+    if not isinstance(outputs, Mapping) or "logits" not in outputs:
+        has = ", ".join(outputs) if isinstance(outputs, Mapping) else type(outputs)
+        raise StepError(
+            f"the network returns {has}; it must be a dict with 'logits' {wanted}"
+        )
+    if outputs["logits"].shape != wanted:
+        raise StepError(
+            f"the network's logits are {outputs['logits'].shape}; of this task and "
+            f"batch they must be {wanted}"
+        )
+
+
 def _deal(rows: Array, parts: int) -> Array:
     """Splits rows into `parts` without moving any to another device."""
     return rows.reshape(-1, parts, *rows.shape[1:]).swapaxes(0, 1)
@@ -181,10 +225,8 @@ def evaluated(state: TrainState) -> tuple[ArrayTree, ArrayTree]:
     return state.average or (state.params, state.stats)
 
 
-def apply(
-    network: Network, params: ArrayTree, stats: ArrayTree, inputs: Batch
-) -> Batch:
-    """The network's outputs in evaluation; to be traced."""
+def apply(network: Network, params: ArrayTree, stats: ArrayTree, inputs: Batch) -> Any:
+    """What the network returns in evaluation; to be traced. See `check_outputs`."""
     return nnx.merge(network.evaluation, params, stats, copy=True)(**inputs)
 
 
@@ -196,6 +238,7 @@ def make_eval_step(
     def step(params: ArrayTree, stats: ArrayTree, batch: Batch) -> tuple[Batch, dict]:
         fields = task.floats(batch)
         outputs = apply(network, params, stats, task.inputs(fields))
+        check_outputs(task, outputs, len(batch["index"]))
         terms = task.loss(outputs, fields)
         parts = {name: (term.total, term.weight) for name, term in terms.items()}
         return task.keep(outputs, fields), parts

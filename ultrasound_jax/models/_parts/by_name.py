@@ -38,7 +38,10 @@ def find(table: str, option: str, name: Any) -> type[Any]:
     is none or where it is not made as networks are made.
     """
     if ":" in str(name):
-        return _anybodys(option, str(name))
+        kind = _anybodys(option, str(name))
+        if table == NETWORKS and not _takes_rngs(kind):
+            raise OptionError(option, name, f"{CONTRACT} with rngs=None at the end")
+        return kind
     fitting = [file for file in files() if str(name).startswith(file)]
     found = _table(max(fitting, key=len), table) if fitting else {}
     if str(name) not in found:
@@ -67,6 +70,11 @@ def _anybodys(option: str, name: str) -> type[Any]:
     if not fits_contract(kind):
         raise OptionError(option, name, CONTRACT)
     return kind
+
+
+def _takes_rngs(kind: type[Any]) -> bool:
+    called = inspect.signature(kind.__call__).parameters.values()
+    return any(p.name == "rngs" or p.kind is p.VAR_KEYWORD for p in called)
 
 
 def fits_contract(kind: Any) -> bool:
