@@ -27,8 +27,7 @@ def get_config(arg: str = "") -> Any:
 def shared(config: Any) -> None:
     """What both variants have in common, sized for two CPU cores."""
     config.data.name = "busi"
-    with config.data.unlocked():
-        config.data.options = ConfigDict({"size": 128})
+    config.data.options = ConfigDict({"size": 128})
     config.data.batch_size = 16
     config.data.eval_batch_size = 32
     config.augment = [
@@ -49,10 +48,8 @@ def classify(config: Any) -> None:
     shared(config)
     config.task.name = "multiclass"
     config.model.name = "resnet18"
-    with config.model.unlocked():
-        config.model.options = ConfigDict({"width": 16})
-    with config.task.unlocked():
-        config.task.options = ConfigDict({"class_weights": "balanced"})
+    config.model.options.update({"width": 16})
+    config.task.options.update({"class_weights": "balanced"})
     config.train.select = "macro_auroc"
     config.train.epochs = 15
 
@@ -62,10 +59,8 @@ def segment(config: Any) -> None:
     shared(config)
     config.task.name = "segmentation"
     config.model.name = "unet"
-    with config.model.unlocked():
-        config.model.options = ConfigDict({"width": 12, "depth": 4})
-    with config.task.unlocked():
-        config.task.options = ConfigDict({"cross_entropy": 1.0, "dice": 1.0})
+    config.model.options.update({"width": 12, "depth": 4})
+    config.task.options.update({"cross_entropy": 1.0, "dice": 1.0})
     config.train.select = "mean_dice"
     config.train.epochs = 15
 

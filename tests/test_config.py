@@ -120,6 +120,21 @@ def test_a_run_tells_every_option_of_its_network(tmp_path):
     assert options.dropout == 0.5 and options.kernel_size == 5
 
 
+@pytest.mark.parametrize("variant", ["", ":segment"])
+def test_options_that_a_shipped_file_does_not_name_can_be_given(variant):
+    config = settings.load(f"configs/busi.py{variant}")
+    assert not config.model.options.is_locked and not config.task.options.is_locked
+
+
+def test_an_option_of_a_finished_run_that_is_not_there_is_one_line(tmp_path):
+    config = settings.load("configs/busi.py")
+    settings.write(config, tmp_path)
+    read = settings.read(tmp_path)
+    settings.override(read, ["model.options.layers=3"])
+    with pytest.raises(settings.ConfigError, match="'resnet18' has dropout, width"):
+        settings.complete(read)
+
+
 def test_an_unknown_variant_names_the_known_ones():
     with pytest.raises(
         settings.ConfigError, match="'pocus', 'dicom', 'paper', 'tuned'"

@@ -1,5 +1,6 @@
 """Settings: where they come from, which values are allowed, how a file holds them."""
 
+import contextlib
 import difflib
 import json
 import math
@@ -133,7 +134,10 @@ def _set(config: Settings, key: str, value: Any) -> None:
     for part in path:
         holder = _inside(holder)[part]
     if isinstance(holder, ConfigDict):
-        holder[last] = value
+        # What is named beside an owner's options need not be among the settings yet.
+        new = contextlib.nullcontext() if last in holder else holder.unlocked()
+        with new:
+            holder[last] = value
     else:
         checked = ConfigDict(holder)
         checked[last] = value

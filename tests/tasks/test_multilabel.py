@@ -5,7 +5,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from tests.tasks.made import clip_spec, ids
 from ultrasound_jax import tasks
-from ultrasound_jax.tasks.multilabel import positive_weights
+from ultrasound_jax.tasks import multilabel
+from ultrasound_jax.tasks.multilabel import MultiLabel, positive_weights
 from ultrasound_jax.training.losses import binary_cross_entropy
 
 RNG = np.random.default_rng(0)
@@ -101,3 +102,24 @@ def test_an_unknown_option_lists_those_there_are():
         tasks.build("classify", clip_spec(("a",)), options={})
     with pytest.raises(tasks.TaskError, match="one of none, balanced"):
         tasks.build("multilabel", clip_spec(("a",)), options={"class_weights": "x"})
+
+
+def test_an_option_needs_a_default(monkeypatch):
+    """Without one its value would be a class of Python's `inspect`."""
+
+    class Needing(MultiLabel):
+        @classmethod
+        def make(cls, spec, labels=None, *, gamma):
+            raise AssertionError
+
+    monkeypatch.setattr(multilabel, "TASK", Needing)
+    with pytest.raises(tasks.TaskError, match="its option gamma has no default"):
+        tasks.options_of("multilabel")
+
+
+@pytest.mark.parametrize("value", ["much", None, [0.1]])
+def test_a_value_that_a_task_cannot_use_is_one_line(value):
+    spec = clip_spec(("a", "b"), frames=4, side=8)
+    with pytest.raises(tasks.TaskError, match="refuses config.task.options: ") as error:
+        tasks.build("multiclass", spec, options={"label_smoothing": value})
+    assert "\n" not in str(error.value)

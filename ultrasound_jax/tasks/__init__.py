@@ -44,9 +44,20 @@ def _class_of(name: str) -> Any:
 
 
 def options_of(name: str) -> dict[str, Any]:
-    """The options of a task with their defaults."""
+    """The options of a task with their defaults.
+
+    Raises:
+        TaskError: no such task, or one with an option that has no default.
+    """
     parameters = inspect.signature(_class_of(name).make).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    own = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for option in own:
+        if option.default is option.empty:
+            raise TaskError(
+                f"config.task.name='{name}': its option {option.name} has no default; "
+                "it needs one, which a run without it is made with"
+            )
+    return {option.name: option.default for option in own}
 
 
 def build(
@@ -86,4 +97,8 @@ def build(
             f"be one of {', '.join((*kind.SELECT, 'loss'))}"
         )
     asked = spec.only(kind.NEEDS, asked_by=f"task '{name}'")
-    return kind.make(asked, labels, **options)
+    try:
+        return kind.make(asked, labels, **options)
+    except (TypeError, ValueError) as error:  # of a value that it cannot use
+        said = " ".join(str(error).split())
+        raise TaskError(f"task '{name}' refuses config.task.options: {said}") from error
