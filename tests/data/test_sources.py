@@ -1,8 +1,11 @@
+import copy
+
 import numpy as np
 import pytest
 
 from tests.conftest import TINY
 from ultrasound_jax.data import source as sources
+from ultrasound_jax.data.spec import Field, Spec
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +66,27 @@ def test_a_filling_row_is_empty_and_unknown(source):
     assert batch["clip_length"].tolist() == [len(source.records[0]["clip"]), 0]
     assert batch["labels"][1].tolist() == [-1] * 4
     assert not batch["clip"][1].any()
+
+
+@pytest.mark.parametrize("value", [2, 255])
+def test_a_mask_of_other_values_than_its_classes_is_refused(source, value):
+    """A lesion of 255 would be background everywhere, and nothing would be learnt."""
+    mask = Field(shape=(4, 4, 1), dtype="uint8", role="mask", classes=("lesion",))
+    masked = copy.copy(source)
+    masked.spec = Spec({"mask": mask})
+    masked.records = Records(value)
+    with pytest.raises(sources.SourceError, match=f"'one' has the value {value}; of l"):
+        masked.load([0])
+    masked.records = Records(1)
+    assert masked.load([0])["mask"].max() == 1
+
+
+class Records:
+    """A dataset of one mask with that value in a corner."""
+
+    def __init__(self, value):
+        self.mask = np.zeros((4, 4, 1), np.uint8)
+        self.mask[0, 0] = value
+
+    def __getitems__(self, places):
+        return [{"mask": self.mask, "example_id": "one"} for _ in places]

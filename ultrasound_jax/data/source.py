@@ -182,6 +182,12 @@ class Source:
         self, batch: Batch, row: int, name: str, record: Mapping[str, Any]
     ) -> None:
         value, field = record[name], self.spec[name]
+        if field.role == "mask" and value.max(initial=0) > len(field.classes):
+            raise SourceError(
+                f"{self.name}: {name} {record['example_id']!r} has the value "
+                f"{value.max()}; of {', '.join(field.classes) or 'no structure'} it "
+                f"must be at most {len(field.classes)}, 0 being the background"
+            )
         if not field.padded:
             batch[name][row] = value
             return
