@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from tests.tasks.made import clip_spec, ids, image_spec
 from ultrasound_jax import tasks
+from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.stats._parts.surface_distance import surface_distances
 from ultrasound_jax.data.spec import SpecError
 
@@ -115,3 +116,20 @@ def test_surface_distances_of_shifted_squares():
     assert assd == pytest.approx(both.mean())
     assert surface_distances(other, one, (0.5, 0.5))[0, 1] == pytest.approx(assd / 2)
     assert np.isnan(surface_distances(np.zeros_like(one), one)).all()
+
+
+def test_validation_selects_on_the_number_that_a_report_has():
+    """Structures that few examples show count as much as those that all show."""
+    of = task(image_spec(("x",), masked=("liver", "kidney", "spleen")))
+    columns = {
+        "tp": np.array([[40, 0, 0], [50, 0, 0], [60, 5, 0]]),
+        "fp": np.array([[2, 0, 0], [3, 0, 0], [4, 9, 0]]),
+        "fn": np.array([[5, 0, 0], [6, 0, 0], [7, 8, 0]]),
+    }
+    table = of.table(ids(np.zeros((3, 1), np.int8), ("image", "image")), columns)
+    (split,) = judge_table(table, replicates=20).values()
+    for name, value in of.quality(table).items():
+        assert value == pytest.approx(split["image"][name]), name
+    empty = {name: np.zeros((3, 3), int) for name in columns}
+    ids_of = ids(np.zeros((3, 1), np.int8), ("image", "image"))
+    assert of.quality(of.table(ids_of, empty)) == {}

@@ -167,14 +167,20 @@ class Segmentation(OfPixels):
         )
 
     def quality(self, table: MaskTable) -> dict[str, float]:
-        """Dice: the mean over examples that show something, and of all pixels."""
+        """Dice, the mean over examples and that of all pixels, as a report has them.
+
+        Each is the mean over the structures in which it is defined.
+        """
         both = 2 * table.tp + table.fp + table.fn
-        there = both > 0
-        if not there.any():
+        defined = (both > 0).any(axis=0)
+        if not defined.any():
             return {}
-        dice = 2 * table.tp[there] / both[there]
-        pooled = 2 * table.tp.sum(axis=0) / np.maximum(both.sum(axis=0), 1)
-        return {"mean_dice": float(dice.mean()), "pooled_dice": float(pooled.mean())}
+        hit, both = 2 * table.tp[:, defined], both[:, defined]
+        there = both > 0
+        dice = np.where(there, hit / np.maximum(both, 1), 0.0)
+        mean = dice.sum(axis=0) / there.sum(axis=0)
+        pooled = hit.sum(axis=0) / both.sum(axis=0)
+        return {"mean_dice": float(mean.mean()), "pooled_dice": float(pooled.mean())}
 
 
 TASK = Segmentation
