@@ -105,6 +105,18 @@ def test_what_a_run_was_trained_with_is_not_changed_by_judging_it(
     assert (trained / "predictions.csv").read_bytes() == before
 
 
+def test_files_that_a_built_dataset_does_not_read_are_told(trained, tmp_path):
+    """They may be another hospital's, and what is judged is not."""
+    data = settings.read(trained).data
+    assert external_validation.files_not_read(data) == {}
+    with data.unlocked():
+        data.manual_dir = str(tmp_path)
+    (note,) = external_validation.files_not_read(data).values()
+    assert note.startswith("not read, as the dataset is built already in ")
+    data.data_dir = str(tmp_path)
+    assert external_validation.files_not_read(data) == {}
+
+
 def test_the_folder_of_a_cross_validation_is_not_written_over(trained, tmp_path):
     for name in ("config.json", "splits.json", "predictions.csv"):
         (tmp_path / name).write_text("pooled")

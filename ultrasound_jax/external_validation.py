@@ -113,8 +113,10 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
     check_out(out, workdir)
     with clock.of("opening"):
         run = open_run(workdir, console.say)
+        unread = files_not_read(config.data)
         whole = open_dataset(config.data, console.say, **sharding.building())
         source, notes = matched(run, whole)
+        notes |= unread
         check_patients(run, source, config)
         places = judged_places(run, source, notes)
         experiment = with_source(run, config, source, {SPLIT: places}, manifest=None)
@@ -203,6 +205,20 @@ def other_data(
                 )
             changed.data[key] = value
     return changed
+
+
+def files_not_read(data: Settings) -> dict[str, str]:
+    """A note where files are given for a dataset that is built: they are not read.
+
+    Another hospital's files need another `data_dir` than those of the same builder that
+    were built before.
+    """
+    options = data.options.to_dict()
+    builder = sources.open_builder(data.name, options, data.data_dir)
+    if not data.manual_dir or not builder.is_prepared():
+        return {}
+    told = f"not read, as the dataset is built already in {builder.data_dir}"
+    return {"files in data.manual_dir": told}
 
 
 def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
