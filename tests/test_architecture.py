@@ -17,6 +17,7 @@ STOREYS = (
     "study",
     "train",
     "external_validation",
+    "external_matching",
     "evaluate",
     "explain",
     "predict",

@@ -10,7 +10,7 @@ import pytest
 from tests.command import run as command
 from tests.conftest import TINY
 from ultrasound_jax import config as settings
-from ultrasound_jax import external_validation, tasks, train
+from ultrasound_jax import external_matching, external_validation, tasks, train
 from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.table.mask_table import read_table
 from ultrasound_jax.data import source as sources
@@ -150,7 +150,7 @@ def test_classes_are_matched_by_name_and_the_rest_is_told(trained):
     run = open_run(trained, print)
     theirs = ("pleural_effusion", "fracture", "b_line")
     source = Other(theirs, [[1, 0, 0], [0, 1, -1], [-1, 1, -1]], run.spec)
-    read, notes = external_validation.matched(run, source)
+    read, notes = external_matching.matched(run, source)
     assert read.classes == run.classes
     for k, name in enumerate(run.classes):
         expected = [-1] * 3
@@ -162,7 +162,7 @@ def test_classes_are_matched_by_name_and_the_rest_is_told(trained):
         name in notes["classes of the run that the dataset lacks"] for name in left
     )
     assert "fracture" in notes["classes of the dataset that the run does not know"]
-    places = external_validation.judged_places(run, read, notes)
+    places = external_matching.judged_places(run, read, notes)
     assert places.tolist() == [0, 1] or places.tolist() == [0]
     assert any("not judged" in name for name in notes)
 
@@ -182,22 +182,22 @@ def test_what_else_the_network_learns_by_must_be_there(trained):
     run = other_run(trained, classes=("a", "b"), more={"count": count})
     other = Other(("a", "b"), [[1, 0]], open_run(trained, print).spec)
     with pytest.raises(SpecError, match="has no field 'count'"):
-        external_validation.matched(run, other)
+        external_matching.matched(run, other)
 
 
 def test_classes_that_exclude_each_other_need_two_in_common(trained):
     run = other_run(trained, classes=("benign", "malignant"))
     with pytest.raises(SpecError, match="class malignant alone in common"):
-        external_validation.matched(run, Other(("malignant",), [[1]], run.spec))
+        external_matching.matched(run, Other(("malignant",), [[1]], run.spec))
 
 
 def test_an_example_whose_other_class_is_unknown_is_not_judged(trained):
     run = other_run(trained, classes=("a", "b", "c"))
     labels = [[1, 0, 0], [1, -1, 0], [0, 0, 0], [0, 1, 1]]
-    read, notes = external_validation.matched(
+    read, notes = external_matching.matched(
         run, Other(("c", "a", "b"), labels, run.spec)
     )
-    places = external_validation.judged_places(run, read, notes)
+    places = external_matching.judged_places(run, read, notes)
     assert places.tolist() == [0], notes
     assert read.table.labels[0].tolist() == [0, 0, 1]
 
@@ -206,17 +206,17 @@ def test_thresholds_follow_the_words_of_the_other_dataset(trained):
     run = open_run(trained, print)
     table = read_table(trained / "predictions.csv").of_split("test")
     notes: dict[str, str] = {}
-    same = external_validation.thresholds_at(run, table, notes)
+    same = external_matching.thresholds_at(run, table, notes)
     assert same == run.thresholds and not notes
     slices = replace(table, units=("slice", "slice"))
-    found = external_validation.thresholds_at(run, slices, notes)
+    found = external_matching.thresholds_at(run, slices, notes)
     assert found == {"slice": run.thresholds["clip"]} and not notes
 
     own = {"image": run.thresholds["clip"]}
     words = {"units": ("image", "image"), "thresholds": own}
     images = other_run(trained, "multilabel", classes=run.classes, **words)
     lesions = replace(table, units=("image", "lesion"))
-    found = external_validation.thresholds_at(images, lesions, notes)
+    found = external_matching.thresholds_at(images, lesions, notes)
     assert set(found) == {"image", "lesion_mean", "lesion_max"}
     assert set(notes) == {"thresholds of lesion_mean", "thresholds of lesion_max"}
     tree = judge_table(lesions, replicates=20, thresholds=found)["test"]
@@ -230,28 +230,54 @@ def test_a_dataset_of_the_run_that_is_no_longer_importable_is_said(trained):
     gone = {**run.about["preprocessing"], "dataset": "gone_lab.images:Builder"}
     run = replace(run, about={**run.about, "preprocessing": gone})
     other = Other(run.classes, [[1, 0, 0, 0]], run.spec)
-    found = external_validation.near_copies(run, other, print)
-    assert "not looked for: config.data.name='gone_lab" in found["near duplicates"]
+    note, copies = external_matching.near_copies(run, other, print)
+    assert "not looked for: config.data.name='gone_lab" in note and copies is None
 
 
 def test_no_class_in_common_is_refused(trained):
     run = open_run(trained, print)
     with pytest.raises(SpecError, match="has the classes cyst, the run .*: none is in"):
-        external_validation.matched(run, Other(("cyst",), [[1]], run.spec))
+        external_matching.matched(run, Other(("cyst",), [[1]], run.spec))
 
 
-def test_pseudonyms_of_the_same_key_tell_who_was_trained_on(trained, tiny_config):
+def test_ids_and_pictures_tell_who_was_trained_on(trained, tiny_config, monkeypatch):
     run = open_run(trained, print)
-    tiny_config.data.name = "lus_clips"
     known = json.loads((trained / "splits.json").read_text())["parts"]
     patient = known["fold_0"]["patients"][0]
     one = Other(run.classes, [[1, 0, 0, 0]], run.spec, [patient])
-    external_validation.check_patients(
-        run, one, tiny_config
-    )  # a name that may mean anybody
-    tiny_config.data.name = "lus_phantom"
+
+    def told(name, found, note="looked at"):
+        tiny_config.data.name = name
+        monkeypatch.setattr(
+            external_matching, "near_copies", lambda *given: (note, found)
+        )
+        return external_matching.check_patients(run, one, tiny_config, print)
+
+    copy = external_matching.Alike("e0", "other", 0.99)
+    assert told("lus_clips", [copy]) == {"near duplicates": "looked at"}
+    notes = told("lus_phantom", [])
+    assert f"{patient} (1 in all) stand in both" in notes["patient ids"]
+    with pytest.raises(SplitError, match=f"would be judged: {patient}.*own$"):
+        told("lus_phantom", [copy])
+    with pytest.raises(SplitError, match="Pictures were not looked for: gone"):
+        told("lus_phantom", None, "not looked for: gone")
+    monkeypatch.setattr(external_matching, "PSEUDONYM", re.compile(patient))
     with pytest.raises(SplitError, match=f"would be judged: {patient}"):
-        external_validation.check_patients(run, one, tiny_config)
+        told("lus_clips", [])  # a pseudonym is of one person, whatever the dataset
+
+
+def test_files_alone_rebuild_the_run_s_own_dataset(tiny_config, tmp_path, monkeypatch):
+    seen = []
+
+    def evaluated(*given):
+        seen.append(given)
+        return {}
+
+    monkeypatch.setattr(external_validation.evaluate, "evaluate_run", evaluated)
+    assigned = [f"data.manual_dir={tmp_path}"]
+    external_validation.judge(tiny_config, tmp_path, assigned, out="", mode="evaluate")
+    assert seen == [(tiny_config, tmp_path)]
+    assert tiny_config.data.manual_dir == str(tmp_path)
 
 
 def test_an_unfinished_or_old_folder_is_one_line(tmp_path):

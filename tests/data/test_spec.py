@@ -75,3 +75,11 @@ def test_the_window_of_hounsfield_units_is_declared(tmp_path):
     assert spec["image"].values == (-1000.0, 0.0)
     assert spec["image"].dtype == np.dtype("int16").name
     assert spec["mask"].classes == ("lung",) and spec.units[0] == "slice"
+
+
+def test_labels_are_one_field_of_that_name():
+    finding = Field(shape=(1,), dtype="int8", role="labels", classes=("a",))
+    with pytest.raises(SpecError, match="it is called 'labels'"):
+        Spec({"findings": finding})
+    with pytest.raises(SpecError, match="are labels, more; allowed is one"):
+        Spec({"labels": finding, "more": finding})

@@ -8,7 +8,7 @@ from tests.tasks.made import clip_spec, ids, image_spec
 from ultrasound_jax import tasks
 from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.stats._parts.surface_distance import surface_distances
-from ultrasound_jax.data.spec import SpecError
+from ultrasound_jax.data.spec import Field, Spec, SpecError
 
 RNG = np.random.default_rng(5)
 SPEC = image_spec(("benign", "malignant"))
@@ -133,3 +133,11 @@ def test_validation_selects_on_the_number_that_a_report_has():
     empty = {name: np.zeros((3, 3), int) for name in columns}
     ids_of = ids(np.zeros((3, 1), np.int8), ("image", "image"))
     assert of.quality(of.table(ids_of, empty)) == {}
+
+
+def test_a_mask_without_its_last_axis_is_refused():
+    image = SPEC["image"]
+    flat = Field(shape=(8, 8), dtype="uint8", role="mask", classes=("lesion",))
+    spec = Spec({"image": image, "mask": flat}, ("image", "image"))
+    with pytest.raises(tasks.TaskError, match=r"shape \(8, 8\); a mask ends with"):
+        task(spec)

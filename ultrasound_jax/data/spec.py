@@ -83,12 +83,21 @@ class Spec(Mapping[str, Field]):
 
     units: what an example is called, and what `video_id` groups examples into, e.g.
         `("clip", "video")`; the same word twice where each stands for itself.
+
+    Raises:
+        SpecError: labels that are not one field called `labels`.
     """
 
     def __init__(
         self, fields: Mapping[str, Field], units: tuple[str, str] = ("clip", "video")
     ) -> None:
         self._fields, self.units = dict(fields), units
+        labels = self.of_role("labels")
+        if labels not in ((), ("labels",)):
+            raise SpecError(
+                f"the fields with labels are {', '.join(labels)}; allowed is one, and "
+                "it is called 'labels'"
+            )
 
     def __getitem__(self, name: str) -> Field:
         return self._fields[name]

@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from ultrasound_jax.models._parts.checks import require_counts
+from ultrasound_jax.models._parts.checks import require, require_counts
 from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.initialisers import uniform_bias
 from ultrasound_jax.models._parts.layers import (
@@ -77,6 +77,9 @@ class UpConv(nnx.Module):
         return x.swapaxes(2, 3).reshape(batch, 2 * height, 2 * width, -1)
 
 
+DEEPEST = 7  # below it the widths would take tens of gigabytes
+
+
 class UNet(nnx.Module):
     """Convolutions of ever coarser images and back, with what was lost put beside.
 
@@ -97,6 +100,7 @@ class UNet(nnx.Module):
 
     def __init__(self, given: Given, *, width: int = 32, depth: int = 4):
         require_counts(width=width, depth=depth)
+        require(depth <= DEEPEST, "depth", depth, f"1 to {DEEPEST}")
         self.remat = given.remat
         widths = [width * 2**level for level in range(depth + 1)]
         pairs = list(zip(widths[:-1], widths[1:], strict=True))

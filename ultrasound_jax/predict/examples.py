@@ -6,6 +6,7 @@ import numpy as np
 
 from ultrasound_jax.data import protocols
 from ultrasound_jax.data.dataset import open_dataset
+from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.experiment import Experiment
@@ -25,7 +26,13 @@ def own_experiment(
         SpecError, SplitError: the dataset is no longer what the run was trained on.
     """
     source = open_dataset(config.data, say, **sharding.building()).reading(run.spec)
-    manifest = Manifest.read(run.folder / "splits.json")
+    path = run.folder / "splits.json"
+    if not path.is_file():
+        raise SplitError(
+            f"{path} is not there: without it nobody knows which patients the run has "
+            "not seen; judge it on another dataset"
+        )
+    manifest = Manifest.read(path)
     manifest.check(source.table)
     indices = protocols.assign(
         manifest, source.table, protocol=config.data.protocol, fold=config.data.fold

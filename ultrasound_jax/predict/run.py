@@ -109,6 +109,8 @@ def open_run(folder: Path, say: Callable[[str], None] = print) -> Run:
         RunError: the run is of another version.
     """
     folder = Path(folder).absolute()
+    if any(folder.glob(f"fold_*/{model_file.NAME}")):
+        model_file.read(folder)  # says which folds there are
     if not (folder / "checkpoints" / "best").is_dir():
         raise CheckpointError(
             f"'{folder}' holds no checkpoint to evaluate; train with --mode train"

@@ -61,7 +61,7 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
             tables.append(read_table(folder / "predictions.csv"))
     if jax.process_index():
         return {}
-    main = [*whole.task.SELECT][0]
+    main = next(iter(whole.task.SELECT), "loss")
     return evaluate.write_report(
         pool(tables),
         whole,

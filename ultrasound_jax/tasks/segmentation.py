@@ -57,6 +57,12 @@ class Segmentation(OfPixels):
                 "be learnt"
             )
         task = cls(spec, cross_entropy, dice)
+        shape = spec[task._mask].shape
+        if len(shape) < 3 or shape[-1] != 1:
+            raise TaskError(
+                f"the field '{task._mask}' has the shape {shape}; a mask ends with an "
+                "axis of one, which holds the number of the structure"
+            )
         if not task.classes:
             raise TaskError("the field with the masks names no structures")
         return task
