@@ -60,8 +60,8 @@ def judge(
     """
     if mode != "evaluate":
         raise ConfigError(
-            f"--mode {mode} takes its settings behind --config=FILE, and no --out: what "
-            "is left is for --mode evaluate of a finished run"
+            f"--mode {mode} takes its settings behind --config=FILE, and no --out: the "
+            "other form is for --mode evaluate of a finished run"
         )
     data, others = {}, []
     for assignment in assigned:
