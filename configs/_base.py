@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 
 def base() -> Any:
-    """Returns the defaults, locked: an experiment that misspells a key fails."""
+    """The defaults, locked: an experiment that misspells a key fails."""
     config: Any = ConfigDict()
     config.seed = 0  # of initialisation, batch order, dropout and augmentation
     config.dtype = "float32"  # of computation: float32 | bfloat16; weights stay float32

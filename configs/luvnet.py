@@ -15,7 +15,7 @@ PHANTOM = {"size": 64, "frame_rate": 10.0, "patients": 48, "videos": 3, "seed": 
 
 
 def get_config(arg: str = "") -> Any:
-    """Returns the settings of the variant, which VARIANTS names."""
+    """The settings of the variant, which VARIANTS names."""
     if arg not in VARIANTS:
         known = ", ".join(f"'{name}'" for name in VARIANTS)
         raise ValueError(f"configs/luvnet.py has no variant '{arg}'; it has {known}")

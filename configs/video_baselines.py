@@ -112,7 +112,7 @@ UNTUNED = {"": 1e-3, "_tiny": 1e-3, "_pocus": 5e-4, "_full": 1e-4}
 
 
 def get_config(arg: str = "luvnet") -> Any:
-    """Returns the settings of the variant `NAME[_SIZE]`."""
+    """The settings of the variant `NAME[_SIZE]`."""
     if arg not in VARIANTS:
         raise ValueError(
             f"configs/video_baselines.py has no variant '{arg}'; it has NAME, "

@@ -79,7 +79,7 @@ class Kind:
 def draw(
     rng: np.random.Generator, kind: Kind
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns labels `n`, the scores of two models `2 n`, and whose clips they are."""
+    """The labels `n`, the scores of two models `2 n`, and whose clips they are."""
     patient = np.repeat(
         np.arange(kind.patients), rng.integers(6, 19, size=kind.patients)
     )
@@ -105,7 +105,7 @@ def draw(
 def p_values(
     labels: np.ndarray, scores: np.ndarray, patient: np.ndarray, seed: int
 ) -> dict[str, float | None]:
-    """Returns the p of each of TESTS and DECISIONS in one study.
+    """The p of each of TESTS and DECISIONS in one study.
 
     Both models decide at the same threshold, midway between the better one's means.
     """
@@ -130,7 +130,7 @@ def p_values(
 
 
 def rejections(kind: Kind, repeats: int) -> dict[str, Any]:
-    """Returns the share of studies in which each test rejects.
+    """The share of studies in which each test rejects.
 
     A study that a test refuses, for lack of patients on a side, is drawn again and
     counted as `refused`.
@@ -153,7 +153,7 @@ def rejections(kind: Kind, repeats: int) -> dict[str, Any]:
 
 
 def true_difference(gap: float) -> float:
-    """Returns the AUROC that a gap costs, from one very large study."""
+    """The AUROC that a gap costs, from one very large study."""
     if gap == 0:
         return 0.0  # drawn alike
     kind = Kind(patients=20000, share=POWER_SHARE, gap=gap)
@@ -163,7 +163,7 @@ def true_difference(gap: float) -> float:
 
 
 def simulate(repeats: int) -> dict[str, Any]:
-    """Returns sizes, sizes for a rare pattern, and powers."""
+    """The sizes, sizes for a rare pattern, and powers."""
     result: dict[str, list[dict[str, Any]]] = {"size": [], "rare": [], "power": []}
     for patients in PATIENTS:
         for share in SHARES:
@@ -219,7 +219,7 @@ def _lines(panel: Axes, rows: list[dict[str, Any]], patients: int, x: str) -> No
 
 
 def fill(text: str, result: dict[str, Any]) -> str:
-    """Returns the text of `docs/statistics.md` with its table made anew."""
+    """The text of `docs/statistics.md` with its table made anew."""
     pattern = r"(<!-- results: clustered_tests -->\n).*?(<!-- end -->)"
     text, count = re.subn(
         pattern, lambda m: f"{m[1]}{table(result)}\n{m[2]}", text, flags=re.DOTALL
@@ -230,7 +230,7 @@ def fill(text: str, result: dict[str, Any]) -> str:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Returns false findings and findings, in percent, as Markdown."""
+    """The false findings and findings, in percent, as Markdown."""
     names = (*(label for label, _, _ in TESTS.values()), *DECISIONS.values())
     lines = [["what is simulated", "patients", *names]]
     for part, values, words in (
@@ -254,7 +254,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def fewest(result: dict[str, Any]) -> str:
-    """Returns what the fewest patients mean, in words."""
+    """What the fewest patients mean, in words."""
     patients = PATIENTS[0]
 
     def span(part: str, name: str) -> str:

@@ -54,7 +54,7 @@ NAMES = {
 def draw(
     rng: np.random.Generator, patients: int, share: float, harder: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns labels and scores of clips, and whose they are."""
+    """The labels and scores of clips, and whose they are."""
     counts = rng.integers(1, MOST_CLIPS + 1, patients)
     patient = np.repeat(np.arange(patients), counts)
     often = rng.normal(size=patients)[patient] - 0.5
@@ -68,7 +68,7 @@ def draw(
 
 
 def simulate(patients: int, kind: str, repeats: int) -> dict[str, Any]:
-    """Returns what new patients get after calibration on as many patients."""
+    """What new patients get after calibration on as many patients."""
     rng = np.random.default_rng([patients, list(KINDS).index(kind)])
     sums = {way: np.zeros(3) for way in WAYS}
     for _ in range(repeats):
@@ -97,7 +97,7 @@ def simulate(patients: int, kind: str, repeats: int) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Returns the Markdown table of the page."""
+    """The Markdown table of the page."""
     lines = [
         "| simulation | calibration patients | "
         + " | ".join(
@@ -119,7 +119,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def with_table(page: str, text: str) -> str:
-    """Returns the page with its table replaced."""
+    """The page with its table replaced."""
     start, end = page.index(MARKS[0]) + len(MARKS[0]), page.index(MARKS[1])
     return f"{page[:start]}\n\n{text}\n\n{page[end:]}"
 

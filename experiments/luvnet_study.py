@@ -87,7 +87,7 @@ def parser() -> cli.Parser:
 
 
 def load(name: str, given: argparse.Namespace) -> Settings:
-    """Returns a network's settings on the chosen dataset."""
+    """A network's settings on the chosen dataset."""
     recipe = "tiny" if given.shrink else given.recipe
     known = (given.dataset, recipe) in VARIANTS
     if not known and given.dataset in {dataset for dataset, _ in VARIANTS}:
@@ -117,7 +117,7 @@ def take_dataset(config: Settings, other: Settings) -> None:
 
 
 def default_out(given: argparse.Namespace) -> Path:
-    """Returns `runs/study-<dataset>-<recipe>`."""
+    """`runs/study-<dataset>-<recipe>`."""
     recipe = "tiny" if given.shrink else given.recipe
     words = Path(given.dataset.partition(":")[0]).stem, given.dataset.partition(":")[2]
     return Path("runs") / "-".join(w for w in ("study", *words, recipe) if w)

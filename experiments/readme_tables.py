@@ -192,7 +192,7 @@ def training(networks: dict) -> str:
 
 
 def ended(tree: dict) -> list[float]:
-    """Returns the rates whose trials came to an end."""
+    """The rates whose trials came to an end."""
     trials = tree["search"]["trials"]
     return [t["settings"]["optim.lr"] for t in trials if t["state"] != "interrupted"]
 
@@ -257,7 +257,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
 
 
 def fill(page: str) -> str:
-    """Returns the text of a page with its tables made anew."""
+    """The text of a page with its tables made anew."""
     text = (ROOT / page).read_text()
     for name, table in PAGES[page].items():
         made = table()

@@ -35,7 +35,7 @@ JOURNAL = "tune.journal"  # marks the folder of --mode tune
 
 
 def workdir_name(config_file: str, mode: str = "train") -> str:
-    """Returns `runs/<config>[-<arg>]`, with `-crossval` or `-tune` for those modes."""
+    """`runs/<config>[-<arg>]`, with `-crossval` or `-tune` for those modes."""
     path, _, arg = config_file.partition(":")
     words = [Path(path).stem, arg, mode if mode in ("crossval", "tune") else ""]
     return str(Path("runs") / "-".join(word for word in words if word))
@@ -49,7 +49,7 @@ def resolve(
     workdir: str,
     rest: Sequence[str],
 ) -> tuple[Settings, Path]:
-    """Returns the settings and the folder that a command line means.
+    """The settings and the folder that a command line means.
 
     Without `--config` both are those of an existing run. Cross-validation rotates all
     patients through its folds; a folder of one mode is refused to the other.
@@ -97,7 +97,7 @@ def check_workdir(config: Settings, folder: Path) -> None:
 
 
 def changes(config: Settings, folder: Path) -> list[str]:
-    """Returns `name=new (there old)` of each setting that a run has otherwise.
+    """`name=new (there old)` of each setting that a run has otherwise.
 
     Those in FREE are left out, as they do not change what is computed.
     """

@@ -38,7 +38,7 @@ WHAT = ("data", "step", "loop")
 
 
 def median_seconds(action: Callable[[], Any], repeats: int) -> float:
-    """Returns the median time of `action` after one call that is not counted."""
+    """The median time of `action` after one call that is not counted."""
     jax.block_until_ready(action())
     times = []
     for _ in range(repeats):
@@ -49,7 +49,7 @@ def median_seconds(action: Callable[[], Any], repeats: int) -> float:
 
 
 def median_of_stream(batches: Iterator[Any], count: int, repeats: int) -> float:
-    """Returns the median time of `count` batches in a row, after a first batch."""
+    """The median time of `count` batches in a row, after a first batch."""
 
     def draw() -> Any:
         return list(itertools.islice(batches, count))[-1]
@@ -139,7 +139,7 @@ def bench_loop(experiment: Experiment, repeats: int) -> dict[str, float]:
 def loop_rate(
     train: "TrainStep", batches: Iterator[Any], experiment: Experiment, repeats: int
 ) -> tuple[float, float]:
-    """Returns clips a second and the share of time in which the step had no batch."""
+    """The clips a second and the share of time in which the step had no batch."""
     size = experiment.config.data.batch_size
     train.batch = next(batches)
     jax.block_until_ready(train.once())
@@ -273,7 +273,7 @@ def measure(given: argparse.Namespace) -> None:
 def training_figures(
     given: argparse.Namespace,
 ) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
-    """Returns what was run on what, and the figures of each benchmark of training."""
+    """What was run on what, and the figures of each benchmark of training."""
     config = settings.load(given.config)
     config.data.manual_dir = given.manual_dir
     steps.use_compilation_cache(config.compilation_cache)

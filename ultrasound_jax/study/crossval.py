@@ -96,7 +96,7 @@ def cross_validate_all(
 
 
 def minutes_of(folds: Sequence[dict]) -> str:
-    """Returns the time that training the folds took, whenever that was."""
+    """The time that training the folds took, whenever that was."""
     return f"{sum(float(m['run']['minutes']) for m in folds):.1f}"
 
 

@@ -39,7 +39,7 @@ def estimate(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def line(row: dict[str, Any]) -> str:
-    """Returns a network's measurement for the screen."""
+    """A network's measurement for the screen."""
     return (
         f"{row['network']:<20} compile {row['compile_s']:6.1f} s, step "
         f"{row['step_s'] * 1e3:8.1f} ms x {row['steps']:>6,}, evaluation "
@@ -94,7 +94,7 @@ def measure(study: Study, name: str) -> dict[str, Any]:
 def train_seconds(
     experiment: Experiment, compiled: Callable, state: steps.TrainState
 ) -> tuple[float, steps.TrainState]:
-    """Returns the median seconds of a step with its batch read, and the new state."""
+    """The median seconds of a step with its batch read, and the new state."""
     places, data = experiment.indices["train"], experiment.config.data
     batches = training_batches(
         experiment.source, places, data, seed=experiment.config.seed
@@ -110,7 +110,7 @@ def train_seconds(
 
 
 def eval_seconds(experiment: Experiment, weights: Any) -> float:
-    """Returns the median seconds of one batch of the evaluation."""
+    """The median seconds of one batch of the evaluation."""
     rows = experiment.source.spec.empty(experiment.config.data.eval_batch_size)
     batch = sharding.to_device(rows, experiment.mesh)
     times = []
@@ -122,5 +122,5 @@ def eval_seconds(experiment: Experiment, weights: Any) -> float:
 
 
 def median(values: Sequence[float]) -> float:
-    """Returns the middle value."""
+    """The middle value."""
     return float(np.median(values))

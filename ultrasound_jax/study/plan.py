@@ -67,7 +67,7 @@ class Study:
         return range(next(iter(self.configs.values())).data.folds)
 
     def of_fold(self, name: str, fold: int) -> Settings:
-        """Returns the settings of one run, with the rate that tuning found."""
+        """The settings of one run, with the rate that tuning found."""
         config = copy.deepcopy(self.configs[name])
         config.data.fold = fold
         for key, value in (self.tuned(name) or {}).items():
@@ -75,13 +75,13 @@ class Study:
         return config
 
     def to_tune(self, name: str) -> Settings:
-        """Returns the settings of a network's search, on fold 0."""
+        """The settings of a network's search, on fold 0."""
         config = copy.deepcopy(self.configs[name])
         config.tune.trials, config.data.fold = self.trials, 0
         return config
 
     def tuned(self, name: str) -> dict[str, float] | None:
-        """Returns what a finished search of this study found; None before."""
+        """What a finished search of this study found; None before."""
         path = self.tune_folder(name) / "tune.json"
         if not self.trials or not path.exists():
             return None
@@ -103,7 +103,7 @@ class Study:
 def make_study(
     configs: Mapping[str, Settings], folder: Path, *, trials: int = 0
 ) -> Study:
-    """Returns the study of these settings, cross-validated over all patients.
+    """The study of these settings, cross-validated over all patients.
 
     Raises StudyError where the networks would not see the same examples, and
     ConfigError for a setting that is not allowed.
@@ -134,7 +134,7 @@ def make_study(
 
 
 def differences(configs: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
-    """Returns the settings that are not alike, beside each network's own.
+    """The settings that are not alike, beside each network's own.
 
     An even-handed study has none.
     """
@@ -150,7 +150,7 @@ def differences(configs: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
 
 
 def shared_settings(study: Study) -> dict[str, Any]:
-    """Returns the settings that all networks have, without where things lie."""
+    """The settings that all networks have, without where things lie."""
     apart = differences(study.configs)
     first = next(iter(study.configs.values()))
     return {

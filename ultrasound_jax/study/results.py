@@ -68,7 +68,7 @@ def conclude(
 
 
 def finished(study: Study) -> list[str]:
-    """Returns the networks whose folds are pooled."""
+    """The networks whose folds are pooled."""
     return [
         name
         for name in study.configs
@@ -77,7 +77,7 @@ def finished(study: Study) -> list[str]:
 
 
 def network(study: Study, name: str) -> dict[str, Any]:
-    """Returns a network's metrics, its own settings, and what its search tried."""
+    """A network's metrics, its own settings, and what its search tried."""
     metrics = read_json(study.run_folder(name) / "metrics.json")
     tree = {key: metrics[key] for key in KEPT}
     alone = [
@@ -98,7 +98,7 @@ def network(study: Study, name: str) -> dict[str, Any]:
 
 
 def about(study: Study, unfinished: list[str]) -> dict[str, str]:
-    """Returns what a reader of the report must know of the study before its numbers."""
+    """What a reader of the report must know of the study before its numbers."""
     shared = shared_settings(study)
     apart = differences(study.configs)
     found = {

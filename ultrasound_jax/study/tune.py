@@ -177,7 +177,7 @@ class Trials:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
     def _settings_of(self, trial: "Trial") -> Settings:
-        """Returns the run's settings; values have three digits, as they are printed."""
+        """The run's settings; values have three digits, as they are printed."""
         config = copy.deepcopy(self._experiment.config)
         for name, low, high in searched(config):
             value = trial.suggest_float(name, low, high, log=True)
@@ -227,7 +227,7 @@ class Trials:
 class Judged:
     """What a trial's epochs reached; prunes it, and knows what a killed one reached."""
 
-    def __init__(self, trial: "Trial", select: str = "macro_auroc") -> None:
+    def __init__(self, trial: "Trial", select: str) -> None:
         self._trial, self._select, self._known = trial, select, set()
         self.best = -1.0
         for epoch, value in trial.user_attrs.get("reached", {}).items():
@@ -280,7 +280,7 @@ def open_study(config: Settings, workdir: Path) -> "Study":
 
 
 def spread(config: Settings, place: int) -> dict[str, float]:
-    """Returns the values of startup trial `place`, from 1: log-evenly over the ranges.
+    """The values of startup trial `place`, from 1: log-evenly over the ranges.
 
     Where two settings are searched, the second takes the same values in another order.
     """
@@ -292,7 +292,7 @@ def spread(config: Settings, place: int) -> dict[str, float]:
 
 
 def searched(config: Settings) -> list[tuple[str, float, float]]:
-    """Returns the name in `config.optim`, lowest and highest value of each search."""
+    """The name in `config.optim`, lowest and highest value of each search."""
     limits = config.tune
     return [
         (name, limits[f"{name}_low"], limits[f"{name}_high"])

@@ -38,7 +38,7 @@ class TuneError(UltrasoundError):
 
 
 def found(study: "Study", experiment: Experiment, clock: Stopwatch) -> dict[str, Any]:
-    """Returns the state of the search: the best so far, every trial, and the run."""
+    """The state of the search: the best so far, every trial, and the run."""
     trials = [t for t in study.get_trials(deepcopy=False) if t.state.name != "WAITING"]
     complete = [t for t in trials if t.state.name == "COMPLETE"]
     best = max(complete, key=lambda t: t.values[0], default=None)
@@ -72,7 +72,7 @@ def _row(trial: "FrozenTrial", select: str) -> dict[str, Any]:
 
 
 def folder_of(trial: "Trial | FrozenTrial") -> str:
-    """Returns the name of a trial's folder; one that was killed keeps its first."""
+    """The name of a trial's folder; one that was killed keeps its first."""
     return trial.user_attrs.get("folder", f"trial_{trial.number:03d}")
 
 

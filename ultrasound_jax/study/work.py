@@ -47,7 +47,7 @@ class Outcome:
 
 
 def pieces_of(study: Study) -> list[Piece]:
-    """Returns all pieces in the order in which a single worker does them."""
+    """All pieces in the order in which a single worker does them."""
     pieces: list[Piece] = []
     for name in study.configs:
         before = (_search(study, name),) if study.trials else ()
@@ -133,7 +133,7 @@ def work(
 
 
 def _blocked(pieces: Sequence[Piece], failed: dict[str, str]) -> list[str]:
-    """Returns what can never be done, as something that it needs has failed."""
+    """What can never be done, as something that it needs has failed."""
     titles: list[str] = []
     for piece in pieces:
         if any(n.title in failed or n.title in titles for n in piece.needs):

@@ -35,13 +35,13 @@ TOLERANCE = 0.05  # by which our count and XLA's may differ
 class Subject:
     """A network to be measured, without values: times do not depend on them.
 
-    clip_shape: `(frames, height, width, channels)`.
+    shape: `(frames, height, width, channels)`.
     """
 
     name: str
     graphdef: nnx.GraphDef
     state: Any
-    clip_shape: tuple[int, int, int, int]
+    shape: tuple[int, int, int, int]
     precision: str
 
     def apply(self, state: Any, clip: jax.Array) -> jax.Array:
@@ -51,19 +51,19 @@ class Subject:
 
     def clips(self, batch: int) -> jax.ShapeDtypeStruct:
         """What a batch looks like to the compiler."""
-        return jax.ShapeDtypeStruct((batch, *self.clip_shape), jnp.float32)
+        return jax.ShapeDtypeStruct((batch, *self.shape), jnp.float32)
 
 
 def subject_of(
     name: str,
     make: Callable[[], nnx.Module],
-    clip_shape: tuple[int, int, int, int],
+    shape: tuple[int, int, int, int],
     precision: str,
 ) -> Subject:
     """A network in its evaluation view, from what makes it; nothing is computed."""
     network, params, stats = steps.split(nnx.eval_shape(make))
     state = nnx.merge_state(params, stats)
-    return Subject(name, network.evaluation, state, clip_shape, precision)
+    return Subject(name, network.evaluation, state, shape, precision)
 
 
 def parameters(subject: Subject) -> int:
@@ -169,7 +169,7 @@ def work(subject: Subject, counted: Count, batch: int) -> dict[str, Any]:
             f"{subject.name}: we count {2 * counted.inside:.4g} FLOPs in convolutions "
             f"and products, XLA {xla:.4g}; they may differ by {TOLERANCE:.0%}"
         )
-    frames, height, width, channels = subject.clip_shape
+    frames, height, width, channels = subject.shape
     return {
         "name": subject.name,
         "clip": f"{frames}x{height}x{width}x{channels}",

@@ -144,7 +144,7 @@ def _held(
 
 
 def method_for(model: nnx.Module, outputs: Mapping[str, Any]) -> Callable | None:
-    """Returns what makes a network's outputs and maps, None where it has no map.
+    """What makes a network's outputs and maps, None where it has no map.
 
     `outputs` are what the network returns, or their shapes.
     """
