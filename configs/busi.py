@@ -44,7 +44,12 @@ def shared(config: Any) -> None:
 
 
 def classify(config: Any) -> None:
-    """Benign, malignant or normal, by ResNet-18 of a quarter of its width."""
+    """Benign, malignant or normal, by ResNet-18 of a quarter of its width.
+
+    `--config configs/busi.py --config.data.manual_dir=DIR --mode crossval`, AMD EPYC
+    with 2 cores, 5.7 minutes for five folds: macro AUROC 0.773 [0.740, 0.804], balanced
+    accuracy 0.625 [0.581, 0.667] (experiments/results/busi_baselines.json).
+    """
     shared(config)
     config.task.name = "multiclass"
     config.model.name = "resnet18"
@@ -55,7 +60,12 @@ def classify(config: Any) -> None:
 
 
 def segment(config: Any) -> None:
-    """The lesions, by a small U-Net. Pictures without a lesion are part of the set."""
+    """The lesions, by a small U-Net. Pictures without a lesion are part of the set.
+
+    `--config configs/busi.py:segment --config.data.manual_dir=DIR --mode crossval`, AMD
+    EPYC with 2 cores, 22.5 minutes for five folds: mean Dice 0.515 [0.484, 0.546]
+    (experiments/results/busi_baselines.json).
+    """
     shared(config)
     config.task.name = "segmentation"
     config.model.name = "unet"

@@ -26,7 +26,6 @@ def test_a_script_writes_what_it_ran_by_which_commit(name, tmp_path, monkeypatch
 
     monkeypatch.setattr(committed, "cross_validate_all", judged)
     module = script(name)
-    monkeypatch.setattr(module, "keep_sheet", lambda workdir: None, raising=False)
     out = tmp_path / "results.json"
     arguments = ["--manual_dir=d", f"--out={out}", "--epochs=3"]
     assert module.main([*arguments, f"--workdir={tmp_path}"]) == 0

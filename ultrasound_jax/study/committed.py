@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -21,7 +21,6 @@ def command(
     workdir: Path,
     out: Path,
     argv: Sequence[str] | None = None,
-    then: Callable[[Path], object] = lambda workdir: None,
 ) -> int:
     """The exit code of a script that cross-validates and writes one file of results.
 
@@ -32,7 +31,6 @@ def command(
         workdir: where the runs lie unless the command line says otherwise.
         out: where the results are written.
         argv: the words behind the script; those of the command line if None.
-        then: does what is left, with the runs' folder.
     """
     parser = cli.Parser(description=description)
     parser.add_argument("--manual_dir", required=True, help="holds the dataset's files")
@@ -56,6 +54,5 @@ def command(
         text = json.dumps({"run": provenance.facts()} | results, indent=1)
         write_whole(given.out, text + "\n")
         print(f"written: {given.out}", file=sys.stderr)
-        then(given.workdir)
 
     return cli.guard(work)
