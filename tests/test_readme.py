@@ -30,9 +30,19 @@ def test_every_table_is_made_from_the_committed_results():
     for page in tables.PAGES:
         assert tables.fill(page) == (ROOT / page).read_text()
     made = "".join((ROOT / page).read_text() for page in tables.PAGES)
-    assert made.count("95 % intervals by bootstrap over patients ([") == 3
+    assert made.count("95 % intervals by bootstrap over patients ([") == 4
+    assert made.count("95 % intervals by bootstrap over groups ([") == 2
     places = re.findall(r"<!-- results: (\w+) -->", made)
-    assert sorted(places) == ["benchmark", "ingest", "phantom", "pocus", "study"]
+    assert sorted(places) == [
+        "benchmark",
+        "busi",
+        "busi_masks",
+        "elsewhere",
+        "ingest",
+        "phantom",
+        "pocus",
+        "study",
+    ]
 
 
 def test_the_first_screen_says_what_it_is_two_commands_and_what_came_out():

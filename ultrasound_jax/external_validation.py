@@ -212,5 +212,5 @@ def files_not_read(data: Settings) -> dict[str, str]:
     builder = sources.open_builder(data.name, options, data.data_dir)
     if not data.manual_dir or not builder.is_prepared():
         return {}
-    told = f"not read, as the dataset is built already in {builder.data_dir}"
+    told = f"not read, as {builder.info.full_name} is built already"
     return {"files in data.manual_dir": told}
