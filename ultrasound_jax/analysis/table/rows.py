@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
@@ -19,7 +20,7 @@ T = TypeVar("T", bound="Rows")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Rows:
+class Rows(ABC):
     """The ids of examples, and where in the folds' splits they are.
 
     video_id: of the group that an example belongs to; in the file the column is called
@@ -61,24 +62,25 @@ class Rows:
         self._check_ids()
         self._check_extra()
 
+    @abstractmethod
     def _check_content(self) -> None:
-        raise NotImplementedError
+        """Refuses content that is not allowed."""
 
+    @abstractmethod
     def _content_header(self) -> list[str]:
         """The names of the columns between the ids and the further ones."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _content_cells(self, row: int) -> list[Any]:
         """A row's cells under `_content_header`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _content_at(self, places: Int[np.ndarray, " m"]) -> dict[str, Any]:
         """The fields of content, of some rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _content_with(self, others: Sequence[Any]) -> dict[str, Any]:
         """The fields of content of these rows and then of others."""
-        raise NotImplementedError
 
     def _check_ids(self) -> None:
         for name in ID_FIELDS[:3]:
