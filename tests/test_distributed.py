@@ -74,8 +74,8 @@ import sys
 import jax, jax.numpy as jnp, numpy as np
 from pathlib import Path
 from jax.sharding import Mesh
-from ultrasound_jax import sharding
-from ultrasound_jax.checkpoint import Checkpoints
+from ultrasound_jax.training import sharding
+from ultrasound_jax.training.checkpoint import Checkpoints
 
 port, rank, task, folder = sys.argv[1:]
 sharding.join(False, f"127.0.0.1:{port}", 2, int(rank))

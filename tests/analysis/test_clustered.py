@@ -102,7 +102,10 @@ def test_unknown_labels_are_left_out():
     more = np.append(labels, [np.nan] * 3)
     wide = np.concatenate([scores, [[9, -9, 3], [0, 1, 2]]], axis=1)
     found = clustered_test(more, *wide, np.append(patient, [0, 1, 77]))
-    assert found == clustered_test(labels, *scores, patient)
+    expected = clustered_test(labels, *scores, patient)
+    # Sums over arrays that lie elsewhere in memory may differ in their last digit.
+    for name, value in vars(expected).items():
+        assert getattr(found, name) == pytest.approx(value, rel=1e-12), name
 
 
 def test_numbering_and_order_do_not_matter():
