@@ -73,7 +73,8 @@ def judge(
             others.append(assignment)
     set_judging(config, others)
     if data.keys() <= {"manual_dir"} and not out:  # of its own files, to be built anew
-        config.data.manual_dir = data.get("manual_dir", config.data.manual_dir)
+        if "manual_dir" in data:
+            config.data.manual_dir = data["manual_dir"]
         return evaluate.evaluate_run(config, workdir)
     prepared = model_file.read(workdir)["preprocessing"]["options"]
     changed = other_data(config, data, prepared)

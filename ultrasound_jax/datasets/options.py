@@ -5,6 +5,7 @@ and `Builder.make_config(**options)` checks and names them.
 """
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -17,7 +18,7 @@ Choices = Sequence[str]
 
 
 @dataclasses.dataclass(kw_only=True)
-class BuildConfig(tfds.core.BuilderConfig):
+class BuildConfig(tfds.core.BuilderConfig, ABC):
     """The options of a build; two that differ in anything differ in their name.
 
     A subclass adds its options with their defaults, and in ALLOWED what those may be
@@ -56,9 +57,9 @@ class BuildConfig(tfds.core.BuilderConfig):
         del given
         return ""
 
+    @abstractmethod
     def title(self) -> str:
         """The name: letters, digits and `_` only, and no two options alike."""
-        raise NotImplementedError
 
     def told(self) -> str:
         """The options in words."""
