@@ -34,6 +34,7 @@ PHANTOM = {
     "seed": 0,
     "clip_seconds": 1.0,
     "overlap": 0.2,
+    "contained": "keep",
 }
 TINY_PHANTOM = PHANTOM | {"size": 32, "patients": 15, "videos": 1}
 POCUS = {
@@ -42,6 +43,7 @@ POCUS = {
     "tail": "length",
     "clip_seconds": 1.0,
     "overlap": 0.2,
+    "contained": "keep",
 }
 # config.model.options of each network: published, sized for two CPU cores, and tiny.
 FRAMES_PUBLISHED = {"encoder": "densenet161"}

@@ -101,6 +101,10 @@ def test_the_scores_are_the_best_weights_scores(finished):
     clip = jnp.asarray(batch["clip"], jnp.float32) / 255
     logits = model(clip, jnp.asarray(batch["clip_length"]))["logits"]
     # float32 through a network of 20 layers, in another batch.
+    places = [opened.source.table.example_id.index(e) for e in table.example_id]
+    lengths = opened.source.load(places)["clip_length"]
+    assert table.frames is not None and len(set(lengths.tolist())) > 1
+    np.testing.assert_array_equal(table.frames, lengths)
     np.testing.assert_allclose(
         table.scores[0], np.asarray(jax.nn.sigmoid(logits))[0], atol=1e-5
     )

@@ -15,6 +15,7 @@ from ultrasound_jax.analysis.judge.comparison import (
     MACRO,
     compare,
 )
+from ultrasound_jax.analysis.judge.pairing import pair
 from ultrasound_jax.analysis.judge.run import judge_table
 from ultrasound_jax.analysis.report.comparison_files import (
     compare_csv,
@@ -364,3 +365,15 @@ def test_a_refusal_is_one_line_and_exit_code_2(tmp_path, tables, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "run 'b': no predictions of split" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_models_are_compared_by_the_same_frames_of_each_clip():
+    """A table that does not say how long its clips are takes another one's word."""
+    one = simulate(np.random.default_rng(0), 8)
+    frames = np.arange(1, len(one) + 1)
+    told, silent = replace(one, frames=frames), one
+    found = pair({"a": told, "b": silent}, "b", split="test", level="video_mean")
+    np.testing.assert_array_equal(found.scores[0], found.scores[1])
+    with pytest.raises(AnalysisError, match="has 2 frames in run 'b' and 1 in another"):
+        other = replace(one, frames=frames + 1)
+        pair({"a": told, "b": other}, "a", split="test", level="video_mean")

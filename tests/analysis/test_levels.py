@@ -125,3 +125,20 @@ def test_levels_are_said_in_words():
     assert words == "studies, maximum of their biopsies"
     assert level_words("volume", ("slice", "volume")) == "volumes, all their slices"
     assert short_words("lesion_mean", ("image", "lesion")) == "lesion, mean"
+
+
+def test_the_mean_of_a_video_weighs_its_clips_by_their_frames():
+    table = replace(
+        clips("vvw", [0, 1, 0], [0.2, 0.8, 0.3]), frames=np.array([30, 10, 7])
+    )
+    videos = to_groups(table, "mean")
+    np.testing.assert_allclose(videos.scores[:, 0], [0.35, 0.3])
+    assert videos.frames is not None and videos.frames.tolist() == [40, 7]
+    assert to_groups(table, "max").scores[:, 0].tolist() == [0.8, 0.3]
+
+
+def test_a_clip_of_one_frame_hardly_moves_its_video():
+    """41 frames in clips of 10: as many as in the four before count as much as one."""
+    frames = np.array([10, 10, 10, 10, 9, 1])
+    table = replace(clips("v" * 6, [0] * 6, [0.1] * 5 + [0.9]), frames=frames)
+    assert to_groups(table, "mean").scores[0, 0] == pytest.approx(0.1 + 0.8 / 50)

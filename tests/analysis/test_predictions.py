@@ -199,3 +199,44 @@ def test_a_table_of_clips_is_written_as_it_always_was(tmp_path):
         b"e1,v1,p,2,test,1,,0.1,1.0,L1\n"
         b'"e""2",v1,p,2,validation,0,1,0.3333333333333333,1e-09,\n'
     )
+
+
+def test_frames_are_written_and_read_back_and_are_no_subgroup(tmp_path):
+    rng = np.random.default_rng(3)
+    table = simulate(rng, 4)
+    frames = rng.integers(1, 31, len(table))
+    given = replace(table, frames=frames, extra={"site": ("a",) * len(table)})
+    given.write(tmp_path / "predictions.csv")
+    header = (tmp_path / "predictions.csv").read_text().partition("\n")[0]
+    assert header.endswith(",frames,site")
+    read = Predictions.read(tmp_path / "predictions.csv")
+    assert read.frames is not None and read.frames.tolist() == frames.tolist()
+    assert list(read.extra) == ["site"]
+    assert read.rows(np.array([1])).frames.tolist() == [frames[1]]
+    table.write(tmp_path / "older.csv")
+    assert Predictions.read(tmp_path / "older.csv").frames is None
+
+
+@pytest.mark.parametrize("cell", ["0", "2.5", "many", ""])
+def test_frames_that_cannot_be_are_refused(tmp_path, cell):
+    table = simulate(np.random.default_rng(3), 2)
+    replace(table, frames=np.full(len(table), 77)).write(tmp_path / "p.csv")
+    text = (tmp_path / "p.csv").read_text()
+    (tmp_path / "p.csv").write_text(text.replace(",77\n", f",{cell}\n", 1))
+    with pytest.raises(AnalysisError, match=f"line 2: frames is '{cell}', not a"):
+        Predictions.read(tmp_path / "p.csv")
+
+
+def test_a_further_column_cannot_be_called_frames():
+    table = simulate(np.random.default_rng(3), 2)
+    with pytest.raises(AnalysisError, match="cannot be called 'frames'"):
+        replace(table, extra={"frames": ("1",) * len(table)})
+
+
+def test_tables_with_and_without_frames_are_not_joined():
+    table = simulate(np.random.default_rng(3), 2)
+    other = replace(table, fold=table.fold + 1, frames=np.ones(len(table), int))
+    with pytest.raises(AnalysisError, match="of 2 tables 1 have a column frames"):
+        joined([table, other])
+    both = joined([replace(table, frames=np.full(len(table), 2)), other])
+    assert both.frames is not None and both.frames.sum() == 3 * len(table)

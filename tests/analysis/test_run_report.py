@@ -1,12 +1,16 @@
 """The report and its figure."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
 from tests.analysis.simulated import join, simulate, without_positives
-from ultrasound_jax.analysis.document import value_text
+from ultrasound_jax.analysis.document import Text, value_text
+from ultrasound_jax.analysis.judge.assess import Wanted, assess
 from ultrasound_jax.analysis.judge.run import judge_table
+from ultrasound_jax.analysis.report.methods import methods
 from ultrasound_jax.analysis.report.run_report import write_report
 from ultrasound_jax.analysis.stats._parts.roc_panels import LEVEL_STYLES
 from ultrasound_jax.types import InputError
@@ -85,3 +89,12 @@ def test_a_folder_that_is_a_file_is_named(tmp_path, study):
     (tmp_path / "nowhere").write_text("a file")
     with pytest.raises(InputError, match="nowhere.*cannot be written"):
         write_report(tmp_path / "nowhere", table, tree, title="t", facts={})
+
+
+def test_the_report_says_that_videos_weigh_their_clips_by_frames():
+    table = simulate(np.random.default_rng(0), 6, split="test")
+    frames = np.full(len(table), 5)
+    for given, said in ((replace(table, frames=frames), True), (table, False)):
+        tree = assess(given, Wanted(split="test", replicates=20))
+        words = " ".join(b.text for b in methods([tree]) if isinstance(b, Text))
+        assert ("The mean of a video weighs each clip by its frames." in words) is said

@@ -80,6 +80,11 @@ def truth(hospital, development, temporal):
     return {f"{key.patient(v.patient_id)}_{v.data_idx:05d}": v for v in videos}
 
 
+def clips_of(video):
+    """A clip, and one more for each step until the last frame is shown."""
+    return 1 + max(0, ceil((len(video.frames) - LENGTH) / STEP))
+
+
 def of_part(truth, part):
     return {name: video for name, video in truth.items() if video.part == part}
 
@@ -87,8 +92,7 @@ def of_part(truth, part):
 def test_every_video_gives_as_many_clips_as_it_has_starts(development, truth):
     found = [text(record, "video_id") for record in records(development)]
     expected = {
-        name: ceil(len(video.frames) / STEP)
-        for name, video in of_part(truth, "development").items()
+        name: clips_of(video) for name, video in of_part(truth, "development").items()
     }
     skipped = {one["file"] for one in development.info.metadata["skipped"]}
     assert {name: found.count(name) for name in set(found)} == {
@@ -153,7 +157,7 @@ def test_labels_of_the_temporal_set_are_the_experts_and_the_readers(
     ]
     found = records(temporal)
     assert len(found) == sum(
-        ceil(len(video.frames) / STEP) for video in of_part(truth, "temporal").values()
+        clips_of(video) for video in of_part(truth, "temporal").values()
     )
     differ = 0
     for record in found:
@@ -289,7 +293,9 @@ def test_resampling_and_padding_are_options(hospital, data_dir, truth):
     assert {record["clip"].shape for record in found} == {(10, 32, 32, 1)}
     assert {record["pattern_frames"].shape for record in found} == {(10, 4)}
     videos = of_part(truth, "temporal").values()
-    assert len(found) == sum(ceil(2 * len(video.frames) / 8) for video in videos)
+    assert len(found) == sum(
+        1 + max(0, ceil((2 * len(video.frames) - 10) / 8)) for video in videos
+    )
     for record in found:  # every recorded frame is shown twice
         video = truth[text(record, "video_id")]
         assert record["pixel_mm"] == pytest.approx(2 * video.pixel_mm, rel=1e-4)

@@ -94,8 +94,10 @@ def test_pngs_are_numbered_from_one(tmp_path):
 @pytest.mark.parametrize("frames", [1, 23, 24, 25, 30, 31, 49, 54])
 def test_there_are_as_many_clips_as_the_original_cuts(tmp_path, frames):
     source = cine(tmp_path / "1.dcm", numbered(frames + 1))
-    result = done(source, tmp_path, to="clips")
+    result = done(source, tmp_path, to="clips", contained="keep")
     assert result["files"] == -(-(frames + 1) // 24)
+    result = done(source, tmp_path, to="clips")
+    assert result["files"] == 1 + max(0, -(-(frames + 1 - 30) // 24))
 
 
 def test_clips_are_named_by_the_frames_that_they_truly_hold(tmp_path):

@@ -34,7 +34,11 @@ def labelled(**ranges):
     return LabelRow("v1", 2, {name: tuple(found) for name, found in ranges.items()})
 
 
-def cut_native(row, frames, settings=NATIVE, ignored=None):
+# As the original cuts, which also gives clips that lie inside the clip before.
+ALL = replace(NATIVE, contained="keep")
+
+
+def cut_native(row, frames, settings=ALL, ignored=None):
     shown = np.arange(frames)
     return cut(row, shown, settings, ignored=ignored, frames=frames)
 
@@ -87,7 +91,7 @@ def test_the_score_of_a_clip_is_that_of_its_worst_finding():
 
 
 def test_a_minimum_overlap_asks_for_so_many_frames():
-    settings = replace(NATIVE, min_overlap=5)
+    settings = replace(ALL, min_overlap=5)
     row = labelled(
         a_line=[(1, 4)], consolidation=[(26, 30)], pleural_effusion=[(49, 51)]
     )
@@ -236,13 +240,12 @@ def test_the_verb_writes_one_row_a_clip(tmp_path, capsys):
     sheet(tmp_path, f"{ids[0]},,,31_40,,,,,,0", f"{ids[1]},,,,,,25_25,,,3_c")
     code, rows = run(tmp_path)
     assert code == 0
-    assert [row["clip_id"].removeprefix(ids[0]) for row in rows[:3]] == [
+    assert [row["clip_id"].removeprefix(ids[0]) for row in rows[:2]] == [
         "_00001_00030",
         "_00025_00054",
-        "_00049_00054",
     ]
     assert [row["label_a_line"] for row in rows[:3]] == ["0", "1", "0"]
-    assert [row["score"] for row in rows[:3]] == ["4", "0", "4"]
+    assert [row["score"] for row in rows[:2]] == ["4", "0"]
     assert rows[0] == {
         **rows[0],
         "patient_id": "P0000000001",
@@ -253,11 +256,11 @@ def test_the_verb_writes_one_row_a_clip(tmp_path, capsys):
         "frame_rate": "30",
     }
     # 25 frames of 15 Hz are 50 of 30 Hz.
-    assert len(rows) == ceil(54 / 24) + ceil(50 / 24)
-    assert [row["source_end"] for row in rows[3:]] == ["15", "25", "25"]
-    assert [row["label_consolidation"] for row in rows[3:]] == ["0", "1", "1"]
+    assert len(rows) == 2 + 2
+    assert [row["source_end"] for row in rows[2:]] == ["15", "25"]
+    assert [row["label_consolidation"] for row in rows[2:]] == ["0", "1"]
     said = capsys.readouterr().out
-    assert "6 clips of 2 videos of 1 patients; 3 files give none" in said
+    assert "4 clips of 2 videos of 1 patients; 3 files give none" in said
     assert f"without clips, 1: a still image: {ids[2]}" in said
     assert f"without clips, 1: no row in the labelling sheet: {ids[3]}" in said
     assert "without clips, 1: no calibrated region: F00" in said
@@ -269,7 +272,7 @@ def test_videos_that_nobody_annotated_are_skipped_unless_asked_for(tmp_path, cap
     assert {row["video_id"] for row in run(tmp_path)[1]} == {ids[0]}
     assert f"neither a mark nor a score: {ids[3]}" in capsys.readouterr().out
     rows = run(tmp_path, "--blank", "absent")[1]
-    assert [row["score"] for row in rows if row["video_id"] == ids[3]] == ["4", "4"]
+    assert [row["score"] for row in rows if row["video_id"] == ids[3]] == ["4"]
 
 
 def test_a_conflict_that_left_nothing_is_no_negative(tmp_path, capsys):
@@ -302,6 +305,8 @@ def test_an_ignore_sheet_makes_labels_unknown(tmp_path):
     sheet(tmp_path, f"{ids[0]},,,1_5,,,,,,0")
     ignore = sheet(tmp_path, f"{ids[0]},,,40_41,,,,,,", name="ignore.csv")
     rows = run(tmp_path, "--ignore", ignore)[1]
+    assert [row["label_a_line"] for row in rows] == ["1", "-1"]
+    rows = run(tmp_path, "--ignore", ignore, "--contained", "keep")[1]
     assert [row["label_a_line"] for row in rows] == ["1", "-1", "0"]
 
 

@@ -30,15 +30,38 @@ def test_a_step_that_cannot_be_is_refused(length, overlap):
 
 
 def test_every_start_below_the_end_gives_a_clip():
-    assert clip_windows(50, 30, 24) == [(0, 30), (24, 50), (48, 50)]
+    assert clip_windows(50, 30, 24, contained="keep") == [(0, 30), (24, 50), (48, 50)]
 
 
 def test_a_video_gives_the_rounded_up_share_of_its_frames():
     for frames in range(130):
-        windows = clip_windows(frames, 30, 24)
+        windows = clip_windows(frames, 30, 24, contained="keep")
         assert len(windows) == ceil(frames / 24)
         assert all(0 < end - start <= 30 for start, end in windows)
         assert {f for s, e in windows for f in range(s, e)} == set(range(frames))
+
+
+def test_a_clip_inside_the_clip_before_is_part_of_it():
+    assert clip_windows(50, 30, 24) == [(0, 30), (24, 50)]
+    assert clip_windows(41, 10, 8) == [(0, 10), (8, 18), (16, 26), (24, 34), (32, 41)]
+    for frames in range(1, 130):
+        windows = clip_windows(frames, 30, 24)
+        assert len(windows) == 1 + max(0, ceil((frames - 30) / 24))
+        assert {f for s, e in windows for f in range(s, e)} == set(range(frames))
+        kept = clip_windows(frames, 30, 24, contained="keep")
+        assert windows == kept[: len(windows)]
+        assert all(start >= windows[-1][0] for start, _ in kept[len(windows) :])
+
+
+def test_steps_as_long_as_clips_leave_nothing_to_join():
+    for frames in range(30):
+        joined = clip_windows(frames, 4, 4)
+        assert joined == clip_windows(frames, 4, 4, contained="keep")
+
+
+def test_another_way_with_contained_clips_is_refused():
+    with pytest.raises(InputError, match="'merge', allowed are join, keep"):
+        clip_windows(50, 30, 24, contained="merge")
 
 
 @pytest.mark.parametrize("numbers", [(-1, 30, 24), (10, 0, 1), (10, 30, 0)])

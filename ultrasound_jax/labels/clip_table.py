@@ -23,6 +23,7 @@ from ultrasound_jax.labels.findings import (
 )
 from ultrasound_jax.labels.sheet import LabelRow
 from ultrasound_jax.media.cutting import (
+    CONTAINED,
     clip_step,
     clip_windows,
 )
@@ -44,7 +45,8 @@ class ClipSettings:
 
     length: frames. overlap: share that the next clip repeats. rate: Hz after resampling
     in time; None keeps the recorded frames. min_overlap: frames of a clip that must
-    show a finding; a shorter clip must show it in all of its frames.
+    show a finding; a shorter clip must show it in all of its frames. contained: see
+    `cutting.clip_windows`.
 
     Raises:
         InputError: a value that is not allowed.
@@ -54,6 +56,7 @@ class ClipSettings:
     overlap: float = 0.2
     rate: float | None = 30.0
     min_overlap: int = 1
+    contained: str = "join"
 
     def __post_init__(self) -> None:
         clip_step(self.length, self.overlap)
@@ -66,6 +69,15 @@ class ClipSettings:
                 f"minimum overlap is {self.min_overlap} frames, allowed are 1 to the "
                 f"clip length of {self.length}"
             )
+        if self.contained not in CONTAINED:
+            raise InputError(
+                f"contained clips {self.contained!r}, allowed are "
+                f"{', '.join(CONTAINED)}"
+            )
+
+    def windows(self, frames: int) -> list[tuple[int, int]]:
+        """The clips of a video of so many frames, as `clip_windows`."""
+        return clip_windows(frames, self.length, self.step, contained=self.contained)
 
     @property
     def step(self) -> int:
@@ -193,7 +205,7 @@ def cut(
     ignored: LabelRow | None = None,
     frames: int,
 ) -> list[Clip]:
-    """Every clip of a video, `ceil(t / step)` of them, tails with their true length.
+    """Every clip of a video, tails with their true length (`ClipSettings.windows`).
 
     A pattern is present if at least `min_overlap` of the clip's frames show it, unknown
     if they do only together with frames to be ignored, absent otherwise.
@@ -212,7 +224,7 @@ def cut(
         masks = finding_masks(ignored, frames)
         doubtful = {name: mask[shown] for name, mask in masks.items()}
     clips = []
-    for start, end in clip_windows(len(shown), settings.length, settings.step):
+    for start, end in settings.windows(len(shown)):
         needed = min(settings.min_overlap, end - start)
         window = by_frame[start:end]
         labels = np.zeros(len(PATTERNS), np.int8)

@@ -5,6 +5,8 @@ from jaxtyping import UInt8
 
 from ultrasound_jax.types import InputError
 
+CONTAINED = ("join", "keep")
+
 
 def clip_step(length: int, overlap: float) -> int:
     """Frames from the start of one clip to the start of the next.
@@ -22,15 +24,19 @@ def clip_step(length: int, overlap: float) -> int:
     return max(1, int(length * (1 - overlap) + 1e-9))
 
 
-def clip_windows(frames: int, length: int, step: int) -> list[tuple[int, int]]:
-    """Half-open frame ranges of the clips of a video: 0-based, `ceil(frames / step)`.
+def clip_windows(
+    frames: int, length: int, step: int, *, contained: str = "join"
+) -> list[tuple[int, int]]:
+    """Half-open frame ranges of the clips of a video, 0-based.
 
     Every start 0, step, 2 step, ... below `frames` gives a clip, so that the last ones
-    may be shorter than `length` and may lie wholly inside the clip before them: the
-    original keeps these too.
+    may be shorter than `length`. One that lies wholly inside the clip before shows
+    nothing of its own, often a single frame: `join` makes it part of that clip; `keep`
+    gives it, as the original does, and there are `ceil(frames / step)`.
 
     Raises:
-        InputError: `frames` is negative, or `length` or `step` is below 1.
+        InputError: `frames` is negative, `length` or `step` is below 1, or `contained`
+            is another word.
     """
     if frames < 0:
         raise InputError(f"video has {frames} frames, allowed are 0 and more")
@@ -38,7 +44,15 @@ def clip_windows(frames: int, length: int, step: int) -> list[tuple[int, int]]:
         raise InputError(
             f"clips of {length} frames every {step}, allowed are 1 and more for both"
         )
-    return [(start, min(start + length, frames)) for start in range(0, frames, step)]
+    if contained not in CONTAINED:
+        raise InputError(
+            f"contained clips {contained!r}, allowed are {', '.join(CONTAINED)}"
+        )
+    windows = [(start, min(start + length, frames)) for start in range(0, frames, step)]
+    if contained == "join":
+        ends = [0, *(end for _, end in windows)]
+        windows = [w for w, before in zip(windows, ends, strict=False) if w[1] > before]
+    return windows
 
 
 def pad_tail(

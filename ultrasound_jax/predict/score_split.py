@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from ultrasound_jax.data.dataset import batches_once
 from ultrasound_jax.data.source import Source
-from ultrasound_jax.data.spec import INDEX
+from ultrasound_jax.data.spec import INDEX, Spec
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.training import sharding
@@ -51,6 +51,7 @@ def predict(
     )
     parts: list[dict[str, np.ndarray]] = []
     totals: dict[str, np.ndarray] = {}
+    length = _length_of(experiment.source.spec)
     for batch, _ in sharding.ahead(((b, None) for b in batches), experiment.mesh):
         kept, terms = experiment.eval_step(*weights, batch)
         # Every process needs to know all rows, and has only its own of the batch.
@@ -59,6 +60,9 @@ def predict(
         real = places >= 0
         kept = {name: rows[real] for name, rows in kept.items()}
         small = experiment.task.columns(kept, full=full)
+        if length:
+            frames = jax.device_get(_everywhere(batch[length], experiment.mesh))
+            small["frames"] = frames[real]
         if FOUND in small:
             pairs = zip(places[real].tolist(), small.pop(FOUND), strict=True)
             if masks:
@@ -129,6 +133,12 @@ def mask_writer(folder: Path, source: Source) -> KeepMask:
         return name
 
     return write
+
+
+def _length_of(spec: Spec) -> str:
+    """What a batch calls the frames of an example; empty where it has one each."""
+    padded = [name for name in spec.of_role("pixels") if spec[name].padded]
+    return f"{padded[0]}_length" if padded else ""
 
 
 def _everywhere(index: jax.Array, mesh: Mesh) -> jax.Array:

@@ -104,7 +104,8 @@ class MultiClass(OfLabels):
             )
         scores = columns["scores"].astype(float)
         given = dict(ids) | {"labels": labels.astype(float), "scores": scores}
-        return Predictions(classes=self.classes, **given)
+        frames = columns.get("frames")
+        return Predictions(classes=self.classes, frames=frames, **given)
 
     def quality(self, table: Predictions) -> dict[str, float]:
         """Macro AUROC, each class against the rest, and balanced accuracy."""

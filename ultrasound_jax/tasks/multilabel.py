@@ -75,7 +75,8 @@ class MultiLabel(OfLabels):
         labels[labels == UNKNOWN] = np.nan
         scores = columns["scores"].astype(float)
         given = dict(ids) | {"labels": labels, "scores": scores}
-        return Predictions(classes=self.classes, **given)
+        frames = columns.get("frames")
+        return Predictions(classes=self.classes, frames=frames, **given)
 
     def quality(self, table: Predictions) -> dict[str, float]:
         """The mean AUROC over the findings that have both kinds of examples."""

@@ -11,7 +11,7 @@ from ultrasound_jax.analysis.stats._parts.statistic import check_options, statis
 from ultrasound_jax.analysis.table.judged import Thresholds, judge
 from ultrasound_jax.analysis.table.levels import levels_of
 from ultrasound_jax.analysis.table.mask_table import AnyTable
-from ultrasound_jax.analysis.table.predictions import MULTICLASS, MULTILABEL
+from ultrasound_jax.analysis.table.predictions import FRAMES, MULTICLASS, MULTILABEL
 from ultrasound_jax.analysis.table.splits import default_split
 
 _DECISIONS = {MULTILABEL: "threshold", MULTICLASS: "argmax"}
@@ -43,12 +43,13 @@ class Wanted:
 def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
     """Every number about the judged split of a table.
 
-        {"split", "level", "kind", "units", "decision", "thresholds_from",
-         "optimistic", "interval": {...}, "levels": {level: LEVEL},
+        {"split", "level", "kind", "units", "weighed_by", "decision",
+         "thresholds_from", "optimistic", "interval": {...}, "levels": {level: LEVEL},
          <NAME of a statistic>: what it computes, ...}
 
     LEVEL has counts (`n`) and what the statistics of every level compute; the others
-    are computed of `level`. `decision` is `threshold`, `argmax`, or null for masks.
+    are computed of `level`. `decision` is `threshold`, `argmax`, or null for masks;
+    `weighed_by` is `frames` where means of groups weigh their examples by these.
 
     Raises:
         AnalysisError: an option that no statistic has, or whatever these refuse.
@@ -76,6 +77,7 @@ def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
         "level": own,
         "kind": judged.kind,
         "units": list(table.units),
+        "weighed_by": FRAMES if getattr(table, FRAMES, None) is not None else None,
         "decision": _DECISIONS.get(judged.kind),
         "thresholds_from": judged.source or None,
         "optimistic": judged.optimistic,

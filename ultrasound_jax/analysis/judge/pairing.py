@@ -1,7 +1,7 @@
 """Several models on the same examples, row by row, or a refusal that says why not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -70,11 +70,13 @@ def pair(
     """Puts the rows of all tables into the order of the reference's.
 
     Raises:
-        AnalysisError: other labels in two tables, or see `same_rows`.
+        AnalysisError: other labels or other frames of an example in two tables, or see
+            `same_rows`.
     """
     rows = same_rows(tables, reference, split)
     for name, table in rows.items():
         _check_labels(rows[reference], reference, table, name)
+    tables = _of_common_frames(tables)
     judged = [judge(tables[name], split=split, level=level) for name in rows]
     whole = judged[0].rows
     scores, decisions = [], []
@@ -179,6 +181,31 @@ def _in_order(first: T, one: str, second: T, other: str) -> T:
                     f"'{other}' and {mine!r} in run '{one}'"
                 )
     return rows
+
+
+def _of_common_frames(tables: Mapping[str, Predictions]) -> dict[str, Predictions]:
+    """The tables, all with the frames of their examples as soon as one tells them.
+
+    Otherwise one model's videos would be weighed by frames and another's would not.
+    """
+    frames: dict[str, int] = {}
+    for name, table in tables.items():
+        for example, count in zip(
+            table.example_id, [] if table.frames is None else table.frames, strict=False
+        ):
+            if frames.setdefault(example, int(count)) != count:
+                raise AnalysisError(
+                    f"example {example!r} has {count} frames in run '{name}' and "
+                    f"{frames[example]} in another"
+                )
+    found = {}
+    for name, table in tables.items():
+        known = [frames.get(example) for example in table.example_id]
+        whole = [count for count in known if count is not None]
+        if table.frames is None and frames and len(whole) == len(known):
+            table = replace(table, frames=np.array(whole, np.int64))
+        found[name] = table
+    return found
 
 
 def _check_labels(

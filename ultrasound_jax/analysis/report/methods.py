@@ -36,7 +36,7 @@ def methods(
     splits = ", ".join(dict.fromkeys(label(tree["split"]) for tree in trees))
     found: list[Block] = [
         Heading("How the numbers were made"),
-        Text(f"Judged: split {splits}.{_thresholds(first)}"),
+        Text(f"Judged: split {splits}.{_thresholds(first)}{_weights(first)}"),
         Text(_intervals(first)),
     ]
     known = of_tree(first)
@@ -63,6 +63,14 @@ def _thresholds(tree: Mapping[str, Any]) -> str:
         f"were chosen on: {label(str(tree['thresholds_from']))}, at the same level",
     )
     return f" Thresholds {source}."
+
+
+def _weights(tree: Mapping[str, Any]) -> str:
+    """Says that a mean weighs by frames, which older trees do not tell."""
+    if tree.get("weighed_by") is None:
+        return ""
+    unit, group = tree["units"]
+    return f" The mean of a {group} weighs each {unit} by its {tree['weighed_by']}."
 
 
 def _intervals(tree: Mapping[str, Any]) -> str:

@@ -58,7 +58,8 @@ def at_level(table: AnyTable, level: str) -> AnyTable:
 def to_groups(predictions: Predictions, how: str) -> Predictions:
     """Joins the examples of a group, within a split of a fold, into one row.
 
-    The score is the `mean` or `max` of the examples' scores. A class is present in the
+    The score is the `mean` of the examples' scores, weighed by their frames where the
+    table tells these, or their `max`. A class is present in the
     group if it is in any example, absent if it is absent in all, and otherwise unknown:
     an example that is not annotated might show it. `example_id` becomes the group's id;
     rows keep the order of first appearance. A cell of a further column is kept if it is
@@ -69,10 +70,11 @@ def to_groups(predictions: Predictions, how: str) -> Predictions:
         raise AnalysisError(f"{several} are joined by 'mean' or 'max', not by '{how}'")
     group, first = _groups(predictions)
     shape = (len(first), len(predictions.classes))
-    scores = np.zeros(shape)
+    scores, frames = np.zeros(shape), predictions.frames
     if how == "mean":
-        np.add.at(scores, group, predictions.scores)
-        scores /= np.bincount(group, minlength=len(first))[:, None]
+        weight = np.ones(len(group)) if frames is None else frames.astype(float)
+        np.add.at(scores, group, predictions.scores * weight[:, None])
+        scores /= np.bincount(group, weight, minlength=len(first))[:, None]
         # A mean of equal numbers may come out one bit above 1.
         scores = np.minimum(scores, 1.0)
     else:
@@ -87,6 +89,7 @@ def to_groups(predictions: Predictions, how: str) -> Predictions:
         example_id=chosen.video_id,
         labels=labels,
         scores=scores,
+        frames=None if frames is None else np.bincount(group, frames).astype(np.int64),
         extra=_extra(predictions, group, len(first)),
     )
 

@@ -11,9 +11,10 @@ from jaxtyping import Float, Int
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.table.rows import Rows, joined
-from ultrasound_jax.analysis.table.sheet import Sheet, number, read_sheet
+from ultrasound_jax.analysis.table.sheet import MOST_FRAMES, Sheet, number, read_sheet
 
 __all__ = ["Predictions", "joined"]
+FRAMES = "frames"  # the column of how many frames an example has
 MULTILABEL, MULTICLASS = "multilabel", "multiclass"
 _SLACK = 1e-4  # float32 softmax of many classes, written and read
 
@@ -24,15 +25,19 @@ class Predictions(Rows):
 
     labels: 1 present, 0 absent, NaN not annotated.
     scores: probabilities.
+    frames: of each example, by which the mean of a group weighs it; None where the
+        table does not say (images, older tables), and then all weigh the same.
 
     Raises:
-        AnalysisError: another label, a score that is not in [0, 1], or see `Rows`.
+        AnalysisError: another label, a score that is not in [0, 1], an example of no
+            frames, or see `Rows`.
     """
 
     PREFIXES: ClassVar[tuple[str, ...]] = ("label_", "score_")
 
     labels: Float[np.ndarray, "n k"] = field(repr=False)
     scores: Float[np.ndarray, "n k"] = field(repr=False)
+    frames: Int[np.ndarray, " n"] | None = field(default=None, repr=False)
 
     @property
     def kind(self) -> str:
@@ -71,21 +76,53 @@ class Predictions(Rows):
                 f"score of {self.classes[k]} for example {self.example_id[row]!r} is "
                 f"{self.scores[row, k]}; allowed are 0 to 1"
             )
+        self._check_frames()
+
+    def _check_frames(self) -> None:
+        if self.frames is None:
+            return
+        frames = np.asarray(self.frames, np.int64)
+        object.__setattr__(self, "frames", frames)
+        if frames.shape != (len(self),):
+            raise AnalysisError(f"frames of {len(frames)} examples, {len(self)} rows")
+        if wrong := np.flatnonzero(frames < 1).tolist():
+            raise AnalysisError(
+                f"example {self.example_id[wrong[0]]!r} has {frames[wrong[0]]} frames; "
+                "allowed are 1 and more"
+            )
 
     def _content_header(self) -> list[str]:
-        return _header(self.classes)
+        frames = [] if self.frames is None else [FRAMES]
+        return [*_header(self.classes), *frames]
+
+    def _taken(self) -> set[str]:
+        # Also without frames: a further column of that name would be read as these.
+        return {*super()._taken(), FRAMES}
 
     def _content_cells(self, row: int) -> list[Any]:
         labels = ["" if np.isnan(v) else int(v) for v in self.labels[row]]
-        return [*labels, *(repr(float(v)) for v in self.scores[row])]
+        frames = [] if self.frames is None else [int(self.frames[row])]
+        return [*labels, *(repr(float(v)) for v in self.scores[row]), *frames]
 
     def _content_at(self, places: Int[np.ndarray, " m"]) -> dict[str, Any]:
-        return {"labels": self.labels[places], "scores": self.scores[places]}
+        return {
+            "labels": self.labels[places],
+            "scores": self.scores[places],
+            "frames": None if self.frames is None else self.frames[places],
+        }
 
     def _content_with(self, others: Sequence[Any]) -> dict[str, Any]:
+        tables = (self, *others)
+        frames = [t.frames for t in tables if t.frames is not None]
+        if frames and len(frames) < len(tables):
+            raise AnalysisError(
+                f"of {len(tables)} tables {len(frames)} have a column {FRAMES}; "
+                "allowed are all or none, as the mean of a group weighs by it"
+            )
         return {
-            "labels": np.concatenate([t.labels for t in (self, *others)]),
-            "scores": np.concatenate([t.scores for t in (self, *others)]),
+            "labels": np.concatenate([t.labels for t in tables]),
+            "scores": np.concatenate([t.scores for t in tables]),
+            "frames": np.concatenate(frames) if frames else None,
         }
 
     @classmethod
@@ -118,6 +155,10 @@ def _parse(sheet: Sheet) -> Predictions:
         raise AnalysisError("missing columns: label_<class>")
     further = sheet.check_begins_with(_header(classes))
     rows, shape = sheet.rows(), (len(sheet.lines), len(classes))
+    frames = None
+    if FRAMES in further:
+        further.remove(FRAMES)
+        frames = np.array([_frames(c[FRAMES], where) for where, c in rows], np.int64)
     labels = [_label(c[f"label_{k}"], where, k) for where, c in rows for k in classes]
     scores = [_score(c[f"score_{k}"], where, k) for where, c in rows for k in classes]
     return Predictions(
@@ -125,6 +166,7 @@ def _parse(sheet: Sheet) -> Predictions:
         classes=classes,
         labels=np.array(labels, float).reshape(shape),
         scores=np.array(scores, float).reshape(shape),
+        frames=frames,
     )
 
 
@@ -140,3 +182,12 @@ def _score(cell: str, where: str, name: str) -> float:
     if not 0 <= value <= 1:
         raise AnalysisError(f"{where}: score_{name} is '{cell}', not within 0 and 1")
     return value
+
+
+def _frames(cell: str, where: str) -> int:
+    value = number(cell, where, FRAMES, float)
+    if not 1 <= value <= MOST_FRAMES or value != int(value):
+        raise AnalysisError(
+            f"{where}: {FRAMES} is '{cell}', not a whole number from 1 to {MOST_FRAMES}"
+        )
+    return int(value)

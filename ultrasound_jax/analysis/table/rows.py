@@ -98,7 +98,7 @@ class Rows(ABC):
             seen.add((example, fold, split))
 
     def _check_extra(self) -> None:
-        taken = {*id_columns(self.units), *ID_FIELDS, *self._content_header()}
+        taken = self._taken()
         for name, column in self.extra.items():
             if not name or name in taken or name.startswith(self.PREFIXES):
                 raise AnalysisError(
@@ -107,6 +107,10 @@ class Rows(ABC):
                 )
             if len(column) != len(self):
                 raise AnalysisError(f"{len(column)} cells of {name}, {len(self)} rows")
+
+    def _taken(self) -> set[str]:
+        """What a further column cannot be called."""
+        return {*id_columns(self.units), *ID_FIELDS, *self._content_header()}
 
     def __len__(self) -> int:
         return len(self.example_id)

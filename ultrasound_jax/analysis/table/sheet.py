@@ -13,6 +13,7 @@ from ultrasound_jax.analysis.table import units as words
 
 ID_FIELDS = ("example_id", "video_id", "patient_id", "fold", "split")
 MOST_FOLDS = 1_000_000
+MOST_FRAMES = 100_000_000
 N = TypeVar("N", int, float)
 
 

@@ -24,8 +24,11 @@ class Builder(ClipBuilder):
     One DICOM file is one item; it is decoded frame by frame.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "First release.",
+        "1.1.0": "Clips that lie wholly inside the clip before are joined to it.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Your own recordings: --manual_dir=DIR with DIR/development/dicom (any depth) "
         "and DIR/development/labels (two annotators' sheets), and the same in "

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from ultrasound_jax.datasets.options import BuildConfig
 from ultrasound_jax.dicom.clean.cleaning import CleanSettings
 from ultrasound_jax.labels.clip_table import ClipSettings
+from ultrasound_jax.media.cutting import CONTAINED
 
 PARTS = ("development", "temporal")
 
@@ -22,8 +23,10 @@ class LusClipsConfig(BuildConfig):
     the recorded frames. clip_frames: nominal length. overlap: share of a clip that the
     next one repeats. min_overlap: frames that must show a pattern. tail: `length` keeps
     short last clips short; `duplicate` fills them up by repeating their last frame, as
-    the original does. grey: luminance, or the red channel as the original. region: of
-    the file's calibrated ones, -1 chooses. mask: black outside the fan.
+    the original does. contained: a last clip that shows nothing of its own is `join`ed
+    to the clip before, or `keep`s its place as the original has it. grey: luminance, or
+    the red channel as the original. region: of the file's calibrated ones, -1 chooses.
+    mask: black outside the fan.
     """
 
     ALLOWED = {
@@ -36,6 +39,7 @@ class LusClipsConfig(BuildConfig):
         "overlap": (float, 0, 0.95),
         "min_overlap": (int, 1, 1000),
         "tail": ("length", "duplicate"),
+        "contained": CONTAINED,
         "grey": ("luminance", "red"),
         "region": (int, -1, 100),
     }
@@ -49,6 +53,7 @@ class LusClipsConfig(BuildConfig):
     overlap: float = 0.2
     min_overlap: int = 1
     tail: str = "length"
+    contained: str = "join"
     grey: str = "luminance"
     region: int = -1
     mask: bool = True
@@ -67,6 +72,7 @@ class LusClipsConfig(BuildConfig):
             overlap=self.overlap,
             rate=self.frame_rate or None,
             min_overlap=self.min_overlap,
+            contained=self.contained,
         )
 
     def contradiction(self, given: Collection[str]) -> str:
@@ -99,6 +105,7 @@ class LusClipsConfig(BuildConfig):
             "overlap": f"overlap{self.overlap:.12g}",
             "min_overlap": f"min{self.min_overlap}",
             "tail": self.tail,
+            "contained": self.contained,
             "grey": self.grey,
             "region": f"region{self.region}",
             "mask": "nomask",

@@ -43,7 +43,8 @@ def cut_video(
     length = config.clip_frames
     video_id = f"P{patient:03d}_V{video}"
     step = clip_step(length, config.overlap)
-    for start, end in clip_windows(len(frames), length, step):
+    windows = clip_windows(len(frames), length, step, contained=config.contained)
+    for start, end in windows:
         example_id = f"{video_id}_{start:04d}"
         yield (
             example_id,

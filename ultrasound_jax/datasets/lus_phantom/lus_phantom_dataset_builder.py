@@ -21,8 +21,11 @@ __all__ = ["Builder", "PhantomConfig", "simulate_video"]
 class Builder(ClipBuilder):
     """Builder of the phantom; needs no files and no network."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "First version.",
+        "1.1.0": "Clips that lie wholly inside the clip before are joined to it.",
+    }
     # `tfds build` makes every listed config: one, so that it stays under a minute.
     BUILDER_CONFIGS: ClassVar = [checked_config(PhantomConfig, "lus_phantom", {})]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ultrasound_jax.datasets.options import BuildConfig
+from ultrasound_jax.media.cutting import CONTAINED
 
 
 @dataclass(kw_only=True)
@@ -11,7 +12,8 @@ class PhantomConfig(BuildConfig):
 
     size: side of a frame in pixels. frame_rate: Hz. patients, videos: how many, and of
     each patient. clip_seconds: nominal length of a clip. overlap: share of a clip that
-    the next one repeats.
+    the next one repeats. contained: a last clip that shows nothing of its own is
+    `join`ed to the clip before, or `keep`s its place as the original has it.
     """
 
     ALLOWED = {
@@ -22,6 +24,7 @@ class PhantomConfig(BuildConfig):
         "seed": (int, 0, 2**31 - 1),
         "clip_seconds": (float, 0.1, 10),
         "overlap": (float, 0, 0.95),
+        "contained": CONTAINED,
     }
 
     size: int = 64
@@ -31,6 +34,7 @@ class PhantomConfig(BuildConfig):
     seed: int = 0
     clip_seconds: float = 1.0
     overlap: float = 0.2
+    contained: str = "join"
 
     @property
     def clip_frames(self) -> int:
@@ -42,7 +46,7 @@ class PhantomConfig(BuildConfig):
         name = (
             f"{self.size}px_{self.frame_rate:.12g}hz_{self.clip_seconds:.12g}s"
             f"_{100 * self.overlap:.12g}pct_{self.patients}x{self.videos}"
-            f"_seed{self.seed}"
+            f"_seed{self.seed}" + ("_keep" if self.contained == "keep" else "")
         )
         return name.replace(".", "p")
 

@@ -64,7 +64,8 @@ def _clips(config: PocusConfig, item: Item, video: Video) -> Iterator[dict[str, 
     frames = video.frames[shown][..., np.newaxis]
     length = config.clip_frames
     step = clip_step(length, config.overlap)
-    for start, end in clip_windows(len(frames), length, step):
+    windows = clip_windows(len(frames), length, step, contained=config.contained)
+    for start, end in windows:
         clip = frames[start:end]
         yield {
             "clip": pad_tail(clip, length) if config.tail == "duplicate" else clip,

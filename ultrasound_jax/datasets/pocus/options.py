@@ -3,6 +3,7 @@
 import dataclasses
 
 from ultrasound_jax.datasets.options import BuildConfig
+from ultrasound_jax.media.cutting import CONTAINED
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -12,7 +13,8 @@ class PocusConfig(BuildConfig):
     size: side of the square frame in pixels. frame_rate: Hz after resampling in time.
     clip_seconds: nominal length. overlap: share of a clip that the next one repeats.
     tail: `length` keeps short last clips short; `duplicate` fills them up by repeating
-    their last frame, as the original does.
+    their last frame, as the original does. contained: a last clip that shows nothing of
+    its own is `join`ed to the clip before, or `keep`s its place as in the original.
     """
 
     ALLOWED = {
@@ -21,6 +23,7 @@ class PocusConfig(BuildConfig):
         "clip_seconds": (float, 0.05, 60),
         "overlap": (float, 0, 0.95),
         "tail": ("length", "duplicate"),
+        "contained": CONTAINED,
     }
 
     size: int = 112
@@ -28,6 +31,7 @@ class PocusConfig(BuildConfig):
     clip_seconds: float = 1.0
     overlap: float = 0.2
     tail: str = "length"
+    contained: str = "join"
 
     @property
     def clip_frames(self) -> int:
@@ -40,6 +44,7 @@ class PocusConfig(BuildConfig):
             f"{self.size}px_{self.frame_rate:.12g}hz_{self.clip_seconds:.12g}s"
             + (f"_overlap{self.overlap:.12g}" if self.overlap != 0.2 else "")
             + (f"_{self.tail}" if self.tail != "length" else "")
+            + ("_keep" if self.contained == "keep" else "")
         ).replace(".", "p")
 
     def told(self) -> str:

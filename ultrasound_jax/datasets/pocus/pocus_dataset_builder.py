@@ -38,8 +38,11 @@ class Builder(ClipBuilder):
     A record's `clip` is raw uint8: `experiments/clip_storage.py` measures why.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "First release.",
+        "1.1.0": "Clips that lie wholly inside the clip before are joined to it.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Clone https://github.com/jannisborn/covid19_ultrasound as `pocus` and give "
         "the folder that holds it, or give the clone itself: "

@@ -54,7 +54,7 @@ from ultrasound_jax.dicom.index.table import (
     read_index,
     read_sources,
 )
-from ultrasound_jax.media.cutting import clip_step
+from ultrasound_jax.media.cutting import CONTAINED, clip_step
 from ultrasound_jax.media.writers import CODECS
 from ultrasound_jax.runs.bar import Progress
 from ultrasound_jax.runs.limited_worker import (
@@ -128,6 +128,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=TAILS[0],
         help="the last, shorter clips: true length (default), padded with their last "
         "frame, or dropped",
+    )
+    clips.add_argument(
+        "--contained",
+        choices=CONTAINED,
+        default=CONTAINED[0],
+        help="a last clip that lies wholly inside the clip before is joined to it "
+        "(default), or kept as the original does",
     )
     unmasked = parser.add_argument_group("without a mask")
     unmasked.add_argument(
@@ -230,6 +237,7 @@ def _job(row: IndexRow, source: str, args: argparse.Namespace) -> Job:
         length=args.length,
         step=clip_step(args.length, args.overlap),
         tail=args.tail,
+        contained=args.contained,
         limits=limits_of(args),
         about=sidecar.about(row),
     )

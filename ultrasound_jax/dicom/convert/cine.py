@@ -48,7 +48,8 @@ class Job:
     source: the file; out: the folder to write to. to: `avi`, `png` or `clips`. rate:
     Hz to resample to, None keeps the file's frames. length, step, tail: of clips, in
     frames; `true` writes the frames there are, `pad` repeats the last one up to the
-    length, `drop` leaves shorter clips out. about, fingerprint: see `sidecar`.
+    length, `drop` leaves shorter clips out. contained: see `cutting.clip_windows`.
+    about, fingerprint: see `sidecar`.
     """
 
     video_id: str
@@ -61,6 +62,7 @@ class Job:
     length: int = 30
     step: int = 24
     tail: str = "true"
+    contained: str = "join"
     limits: Limits = field(default_factory=Limits)
     about: dict[str, str] = field(default_factory=dict)
     fingerprint: str = ""
@@ -217,7 +219,7 @@ def _fields(
         fields["frame_times"] = np.round(times, 6).tolist()
     if job.to == "clips":
         fields |= {"clip_length": job.length, "clip_step": job.step}
-        fields["clip_tail"] = job.tail
+        fields |= {"clip_tail": job.tail, "clip_contained": job.contained}
     return fields
 
 
@@ -264,7 +266,7 @@ def _write_clips(
     job: Job, frames: Iterable[np.ndarray], rate: float, total: int
 ) -> list[str]:
     """Clips as they fill; at most `length` frames are held."""
-    windows = clip_windows(total, job.length, job.step)
+    windows = clip_windows(total, job.length, job.step, contained=job.contained)
     held: dict[int, np.ndarray] = {}
     files, seen = [], 0
     for seen, frame in enumerate(frames, 1):

@@ -60,6 +60,7 @@ ALLOWED = frozenset(
         "clip_length",
         "clip_step",
         "clip_tail",
+        "clip_contained",
         "files",
     )
 )

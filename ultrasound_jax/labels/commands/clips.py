@@ -35,6 +35,7 @@ from ultrasound_jax.labels.indexed_sheet import (
     read_rows,
 )
 from ultrasound_jax.labels.sheet import LabelRow
+from ultrasound_jax.media.cutting import CONTAINED
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
 
@@ -72,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=defaults.min_overlap,
         metavar="FRAMES",
         help="frames that must show a pattern (1)",
+    )
+    parser.add_argument(
+        "--contained",
+        choices=CONTAINED,
+        default=defaults.contained,
+        help="a last clip that lies wholly inside the clip before is joined to it "
+        "(default), or kept as the original does",
     )
     parser.add_argument(
         "--blank",
@@ -113,6 +121,7 @@ def run(args: argparse.Namespace) -> int:
         overlap=args.overlap,
         rate=args.rate,
         min_overlap=args.min_overlap,
+        contained=args.contained,
     )
     check_outputs([args.out], (args.index, args.labels, args.ignore, args.key_file))
     index = read_index(args.index)
