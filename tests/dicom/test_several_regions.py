@@ -68,6 +68,7 @@ def test_the_index_tells_what_files_show(index, capsys):
     kinds = [rows[number].data_type for number in range(1, 6)]
     assert kinds == ["video", "video", "spectral", "m-mode", "video"]
     assert all(row.ok for row in rows.values())
+    assert (rows[4].region_index, rows[4].mm_x, rows[4].mm_y) == (1, None, 0.5)
     assert "--region all takes each" in rows[1].reason
     assert "--keep spectral" in rows[3].reason and "--keep m-mode" in rows[4].reason
     assert "shows region 1 (spectral) beside the 2-D picture" in rows[5].reason

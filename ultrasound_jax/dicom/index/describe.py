@@ -17,6 +17,7 @@ from ultrasound_jax.dicom.read.header import (
 from ultrasound_jax.dicom.read.region_kinds import (
     beside_the_plane,
     kind_without_plane,
+    largest_of,
 )
 from ultrasound_jax.dicom.read.regions import choose_region
 from ultrasound_jax.runs.limits import Limits
@@ -91,6 +92,7 @@ def _described(
     region, notes = chosen if chosen is not None else (None, [])
     kind = kind_without_plane(header.regions)
     if kind:
+        region = largest_of(header.regions, kind)
         notes = [f"no region is 2-D: convert skips it without --keep {kind}"]
     timing = header.timing
     return {
