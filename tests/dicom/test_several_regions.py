@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from tests.dicom import made
 from tests.dicom.scans import phantom
 from tests.dicom.test_regions import item
+from ultrasound_jax.datasets.lus_clips.layout import gather
+from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
 from ultrasound_jax.dicom.__main__ import main as dicom
-from ultrasound_jax.dicom.index.table import read_index
+from ultrasound_jax.dicom.index.table import read_index, write_index
 from ultrasound_jax.media.video import read_video
 
 SIDE = 96
@@ -152,3 +155,20 @@ def test_an_index_with_other_regions_is_refused(index, tmp_path, capsys):
         (tmp_path / name).write_text(text.replace('""left""', '""lefter""'))
     assert convert(tmp_path / "index.csv", tmp_path / "out", "--region", "all") == 2
     assert "regions are not those that `index` writes" in capsys.readouterr().err
+
+
+def test_halves_give_no_clips_and_are_named_with_the_reason(index, tmp_path):
+    """Labels are of a video; which of its halves they mean nobody has said."""
+    skipped, avi, labels = {}, tmp_path / "avi", tmp_path / "labels"
+    convert(index, avi, "--region", "all")
+    labels.mkdir()
+    rows = [replace(row, labels={"A-line": "1_3"}) for row in read_index(index)]
+    for path in (tmp_path / "index.csv", labels / "version1.csv"):
+        write_index(path, rows)
+    items, _ = gather(tmp_path, LusClipsConfig(name="a"), skipped.__setitem__)
+    assert [item.video.data_idx for item in items] == [2, 5]
+    assert sorted(skipped.values()) == [
+        "m-mode: not a 2-D video",
+        "several regions of it are there, allowed is one",
+        "spectral: not a 2-D video",
+    ]

@@ -35,8 +35,9 @@ def open_cine(
 
     Uncompressed (little and big endian, deflated, encapsulated), deflated frames, JPEG
     of 8 to 16 bits, JPEG-LS, JPEG 2000 with and without high throughput, JPEG XL, RLE,
-    and MPEG-2, MPEG-4 and HEVC. Which codec decodes is decided by the frames, not by the transfer syntax. See
-    `colour`, `palette` and `tone` for how samples become colours and levels.
+    and MPEG-2, MPEG-4 and HEVC. Which codec decodes is decided by the frames, not by
+    the transfer syntax. See `colour`, `palette` and `tone` for how samples become
+    colours and levels.
 
     Args:
         path: the file; its name does not matter.
