@@ -7,7 +7,7 @@ import imagecodecs
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
@@ -16,6 +16,8 @@ JPEG, EXTENDED = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"
 LOSSLESS, LOSSLESS_SV1 = "1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"
 JPEGLS, JPEGLS_NEAR = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"
 J2K_LOSSLESS, J2K = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.91"
+JXL_LOSSLESS, JXL_JPEG = "1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.4.111"
+JXL, DEFLATED_FRAMES = "1.2.840.10008.1.2.4.112", "1.2.840.10008.1.2.8.1"
 HTJ2K_LOSSLESS, HTJ2K = "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.203"
 MPEG2, MPEG4 = "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102"
 ULTRASOUND = "1.2.840.10008.5.1.4.1.1.6.1"
@@ -115,7 +117,8 @@ def header(rows, columns, samples=1, bits=8, photometric="MONOCHROME2", **others
 def save(path, dataset, pixels, syntax=EXPLICIT, vr=None):
     """Writes a file: bytes are native pixel data, a list is a list of fragments."""
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
+    known = syntax if UID(syntax).is_transfer_syntax else HTJ2K
+    dataset.file_meta.TransferSyntaxUID = known
     if isinstance(pixels, list):
         dataset.PixelData = encapsulate(pixels)
         dataset["PixelData"].is_undefined_length = True
@@ -126,6 +129,9 @@ def save(path, dataset, pixels, syntax=EXPLICIT, vr=None):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset.save_as(path, enforce_file_format=True)
+    if known != syntax:  # younger than this pydicom
+        stated = syntax.encode().ljust(len(known), b"\0")
+        path.write_bytes(path.read_bytes().replace(known.encode(), stated, 1))
     return path
 
 

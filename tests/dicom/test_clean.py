@@ -223,3 +223,41 @@ def test_coloured_marks_are_found_and_doppler_is_told_from_them():
     flowing[:, 60:140, 60:140] = flowing[:, 60:140, 60:140] // 2 + (120, 20, 0)
     found = find_overlays(moments_of(flowing), inside)
     assert found.flow and found.coloured < 100
+
+
+def spectral(left, top, right, bottom, index=0, **changes):
+    known = {"spatial_format": 3, "data_type": 3, "units_x": 4, "units_y": 7}
+    return region(left, top, right, bottom, None, None, index, **(known | changes))
+
+
+def test_where_no_region_is_a_plane_there_is_no_fan_to_mask_to():
+    made = Made(speckle((60, 80)), spectral(10, 5, 69, 54))
+    with pytest.raises(InputError, match="spectral: no region is 2-D"):
+        plan_cleaning(made, CleanSettings())
+    whole = plan_cleaning(made, CleanSettings(mask_fan=False))
+    assert whole.box == (0, 0, 79, 59) and whole.fan is None
+    cut = plan_cleaning(made, CleanSettings(region=0))
+    assert (cut.box, cut.fan, cut.mask) == ((10, 5, 69, 54), None, None)
+    assert cut.review == (
+        "spectral: there is no fan, and text within the region stays",
+    )
+
+
+def test_a_trace_beside_a_plane_has_no_fan_either():
+    clip, box = screen()
+    made = Made(clip, box, spectral(0, 290, 399, 319, index=1))
+    assert plan_cleaning(made, CleanSettings()).fan is not None
+    assert plan_cleaning(made, CleanSettings(region=1)).fan is None
+
+
+def test_a_trace_that_lies_outside_the_picture_gives_nothing_of_it():
+    made = Made(speckle((60, 80)), spectral(300, 5, 400, 54))
+    with pytest.raises(InputError, match="region 0 lies outside the picture"):
+        plan_cleaning(made, CleanSettings(region=0))
+
+
+def test_one_axis_of_a_known_scale_follows_the_letterbox():
+    m_mode = region(0, 0, 199, 99, None, 0.5, spatial_format=2, units_x=4)
+    settings = CleanSettings(region=0, size=50)
+    cleaning = plan_cleaning(Made(speckle((100, 200)), m_mode), settings)
+    assert cleaning.out_mm == (None, pytest.approx(2.0))

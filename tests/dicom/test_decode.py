@@ -68,6 +68,11 @@ LOSSLESS_CODE = {
         lambda p: codecs.jpeg2k_encode(p, codecformat="JP2", reversible=True),
     ),
     "htj2k": (made.HTJ2K_LOSSLESS, lambda p: codecs.htj2k_encode(p, reversible=True)),
+    "jpeg xl": (made.JXL_LOSSLESS, lambda p: codecs.jpegxl_encode(p, lossless=True)),
+    "jpeg xl in boxes": (
+        made.JXL_LOSSLESS,
+        lambda p: codecs.jpegxl_encode(p, lossless=True, usecontainer=True),
+    ),
 }
 
 
@@ -164,6 +169,7 @@ LOSSY_CODE = {
         lambda p: codecs.htj2k_encode(p, level=0.004, reversible=False),
         8,
     ),
+    "jpeg xl": (made.JXL, lambda p: codecs.jpegxl_encode(p, distance=0.5), 8),
 }
 
 
@@ -476,7 +482,7 @@ def test_a_damaged_frame_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "syntax", ["1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.8.1", "1.2.3.4"]
+    "syntax", ["1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.7.1", "1.2.3.4"]
 )
 def test_an_unknown_syntax_is_refused_in_one_line(tmp_path, syntax):
     known = "1.2.840.10008.1.2.4.94"

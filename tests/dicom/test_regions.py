@@ -4,9 +4,15 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.dicom.made import header
+from ultrasound_jax.dicom.read.region_kinds import (
+    beside_the_plane,
+    kind_of,
+    kind_without_plane,
+)
 from ultrasound_jax.dicom.read.regions import (
     choose_region,
     read_regions,
+    side_by_side,
 )
 from ultrasound_jax.types import InputError
 
@@ -128,3 +134,112 @@ def test_an_empty_picture_has_no_region():
 def test_a_region_is_plain_data():
     [region] = regions(item())
     assert dataclasses.asdict(region)["bottom"] == 79
+
+
+def test_the_largest_of_several_is_chosen_and_noted():
+    small, large = item(box=(0, 0, 49, 49)), item(box=(60, 0, 159, 79))
+    for items in ([small, large], [small, item(kind=2), large]):
+        chosen, notes = choose(*items)
+        assert box(chosen) == (60, 0, 159, 79)
+        assert f"region {chosen.index} is the largest of 2" in notes[0]
+
+
+def test_only_what_lies_within_the_picture_makes_a_region_large():
+    beyond, within = item(box=(190, 0, 900, 99)), item(box=(0, 0, 99, 49))
+    assert choose(beyond, within)[0].index == 1
+
+
+def test_a_larger_region_without_a_scale_or_tissue_is_not_preferred():
+    large = item(box=(0, 0, 199, 99), units=(0, 0)), item(box=(0, 0, 199, 99), kind=2)
+    assert choose(*large, item(box=(0, 0, 9, 9)))[0].index == 2
+
+
+LEFT, RIGHT = (0, 0, 99, 99), (100, 0, 199, 99)
+
+
+@pytest.mark.parametrize(
+    ("items", "taken"),
+    [
+        ([item(box=LEFT), item(box=RIGHT)], [0, 1]),
+        ([item(box=RIGHT), item(form=3), item(box=LEFT)], [0, 2]),
+        ([item(box=LEFT), item(box=(98, 0, 199, 99))], [0, 1]),
+        ([item(box=LEFT), item(box=RIGHT, kind=2)], [0, 1]),
+        # Colour boxes within, and pictures that cover each other.
+        ([item(box=LEFT), item(box=(20, 20, 80, 80), kind=2)], [0]),
+        ([item(box=(20, 20, 80, 80), kind=2), item(box=LEFT), item(box=RIGHT)], [1, 2]),
+        ([item(box=LEFT), item(box=LEFT)], [0]),
+        ([item(box=LEFT), item(box=(50, 0, 149, 99))], [0]),
+        # Nothing that is a picture.
+        ([item(box=LEFT), item(box=RIGHT, form=2)], [0]),
+        ([item(box=LEFT), item(box=RIGHT, form=3)], [0]),
+        ([item(box=LEFT), item(box=RIGHT, kind=13)], [0]),
+        ([item(box=LEFT), item(box=(300, 0, 400, 99))], [0]),
+        ([item(form=2)], []),
+    ],
+)
+def test_pictures_side_by_side_are_those_that_do_not_cover_each_other(items, taken):
+    found = side_by_side(regions(*items), ROWS, COLUMNS)
+    assert [region.index for region in found] == taken
+
+
+def test_both_halves_of_a_dual_screen_are_hinted_at():
+    _, [note] = choose(item(box=LEFT), item(box=RIGHT))
+    assert note.startswith("region 0 is the first of 2") and "--region all" in note
+
+
+@pytest.mark.parametrize(
+    ("form", "kind", "units", "named"),
+    [
+        (1, 1, (3, 3), "2-D"),
+        (1, 2, (0, 0), "2-D"),
+        (1, 18, (0, 0), "2-D"),
+        (1, 3, (3, 3), "2-D"),  # both axes are lengths: it is no trace
+        (1, 3, (4, 7), "spectral"),
+        (0, 4, (4, 7), "spectral"),
+        (3, 3, (4, 7), "spectral"),
+        (3, 1, (4, 7), "spectral"),
+        (2, 1, (4, 3), "m-mode"),
+        (2, 2, (4, 3), "m-mode"),
+        (4, 10, (0, 0), "waveform"),
+        (0, 10, (0, 0), "waveform"),
+        (0, 13, (0, 0), "graphics"),
+        (5, 0, (0, 0), "graphics"),
+        (0, 0, (0, 0), ""),
+        (0, 1, (3, 3), "2-D"),
+    ],
+)
+def test_a_region_says_what_it_shows(form, kind, units, named):
+    [region] = regions(item(form=form, kind=kind, units=units))
+    assert kind_of(region) == named
+
+
+SPECTRAL, M_MODE = {"form": 3, "kind": 3}, {"form": 2}
+
+
+@pytest.mark.parametrize(
+    ("items", "kind"),
+    [
+        ([], ""),
+        ([item()], ""),
+        ([item(), item(**SPECTRAL)], ""),
+        ([item(**SPECTRAL)], "spectral"),
+        ([item(**M_MODE)], "m-mode"),
+        ([item(form=0, kind=0, units=(0, 0)), item(**SPECTRAL)], "spectral"),
+        ([item(form=0, kind=0, units=(0, 0))], ""),
+        ([item(form=4, kind=10)], "waveform"),
+        ([item(form=4, kind=10), item(**M_MODE)], "m-mode"),
+        ([item(box=LEFT, **M_MODE), item(box=(0, 0, 9, 9), **SPECTRAL)], "m-mode"),
+        ([item(box=None, **M_MODE), item(box=None, **SPECTRAL)], "spectral"),
+    ],
+)
+def test_a_file_without_a_plane_is_named_by_most_of_what_it_shows(items, kind):
+    assert kind_without_plane(regions(*items)) == kind
+
+
+def test_traces_beside_a_plane_are_noted():
+    shown = regions(item(), item(**SPECTRAL), item(form=4, kind=10), item(**M_MODE))
+    assert beside_the_plane(shown) == [
+        "shows region 1 (spectral), region 3 (m-mode) beside the 2-D picture"
+    ]
+    for items in ([item()], [item(**SPECTRAL)], [item(), item(form=4, kind=10)]):
+        assert beside_the_plane(regions(*items)) == []

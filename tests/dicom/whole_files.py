@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from collections.abc import Callable
 
 import av
@@ -12,6 +13,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
 from pydicom.sequence import Sequence
+from pydicom.uid import UID
 
 ROWS, COLUMNS, FRAMES = 24, 32, 3
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -19,10 +21,11 @@ BIG, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 RLE, JPEG = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.50"
 LOSSLESS, JPEG_LS = "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80"
 JPEG_2000, HTJ2K = "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201"
+JPEG_XL, DEFLATED_FRAMES = "1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.8.1"
 MPEG_2, MPEG_4 = "1.2.840.10008.1.2.4.100", "1.2.840.10008.1.2.4.102"
 SYNTAXES = (
     IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE, JPEG, LOSSLESS, JPEG_LS, JPEG_2000, HTJ2K,
-    MPEG_2, MPEG_4,
+    JPEG_XL, DEFLATED_FRAMES, MPEG_2, MPEG_4,
 )  # fmt: skip
 
 
@@ -83,6 +86,8 @@ def _set_pixels(dataset: Dataset, frames: np.ndarray, syntax: str) -> None:
         LOSSLESS: lambda frame: bytes(imagecodecs.ljpeg_encode(frame)),
         JPEG_LS: lambda frame: bytes(imagecodecs.jpegls_encode(frame)),
         HTJ2K: lambda frame: bytes(imagecodecs.htj2k_encode(frame)),
+        JPEG_XL: lambda frame: bytes(imagecodecs.jpegxl_encode(frame, lossless=True)),
+        DEFLATED_FRAMES: lambda frame: zlib.compress(frame.tobytes(), wbits=-15),
         JPEG_2000: lambda frame: bytes(
             imagecodecs.jpeg2k_encode(frame, codecformat="J2K", reversible=True)
         ),
@@ -132,9 +137,11 @@ def _written(dataset: Dataset, syntax: str) -> bytes:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", "1.2.3")
     meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "1.2.3")
-    meta.TransferSyntaxUID = syntax
+    known = syntax if UID(syntax).is_transfer_syntax else HTJ2K
+    meta.TransferSyntaxUID = known
     meta.ImplementationClassUID = "1.2.826.0.1.3680043.9.7133"
     dataset.file_meta = meta
     buffer = io.BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True, overwrite=True)
-    return buffer.getvalue()
+    stated = syntax.encode().ljust(len(known), b"\0")  # may be younger than pydicom
+    return buffer.getvalue().replace(known.encode(), stated, 1)

@@ -17,6 +17,7 @@ from ultrasound_jax.dicom.read.timing import FrameTiming
 from ultrasound_jax.labels.clip_table import (
     ClipSettings,
     cut,
+    reason_against,
     shown_frames,
     stream_clips,
 )
@@ -368,3 +369,11 @@ def test_an_index_with_its_labels_filled_in_is_a_sheet(tmp_path):
     assert (row.video_id, row.frames) == (ids[0], 54)
     assert row.ranges["a_line"] == ((1, 5), (7, 9))
     assert {one["video_id"] for one in run(tmp_path)[1]} == {ids[0]}
+
+
+@pytest.mark.parametrize("kind", ["spectral", "m-mode"])
+def test_what_is_no_2d_video_is_said_by_its_name(kind):
+    video = IndexRow("P0000000001_00001", data_type=kind, frames=40)
+    assert reason_against(video, labelled(a_line=[(1, 10)])) == (
+        f"{kind}: not a 2-D video"
+    )

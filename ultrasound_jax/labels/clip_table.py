@@ -157,8 +157,10 @@ def reason_against(
     """
     if not video.ok:
         return video.reason or "skipped by the index"
-    if video.data_type != "video":
+    if video.data_type == "image":
         return "a still image"
+    if video.data_type != "video":
+        return f"{video.data_type or 'unknown'}: not a 2-D video"
     if row is None:
         return "no row in the labelling sheet"
     unmarked = row.is_blank and (doubtful is None or doubtful.is_blank)

@@ -101,6 +101,8 @@ def gather(
         reason = labels.dropped.get(name) or reason_against(video, row, doubtful)
         if not reason and not (name in paths and paths[name].is_file()):
             reason = "its recording is not there"
+            if any(stem.startswith(f"{name}_r") for stem in paths):
+                reason = "several regions of it are there, allowed is one"
         if reason or row is None:
             skip(name, reason)
             continue

@@ -24,6 +24,11 @@ from ultrasound_jax.dicom.clean.pixel_statistics import (
     spread_out,
 )
 from ultrasound_jax.dicom.read.header import CineHeader
+from ultrasound_jax.dicom.read.region_kinds import (
+    KINDS,
+    kind_of,
+    kind_without_plane,
+)
 from ultrasound_jax.dicom.read.regions import choose_region
 from ultrasound_jax.media.geometry import letterbox
 from ultrasound_jax.types import InputError
@@ -126,15 +131,15 @@ class Cleaning:
     def out_mm(self) -> tuple[float | None, float | None]:
         """Size of a cleaned frame's pixel in mm, across and down."""
         across, down = self.mm
-        if not self.settings.size or not across or not down:
+        if not self.settings.size:
             return self.mm
         left, top, right, bottom = self.box
         width, height = right - left + 1, bottom - top + 1
         shown = round(width * self.pixel_aspect)
         longest, size = max(shown, height), self.settings.size
         return (
-            across * width / max(1, shown * size // longest),
-            down * height / max(1, height * size // longest),
+            across and across * width / max(1, shown * size // longest),
+            down and down * height / max(1, height * size // longest),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -159,8 +164,10 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
 
     Raises:
         InputError: no frame decodes, the region does not exist, or no echoes are found
-            to fit a fan to (then nothing shows what would have to be masked).
+            to fit a fan to (then nothing shows what would have to be masked), as none
+            is in a file without a 2-D region, unless another region is asked for.
     """
+    fanless = _fanless(cine.header, settings)
     builder, box, notes, mm = MomentsBuilder(), None, (), (None, None)
     middle = None
     count = most_frames(cine.header.rows, cine.header.columns)
@@ -181,6 +188,10 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
     if not settings.mask_fan:
         review = ("nothing is masked: text beside the fan stays",)
         review += _marks(find_overlays(moments, whole_crop))
+        return Cleaning(settings, box, None, None, mm, None, None, notes, review)
+    if fanless:
+        _check_within(box, cine.header, settings)
+        review = (f"{fanless}: there is no fan, and text within the region stays",)
         return Cleaning(settings, box, None, None, mm, None, None, notes, review)
     fit = fit_fan(moments, middle=middle)
     if fit is None:
@@ -245,6 +256,37 @@ def _crop(
     if region.reference_x and region.reference_x > 0:
         middle = float(stored.left + region.reference_x - region.left)
     return box, (region.mm_x, region.mm_y), middle, tuple(notes)
+
+
+def _fanless(header: CineHeader, settings: CleanSettings) -> str:
+    """What the region is that will be cut out, if that is nothing with a fan.
+
+    Raises:
+        InputError: the whole picture would be, and nothing in it could be masked.
+    """
+    regions, index = header.regions, settings.region
+    if index is not None:
+        kind = kind_of(regions[index]) if 0 <= index < len(regions) else ""
+        return kind if kind in KINDS else ""
+    kind = kind_without_plane(regions)
+    if kind and settings.mask_fan:
+        raise InputError(
+            f"{kind}: no region is 2-D, so there is no fan to mask to; allowed are one "
+            "of its regions by number, or no mask"
+        )
+    return kind
+
+
+def _check_within(
+    box: tuple[int, int, int, int], header: CineHeader, settings: CleanSettings
+) -> None:
+    """A region that lies outside the picture gives the whole of it, names and all."""
+    region = header.regions[settings.region or 0]
+    if box[0] < region.left or box[2] > region.right:
+        raise InputError(
+            f"region {region.index} lies outside the picture, and has no fan to mask "
+            "to; allowed without a mask only"
+        )
 
 
 def _marks(overlays: Overlays) -> tuple[str, ...]:

@@ -7,6 +7,9 @@ the fan, made grey, letterboxed and written under its pseudonymous name:
   png    OUT/<video_id>/<video_id>_<frame>.png       frames count from 1
   clips  OUT/<video_id>_<first>_<last>.avi           1-based, inclusive, true frames
 
+Where --region asks for several regions of a video, <video_id>_r<region> takes the place
+of <video_id> in these names.
+
 Beside them: OUT/<video_id>.<avi|png|clips>.json (what is known of the pixels; nothing
 that is not on the list in dicom/sidecar.py) and OUT/convert_<avi|png|clips>.csv (what
 became of every video, with reasons). Nothing else is written. The same command
@@ -35,6 +38,13 @@ from ultrasound_jax.dicom.commands.options import (
     positive,
 )
 from ultrasound_jax.dicom.convert import sidecar
+from ultrasound_jax.dicom.convert.choice import (
+    Cut,
+    asked_regions,
+    cuts_of,
+    reason_to_skip,
+    region_word,
+)
 from ultrasound_jax.dicom.convert.cine import (
     DEFAULT_RATE,
     TAILS,
@@ -46,6 +56,7 @@ from ultrasound_jax.dicom.convert.cine import (
 )
 from ultrasound_jax.dicom.convert.outcome import (
     leftovers,
+    lines_of,
     report,
     write_table,
 )
@@ -54,6 +65,7 @@ from ultrasound_jax.dicom.index.table import (
     read_index,
     read_sources,
 )
+from ultrasound_jax.dicom.read.region_kinds import KINDS
 from ultrasound_jax.media.cutting import CONTAINED, clip_step
 from ultrasound_jax.media.writers import CODECS
 from ultrasound_jax.runs.bar import Progress
@@ -86,11 +98,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--region",
-        type=_region,
-        default=None,
-        metavar="N|auto",
-        help="ultrasound region to cut out, from 0 (default: auto, the first 2-D "
-        "tissue region with a scale)",
+        type=region_word,
+        action="append",
+        default=[],
+        metavar="N|auto|all",
+        help="ultrasound region to cut out, from 0 (default: auto, the largest 2-D "
+        "tissue region with a scale); all takes both halves of a dual screen, into "
+        "<video_id>_r<N>..., as numbers do that are given several times",
+    )
+    parser.add_argument(
+        "--keep",
+        choices=KINDS,
+        action="append",
+        default=[],
+        help="convert files of this kind too, which have no 2-D region: what there is "
+        "is cut out, and text in it stays; may be given several times",
     )
     parser.add_argument(
         "--rate",
@@ -155,9 +177,11 @@ def run(args: argparse.Namespace) -> int:
             "--no-mask leaves names that are burned into the pixels: it is allowed "
             "together with --keep-burned-in only"
         )
+    asked = asked_regions(args.region)
     rows = read_index(args.index)
     sources = read_sources(args.index)
-    ready = [row for row in rows if row.ok]
+    reasons = {row.video_id: reason_to_skip(row, args.keep) for row in rows}
+    ready = [row for row in rows if not reasons[row.video_id]]
     missing = [row.video_id for row in ready if row.video_id not in sources]
     if missing:
         raise InputError(
@@ -165,16 +189,19 @@ def run(args: argparse.Namespace) -> int:
             "sources file; allowed are the two files of one `index` run"
         )
     _make_folder(args.out)
-    jobs = [_job(row, str(sources[row.video_id]), args) for row in ready]
-    results = {row.video_id: _skipped(row) for row in rows if not row.ok}
-    done = _finished(jobs)
-    results |= done
-    todo = [job for job in jobs if job.video_id not in done]
+    jobs = [
+        _job(row, cut, str(sources[row.video_id]), args)
+        for row in ready
+        for cut in cuts_of(row, asked)
+    ]
+    results = _finished(jobs)
+    done, todo = len(results), [job for job in jobs if job.name not in results]
     _convert_all(todo, results, args, len(jobs))
-    table = [results[row.video_id] for row in rows]
+    names = [(job.video_id, job.name) for job in jobs]
+    table = lines_of(reasons, names, results)
     write_table(args.out / f"convert_{args.to}.csv", table)
-    print("\n".join(report(table, len(done))))
-    others = leftovers(args.out, args.to, {row.video_id for row in ready})
+    print("\n".join(report(table, done)))
+    others = leftovers(args.out, args.to, {job.name for job in jobs})
     if others and args.remove_others:
         _remove(others, args)
     elif others:
@@ -197,12 +224,12 @@ def _convert_all(
         def on_done(outcome: Outcome) -> None:
             job = jobs[outcome.index]
             if outcome.ok:
-                results[job.video_id] = {"status": "ok"} | outcome.value
+                results[job.name] = {"status": "ok"} | outcome.value
             else:
                 for path in job.outputs():  # a stopped worker cleans up no longer
                     path.unlink()
                 row = {"video_id": job.video_id, "status": outcome.kind}
-                results[job.video_id] = row | {"reason": outcome.reason}
+                results[job.name] = row | {"reason": outcome.reason}
             progress.advance()
 
         run_safely(
@@ -224,14 +251,15 @@ def _remove(others: Sequence[str], args: argparse.Namespace) -> None:
     print(f"removed from {args.out}: {len(others)} videos ({', '.join(others)})")
 
 
-def _job(row: IndexRow, source: str, args: argparse.Namespace) -> Job:
+def _job(row: IndexRow, cut: Cut, source: str, args: argparse.Namespace) -> Job:
     rate = getattr(args, "rate", DEFAULT_RATE if args.to == "clips" else None)
     job = Job(
         video_id=row.video_id,
         source=source,
         out=str(args.out),
         to=args.to,
-        clean=CleanSettings(args.region, args.size, args.grey, not args.no_mask),
+        suffix=cut.suffix,
+        clean=CleanSettings(cut.region, args.size, args.grey, not args.no_mask),
         rate=rate,
         codec=args.codec,
         length=args.length,
@@ -241,27 +269,22 @@ def _job(row: IndexRow, source: str, args: argparse.Namespace) -> Job:
         limits=limits_of(args),
         about=sidecar.about(row),
     )
-    # Neither the folders nor the limits change what comes out.
-    tree = {k: v for k, v in job.to_json().items() if k not in ("source", "out")}
-    del tree["limits"]
+    # None of these changes what comes out.
+    places = ("source", "out", "suffix", "limits")
+    tree = {k: v for k, v in job.to_json().items() if k not in places}
     return replace(job, fingerprint=sidecar.fingerprint(tree, row.sha256))
 
 
 def _finished(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
-    """What an earlier run has completed with the same settings, by `video_id`."""
+    """What an earlier run has completed with the same settings, by the job's name."""
     found = {}
     for job in jobs:
         fields = sidecar.read_sidecar(job.sidecar_path)
         if not fields or fields.get("fingerprint") != job.fingerprint:
             continue
         if all((Path(job.out) / name).is_file() for name in fields["files"]):
-            found[job.video_id] = {"status": "ok"} | summary(fields)
+            found[job.name] = {"status": "ok"} | summary(fields)
     return found
-
-
-def _skipped(row: IndexRow) -> dict[str, Any]:
-    reason = f"skipped by the index: {row.reason}"
-    return {"video_id": row.video_id, "status": "skipped", "reason": reason}
 
 
 def _make_folder(path: Path) -> None:
@@ -275,16 +298,6 @@ def _make_folder(path: Path) -> None:
 
 def _size(text: str) -> int:
     return 0 if text == "0" else positive(text)
-
-
-def _region(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither auto nor a number from 0"
-        )
-    return int(text)
 
 
 def _rate(text: str) -> float | None:

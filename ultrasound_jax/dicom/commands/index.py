@@ -57,6 +57,7 @@ from ultrasound_jax.dicom.index.walk import (
     Found,
     walk,
 )
+from ultrasound_jax.dicom.read.region_kinds import KINDS
 from ultrasound_jax.runs.bar import Progress
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.runs.journal import Journal
@@ -254,11 +255,13 @@ def _summary(
 ) -> list[str]:
     usable = [row for row in made.rows if row.ok]
     kinds = Counter(row.data_type for row in usable)
+    others = "".join(f"{kinds[k]} without 2-D ({k}), " for k in KINDS if kinds[k])
     lines = [
         f"{len(made.places) + len(made.not_dicom)} files, {size / 1e6:,.1f} MB, "
         f"in {seconds:.1f} s",
         f"{len(usable):7,} in the index: {kinds['video']} videos and "
-        f"{kinds['image']} images, {sum(row.frames or 0 for row in usable):,} frames, "
+        f"{kinds['image']} images, {others}"
+        f"{sum(row.frames or 0 for row in usable):,} frames, "
         f"of {len({row.patient_id for row in usable})} patients",
     ]
     for name, count in _skips(made):

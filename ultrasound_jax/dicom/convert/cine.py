@@ -20,6 +20,7 @@ from ultrasound_jax.dicom.read.decode import (
     Cine,
     open_cine,
 )
+from ultrasound_jax.dicom.read.regions import TWO_D, choose_region
 from ultrasound_jax.dicom.read.timing import FrameTiming
 from ultrasound_jax.media.cutting import (
     clip_windows,
@@ -45,11 +46,12 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 class Job:
     """What to do with one file; plain data, so that it can travel to a worker.
 
-    source: the file; out: the folder to write to. to: `avi`, `png` or `clips`. rate:
-    Hz to resample to, None keeps the file's frames. length, step, tail: of clips, in
-    frames; `true` writes the frames there are, `pad` repeats the last one up to the
-    length, `drop` leaves shorter clips out. contained: see `cutting.clip_windows`.
-    about, fingerprint: see `sidecar`.
+    source: the file; out: the folder to write to. suffix: behind the video's id in the
+    names of files, where several regions of a video are cut out. to: `avi`, `png` or
+    `clips`. rate: Hz to resample to, None keeps the file's frames. length, step, tail:
+    of clips, in frames; `true` writes the frames there are, `pad` repeats the last one
+    up to the length, `drop` leaves shorter clips out. contained: see
+    `cutting.clip_windows`. about, fingerprint: see `sidecar`.
     """
 
     video_id: str
@@ -66,11 +68,12 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     about: dict[str, str] = field(default_factory=dict)
     fingerprint: str = ""
+    suffix: str = ""
 
     def __post_init__(self) -> None:
-        if not _SAFE_ID.fullmatch(self.video_id):
+        if not _SAFE_ID.fullmatch(self.name):
             raise InputError(
-                f"video_id {self.video_id!r} cannot name a file, allowed are letters, "
+                f"video_id {self.name!r} cannot name a file, allowed are letters, "
                 "digits, _ and -"
             )
         if self.to not in TARGETS or self.tail not in TAILS:
@@ -80,9 +83,14 @@ class Job:
             )
 
     @property
+    def name(self) -> str:
+        """What the names of its files begin with."""
+        return f"{self.video_id}{self.suffix}"
+
+    @property
     def sidecar_path(self) -> Path:
         """Where the sidecar lies; it is written last."""
-        return Path(self.out) / f"{self.video_id}.{self.to}.json"
+        return Path(self.out) / f"{self.name}.{self.to}.json"
 
     def to_json(self) -> dict[str, Any]:
         """As `from_json` takes it."""
@@ -96,7 +104,7 @@ class Job:
 
     def outputs(self) -> list[Path]:
         """Every file of this video and target that exists, temporary ones too."""
-        return outputs_of(Path(self.out), self.video_id, self.to)
+        return outputs_of(Path(self.out), self.name, self.to)
 
 
 def outputs_of(out: Path, name: str, to: str) -> list[Path]:
@@ -185,6 +193,7 @@ def _convert(cine: Cine, job: Job) -> dict[str, Any]:
 def summary(fields: dict[str, Any]) -> dict[str, Any]:
     """What the run's table shows of a sidecar."""
     names = ("video_id", "frames", "rows", "columns", "frame_rate", "fan_kept")
+    names += ("region_index",)
     row = {name: fields[name] for name in names}
     row["fan"] = (fields["fan"] or {"kind": "none"})["kind"]
     return (
@@ -203,6 +212,7 @@ def _fields(
         "video_id": job.video_id,
         "fingerprint": job.fingerprint,
         "decoder": cine.decoder,
+        "region_index": _region_index(cine, job),
         "source_rows": header.rows,
         "source_columns": header.columns,
         "source_frames": header.frames,
@@ -221,6 +231,15 @@ def _fields(
         fields |= {"clip_length": job.length, "clip_step": job.step}
         fields |= {"clip_tail": job.tail, "clip_contained": job.contained}
     return fields
+
+
+def _region_index(cine: Cine, job: Job) -> int | None:
+    """Which of the file's regions was cut out; None where the whole picture was."""
+    header, asked = cine.header, job.clean.region
+    chosen = choose_region(header.regions, header.rows, header.columns, index=asked)
+    if chosen is None or (asked is None and chosen[0].spatial_format != TWO_D):
+        return None
+    return chosen[0].index
 
 
 class _Counted:
@@ -247,7 +266,7 @@ def _in_order(
 
 
 def _write_avi(job: Job, frames: Iterable[np.ndarray], rate: float) -> list[str]:
-    name = f"{job.video_id}.avi"
+    name = f"{job.name}.avi"
     write_avi(Path(job.out) / name, frames, rate, codec=job.codec)
     return [name]
 
@@ -255,7 +274,7 @@ def _write_avi(job: Job, frames: Iterable[np.ndarray], rate: float) -> list[str]
 def _write_pngs(job: Job, frames: Iterable[np.ndarray]) -> list[str]:
     files = []
     for number, frame in enumerate(frames, 1):
-        files.append(f"{job.video_id}/{job.video_id}_{number:05d}.png")
+        files.append(f"{job.name}/{job.name}_{number:05d}.png")
         write_png(Path(job.out) / files[-1], frame)
     if not files:
         raise InputError("no frame decodes")
@@ -292,6 +311,6 @@ def _write_clip(
     clip = np.stack([held[index] for index in range(start, end)])
     if job.tail == "pad":
         clip = pad_tail(clip, job.length)
-    name = f"{job.video_id}_{start + 1:05d}_{end:05d}.avi"
+    name = f"{job.name}_{start + 1:05d}_{end:05d}.avi"
     write_avi(Path(job.out) / name, clip, rate, codec=job.codec)
     return [name]

@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,31 @@ COLUMNS = (
     "fan_kept",
     "review",
     "notes",
+    "name",
+    "region_index",
 )
+
+
+def lines_of(
+    reasons: Mapping[str, str],
+    names: Iterable[tuple[str, str]],
+    results: Mapping[str, dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """The table: a line for each region that was cut out, or why there is none.
+
+    Args:
+        reasons: of every video of the index, in its order; "" where it was converted.
+        names: pairs of a video and of what the names of its files begin with.
+        results: by the latter.
+    """
+    by_video: dict[str, list[dict[str, Any]]] = {}
+    for video_id, name in names:
+        by_video.setdefault(video_id, []).append(results[name] | {"name": name})
+    table = []
+    for video_id, reason in reasons.items():
+        skipped = {"video_id": video_id, "status": "skipped", "reason": reason}
+        table += by_video.get(video_id, [skipped])
+    return table
 
 
 def report(table: Sequence[dict[str, Any]], earlier: int) -> list[str]:
@@ -44,7 +68,10 @@ def report(table: Sequence[dict[str, Any]], earlier: int) -> list[str]:
     review = [row for row in good if row["review"]]
     if review:
         lines.append(f"review these {len(review)} before you give them away:")
-        lines += [f"  {row['video_id']}: {'; '.join(row['review'])}" for row in review]
+        lines += [
+            f"  {row.get('name') or row['video_id']}: {'; '.join(row['review'])}"
+            for row in review
+        ]
     return lines
 
 

@@ -45,6 +45,7 @@ ALLOWED = frozenset(
         "program",
         "fingerprint",
         "decoder",
+        "region_index",
         "source_rows",
         "source_columns",
         "source_frames",

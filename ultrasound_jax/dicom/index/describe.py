@@ -14,6 +14,11 @@ from ultrasound_jax.dicom.read.header import (
     CineHeader,
     read_header,
 )
+from ultrasound_jax.dicom.read.region_kinds import (
+    beside_the_plane,
+    kind_without_plane,
+    largest_of,
+)
 from ultrasound_jax.dicom.read.regions import choose_region
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
@@ -85,6 +90,10 @@ def _described(
             pixel_notes = list(cine.notes)
     chosen = choose_region(header.regions, header.rows, header.columns)
     region, notes = chosen if chosen is not None else (None, [])
+    kind = kind_without_plane(header.regions)
+    if kind:
+        region = largest_of(header.regions, kind)
+        notes = [f"no region is 2-D: convert skips it without --keep {kind}"]
     timing = header.timing
     return {
         "state": "described",
@@ -99,7 +108,7 @@ def _described(
         "fields": {
             # The original calls every file with NumberOfFrames a video, but many
             # scanners write a 1 into their stills.
-            "data_type": "video" if header.frames > 1 else "image",
+            "data_type": kind or ("video" if header.frames > 1 else "image"),
             "frames": header.frames,
             "rows": header.rows,
             "columns": header.columns,
@@ -111,6 +120,13 @@ def _described(
             "region_index": None if region is None else region.index,
             "mm_x": None if region is None else region.mm_x,
             "mm_y": None if region is None else region.mm_y,
-            "reason": "; ".join([*notes, *timing.notes, *pixel_notes]),
+            "reason": "; ".join(
+                [
+                    *notes,
+                    *beside_the_plane(header.regions),
+                    *timing.notes,
+                    *pixel_notes,
+                ]
+            ),
         },
     }

@@ -45,7 +45,8 @@ class IndexRow:
     patient_id, study_id: pseudonyms.
     study_date: ISO, shifted, or empty.
     data_idx: the number in the file's name where names are such, else a running one.
-    data_type: `video` or `image`.
+    data_type: `video` or `image`; where no calibrated region is 2-D, what they show:
+        `spectral`, `m-mode`, `waveform` or `graphics`.
     frame_rate: Hz; frame_rate_source: the DICOM tag that it is from, or `none`.
     frame_times_file: relative to the index; only where the intervals vary.
     regions: the calibrated regions as JSON objects, boxes end-inclusive.

@@ -7,6 +7,7 @@ decides which decoder is used and how much memory it may take, so it is read fir
 import dataclasses
 import struct
 
+from ultrasound_jax.dicom.read.jpegxl import is_jpegxl, read_headline
 from ultrasound_jax.types import InputError
 
 _SOF = {0xC0: "jpeg", 0xC1: "jpeg", 0xC2: "jpeg", 0xC3: "lossless jpeg", 0xF7: "jpegls"}
@@ -19,15 +20,16 @@ _JP2 = b"\0\0\0\x0cjP  "
 class Codestream:
     """The headline of one compressed picture.
 
-    kind: `jpeg` (DCT), `lossless jpeg`, `jpegls`, `j2k` or `htj2k`.
+    kind: `jpeg` (DCT), `lossless jpeg`, `jpegls`, `j2k`, `htj2k` or `jpegxl`.
     precision: bits a sample.
     signed: samples are signed (only JPEG 2000 can say so).
     ids: component identifiers of a JPEG.
     subsampled: the components differ in size: chroma.
     jfif: a JFIF marker says that three components are YCbCr.
     adobe: the transform of an Adobe marker (0 none, 1 YCbCr), None without one.
-    transformed: JPEG 2000's own colour transform is in use; decoders undo it.
-    lossless: what is decoded is what was encoded, to the bit.
+    transformed: a colour transform of JPEG 2000 or XL is in use; decoders undo it.
+    lossless: what is decoded is what was encoded, to the bit. JPEG XL does not say so.
+    holds_jpeg: a recompressed JPEG, which can be had back and decoded as such.
     """
 
     kind: str
@@ -42,15 +44,18 @@ class Codestream:
     adobe: int | None = None
     transformed: bool = False
     lossless: bool = False
+    holds_jpeg: bool = False
 
 
 def read_codestream(code: bytes) -> Codestream:
-    """Reads the headline of a JPEG, JPEG-LS or JPEG 2000 picture.
+    """Reads the headline of a JPEG, JPEG-LS, JPEG 2000 or JPEG XL picture.
 
     Raises:
         InputError: it is none of these, or its markers are damaged.
     """
     try:
+        if is_jpegxl(code):
+            return Codestream("jpegxl", **dataclasses.asdict(read_headline(code)))
         if code[:2] == b"\xff\xd8":
             return _jpeg(code)
         if code[:8] == _JP2:
@@ -59,12 +64,13 @@ def read_codestream(code: bytes) -> Codestream:
             return _jpeg2000(code)
     except (struct.error, IndexError, ValueError):
         raise InputError("a compressed frame's markers are damaged") from None
-    raise InputError("a frame is not a JPEG, JPEG-LS or JPEG 2000 picture")
+    raise InputError("a frame is not a JPEG, JPEG-LS, JPEG 2000 or JPEG XL picture")
 
 
 def starts_picture(code: bytes) -> bool:
     """Whether a fragment is the beginning of a picture rather than its continuation."""
-    return code[:3] == b"\xff\xd8\xff" or code[:4] == b"\xff\x4f\xff\x51"
+    known = code[:3] == b"\xff\xd8\xff" or code[:4] == b"\xff\x4f\xff\x51"
+    return known or is_jpegxl(code)
 
 
 def _jpeg(code: bytes) -> Codestream:

@@ -8,9 +8,10 @@ last witness but one. For three samples a pixel, in this order:
 2. An Adobe marker, or components named R, G, B, say what an encoder did.
 3. A JFIF marker on a DCT picture says YCbCr. (Lossless encoders write it and do not
    convert, so there it says nothing.)
-4. JPEG 2000's own transform, if it was used, is undone by the decoder and leaves RGB.
-5. PhotometricInterpretation. YBR_ICT and YBR_RCT mean RGB here: what they name has been
-   undone by now, or was never done.
+4. JPEG 2000's own transform, and those of JPEG XL (one of which is YCbCr, in JPEGs that
+   were recompressed), are undone by the decoder if they were used, and leave RGB.
+5. PhotometricInterpretation. YBR_ICT, YBR_RCT and XYB mean RGB here: what they name has
+   been undone by now, or was never done.
 6. The frames themselves. Ultrasound is mostly black and grey. If hardly any pixel is
    grey in the space found so far, and many are in the other one, the other is right.
    A frame without structure (zeros, a colour from edge to edge) says nothing, and one

@@ -33,15 +33,17 @@ def open_cine(
 ) -> "Cine":
     """Opens a DICOM picture or cine and decodes its first frame.
 
-    Uncompressed (little and big endian, deflated, encapsulated), JPEG of 8 to 16 bits,
-    JPEG-LS, JPEG 2000 with and without high throughput, RLE, and MPEG-2, MPEG-4 and
-    HEVC. Which codec decodes is decided by the frames, not by the transfer syntax. See
-    `colour`, `palette` and `tone` for how samples become colours and levels.
+    Uncompressed (little and big endian, deflated, encapsulated), deflated frames, JPEG
+    of 8 to 16 bits, JPEG-LS, JPEG 2000 with and without high throughput, JPEG XL, RLE,
+    and MPEG-2, MPEG-4 and HEVC. Which codec decodes is decided by the frames, not by
+    the transfer syntax. See `colour`, `palette` and `tone` for how samples become
+    colours and levels.
 
     Args:
         path: the file; its name does not matter.
         limits: what it may take; the defaults fit real scanners.
-        cross_check: decode the first frame by a second decoder too, where there is one.
+        cross_check: decode the first frame by a second decoder too, where there is one,
+            and by a third where these disagree; see `second_opinion`.
         want: `stored` gives RGB for colour pictures; `grey` gives luminance for all,
             and does not decode chroma where luminance is stored.
         threads: decode this many frames at once; their order stays.

@@ -143,10 +143,12 @@ def _group(
 def _by_starts(source: Source, fragments: list[Piece]) -> list[list[Piece]]:
     """Groups fragments by the first bytes of a picture; [] if the first has none."""
     groups: list[list[Piece]] = []
+    kind = b""
     for start, length in fragments:
         source.stream.seek(start)
-        begins = starts_picture(source.stream.read(min(length, 4)))
-        if begins:
+        head = source.stream.read(min(length, 12))
+        kind = kind or head[:2]
+        if starts_picture(head) and head[:2] == kind:
             groups.append([])
         elif not groups:
             return []

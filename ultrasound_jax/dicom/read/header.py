@@ -34,6 +34,7 @@ PHOTOMETRIC = {
     "MONOCHROME2",
     "PALETTE COLOR",
     "RGB",
+    "XYB",
     "YBR_FULL",
     "YBR_FULL_422",
     "YBR_ICT",

@@ -8,7 +8,8 @@ from pydicom.dataset import Dataset
 from ultrasound_jax.dicom.read import elements
 from ultrasound_jax.types import InputError
 
-TWO_D, TISSUE, CENTIMETRES = 1, 1, 3  # PS3.3, section C.8.5.5.1
+TWO_D, TISSUE, FLOW, CENTIMETRES = 1, 1, 2, 3  # PS3.3, section C.8.5.5.1
+_SHARED = 0.05  # of the smaller box: boxes end-inclusive, and some are drawn generously
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +18,8 @@ class Region:
 
     left, top, right, bottom: pixel box as stored, its last column and row INCLUDED; an
         item without a box has right < left.
-    spatial_format: 1 is 2-D (B-mode), 2 M-mode, 3 spectral, ...
-    data_type: 1 tissue, 2 colour flow, ...
+    spatial_format: 1 is 2-D (B-mode), 2 M-mode, 3 spectral, 4 waveform, 5 graphics.
+    data_type: 1 tissue, 2 colour flow, 3 pulsed and 4 continuous Doppler, ...
     units_x, units_y: 3 is cm, 0 none, 4 seconds, ...
     mm_x, mm_y: millimetres a pixel, None unless the units are cm; the sign of the
         stored delta is only a direction and is left out.
@@ -56,6 +57,11 @@ class Region:
     def height(self) -> int:
         """Rows in the box."""
         return self.bottom - self.top + 1
+
+    @property
+    def area(self) -> int:
+        """Pixels in the box."""
+        return max(0, self.width) * max(0, self.height)
 
 
 def read_regions(dataset: Dataset) -> tuple[Region, ...]:
@@ -102,11 +108,12 @@ def choose_region(
 ) -> tuple[Region, list[str]] | None:
     """Chooses the region to cut out of a picture and clips it to the picture.
 
-    By default the first 2-D tissue region with a scale in cm; failing that the first
-    2-D tissue region, then the first 2-D region with a scale, then the first 2-D
-    region; failing that the whole picture, without a scale. A chosen box that lies
-    wholly outside the picture, or has no area, gives the whole picture too, and keeps
-    its scale. Everything but a plain first choice is said in the notes.
+    By default the largest 2-D tissue region with a scale in cm; failing that the
+    largest 2-D tissue region, then the largest 2-D region with a scale, then the
+    largest 2-D region; failing that the whole picture, without a scale. Of equally
+    large ones the first. A chosen box that lies wholly outside the picture, or has no
+    area, gives the whole picture too, and keeps its scale. Everything but a plain first
+    choice is said in the notes.
 
     Args:
         regions: as `read_regions` gives them.
@@ -138,28 +145,78 @@ def choose_region(
     )
     for note, fitting in choices:
         if fitting:
-            notes = [f"{note}: region {fitting[0].index} is taken"] if note else []
-            if len(fitting) > 1:
-                notes.append(
-                    f"region {fitting[0].index} is the first of {len(fitting)}"
-                )
-            return _clipped(fitting[0], rows, columns, notes)
+            chosen, several = _largest(fitting, rows, columns)
+            notes = [f"{note}: region {chosen.index} is taken"] if note else []
+            if several:
+                beside = len(side_by_side(regions, rows, columns)) > 1
+                hint = ", which lie side by side (--region all takes each)"
+                notes.append(several + hint * beside)
+            return _clipped(chosen, rows, columns, notes)
     whole = dataclasses.replace(
         _whole(regions[0], rows, columns), units_x=0, units_y=0, mm_x=None, mm_y=None
     )
     return whole, ["no region is 2-D: the whole picture is taken"]
 
 
-def _clipped(
-    region: Region, rows: int, columns: int, notes: list[str]
-) -> tuple[Region, list[str]]:
-    inside = dataclasses.replace(
+def _largest(fitting: Sequence[Region], rows: int, columns: int) -> tuple[Region, str]:
+    """The largest within the picture, and a note if there are several."""
+    areas = [_inside(region, rows, columns).area for region in fitting]
+    chosen = fitting[areas.index(max(areas))]
+    if len(fitting) == 1:
+        return chosen, ""
+    alike = areas.count(max(areas))
+    if alike == 1:
+        return chosen, f"region {chosen.index} is the largest of {len(fitting)}"
+    rest = f" of the largest of {len(fitting)}" if alike < len(fitting) else ""
+    return chosen, f"region {chosen.index} is the first of {alike}{rest}"
+
+
+def side_by_side(
+    regions: Sequence[Region], rows: int, columns: int
+) -> tuple[Region, ...]:
+    """The 2-D pictures of one screen that do not cover each other, in the file's order.
+
+    Two in a dual display, be it of B-mode twice or of B-mode and colour flow. A colour
+    box within its B-mode picture is not a picture of its own.
+    """
+    planes = [
+        region
+        for region in regions
+        if region.spatial_format == TWO_D
+        and region.data_type in (TISSUE, FLOW)
+        and _inside(region, rows, columns).area
+    ]
+    planes.sort(key=lambda r: (r.data_type, -_inside(r, rows, columns).area, r.index))
+    taken: list[Region] = []
+    for region in planes:
+        box = _inside(region, rows, columns)
+        others = [_inside(other, rows, columns) for other in taken]
+        if all(_apart(box, other) for other in others):
+            taken.append(region)
+    return tuple(sorted(taken, key=lambda r: r.index))
+
+
+def _apart(one: Region, other: Region) -> bool:
+    across = min(one.right, other.right) - max(one.left, other.left) + 1
+    down = min(one.bottom, other.bottom) - max(one.top, other.top) + 1
+    shared = max(0, across) * max(0, down)
+    return shared <= _SHARED * min(one.area, other.area)
+
+
+def _inside(region: Region, rows: int, columns: int) -> Region:
+    return dataclasses.replace(
         region,
         left=max(0, region.left),
         top=max(0, region.top),
         right=min(columns - 1, region.right),
         bottom=min(rows - 1, region.bottom),
     )
+
+
+def _clipped(
+    region: Region, rows: int, columns: int, notes: list[str]
+) -> tuple[Region, list[str]]:
+    inside = _inside(region, rows, columns)
     box = f"{region.left},{region.top},{region.right},{region.bottom}"
     picture = f"the picture of {columns} x {rows} pixels"
     if inside.width < 1 or inside.height < 1:

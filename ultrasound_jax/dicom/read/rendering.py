@@ -18,16 +18,20 @@ from ultrasound_jax.dicom.read.codestream import (
 )
 from ultrasound_jax.dicom.read.fragments import FrameTable
 from ultrasound_jax.dicom.read.header import CineHeader
+from ultrasound_jax.dicom.read.jpegxl import BARE
 from ultrasound_jax.dicom.read.samples import (
     cut_bits,
     read_layout,
     samples_of,
 )
+from ultrasound_jax.dicom.read.second_opinion import agreed
 from ultrasound_jax.dicom.read.source import (
     DEFLATED,
+    DEFLATED_FRAMES,
     UNCOMPRESSED,
     Source,
 )
+from ultrasound_jax.dicom.read.stream import inflated_frame
 from ultrasound_jax.media.recording import Want
 from ultrasound_jax.types import InputError
 
@@ -46,7 +50,9 @@ class Pictures:
         self.kind = self._kind(first)
         stream = self._codestream(first)
         self.decoder = self._decoder(stream, first, cross_check, notes)
-        self.decoder_name = self.decoder.name if self.decoder else "native"
+        self.decoder_name = "zlib" if self.kind == "deflated" else "native"
+        if self.decoder:
+            self.decoder_name = self.decoder.name
         self.bits = self.layout.bits_stored
         signed = self.layout.signed
         if stream is not None and self.kind != "rle":
@@ -70,21 +76,26 @@ class Pictures:
         """How frames are stored, by what stands there rather than by the syntax."""
         if not self.source.encapsulated:
             return "native"
+        syntax = self.header.transfer_syntax
         if starts_picture(first) or first[4:8] == b"jP  ":
-            return "picture"
-        if self.header.transfer_syntax == codecs.RLE:
+            # Two bytes are little to know JPEG XL by; pixels may well begin so.
+            if not (first[:2] == BARE and syntax in UNCOMPRESSED):
+                return "picture"
+        if syntax == codecs.RLE:
             return "rle"
-        if self.header.transfer_syntax in UNCOMPRESSED:
+        if syntax == DEFLATED_FRAMES:
+            return "deflated"
+        if syntax in UNCOMPRESSED:
             return "native"
         raise InputError(
-            f"transfer syntax {self.header.transfer_syntax} is not supported, allowed "
-            "are uncompressed, deflated, JPEG, JPEG-LS, JPEG 2000, RLE and MPEG"
+            f"transfer syntax {syntax} is not supported, allowed are uncompressed, "
+            "deflated, JPEG, JPEG-LS, JPEG 2000, JPEG XL, RLE and MPEG"
         )
 
     def _codestream(self, code: bytes) -> Codestream | None:
         """The headline of a compressed frame, which must have the stated size."""
         layout = self.layout
-        if self.kind == "native":
+        if self.kind in ("native", "deflated"):
             return None
         if self.kind == "rle":
             size = layout.columns, layout.rows, layout.samples
@@ -109,7 +120,7 @@ class Pictures:
         cross_check: bool,
         notes: list[str],
     ) -> codecs.Decoder | None:
-        """The first decoder that can read the first frame; the others must agree."""
+        """The first decoder that can read the first frame; another must agree."""
         if stream is None:
             return None
         results, failures = [], []
@@ -126,12 +137,7 @@ class Pictures:
         if not results:
             raise InputError("; ".join(failures))
         notes += failures
-        for other, samples in results[1:]:
-            decoder, reference = results[0]
-            codecs.check_agreement(
-                (decoder.name, reference), (other.name, samples), stream
-            )
-        return results[0][0]
+        return agreed(results, first, stream, self.layout, notes)
 
     def _samples(
         self, index: int, stored: bytes, stream: Codestream | None
@@ -139,6 +145,8 @@ class Pictures:
         """A frame's raw samples, `h w` or `h w 3`."""
         if stream is None or self.decoder is None:
             needed = (self.layout.frame_bits + 7) // 8
+            if self.kind == "deflated":
+                stored = inflated_frame(stored, needed)
             if self.source.encapsulated:  # may be padded to an even length
                 if not needed <= len(stored) <= needed + 1:
                     raise InputError(f"{len(stored)} bytes, {needed} are needed")
@@ -190,7 +198,7 @@ class Pictures:
             )
         if self.space != stated:
             notes.append(f"its colours are stated as {stated} but are {self.space}")
-        elif stated != colour.stated_space(photometric, None):
+        elif stated != colour.stated_space(photometric, None) and not _undone(stream):
             notes.append(f"{photometric} is stated but the frames are {self.space}")
 
     def _witnesses(self, first: np.ndarray) -> Iterator[np.ndarray]:
@@ -244,3 +252,8 @@ class Pictures:
             and stream.samples == 3
             and self.bits == stream.precision == 8
         )
+
+
+def _undone(stream: Codestream | None) -> bool:
+    """JPEG XL leaves RGB where a header tells of the YCbCr JPEG that it was made of."""
+    return stream is not None and stream.kind == "jpegxl" and stream.transformed

@@ -29,6 +29,7 @@ IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 GE_BIG_PIXELS = "1.2.840.113619.5.2"  # GE: implicit little endian, pixels big endian
 ENCAPSULATED = "1.2.840.10008.1.2.1.98"  # uncompressed, and in items all the same
+DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"  # every frame for itself, in items
 UNCOMPRESSED = {IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, GE_BIG_PIXELS, ENCAPSULATED}
 UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR"}

@@ -144,6 +144,31 @@ def inflated(raw: BinaryIO, start: int, limits: Limits) -> BoundedStream:
     return BoundedStream(buffered, None, limits.memory_bytes // 4)
 
 
+def inflated_frame(packed: bytes, needed: int) -> bytes:
+    """One deflated frame of `needed` bytes (PS3.5, section A.4.13).
+
+    Never more than two bytes beyond are inflated. Some writers add a zlib header.
+
+    Raises:
+        InputError: it is damaged, ends early, or goes on.
+    """
+    for wbits in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
+        inflater = zlib.decompressobj(wbits)
+        try:
+            frame = inflater.decompress(packed, needed + 2)
+        except zlib.error:
+            continue
+        if not needed <= len(frame) <= needed + 1:
+            most = "or more " if len(frame) > needed else ""
+            raise InputError(
+                f"a deflated frame holds {len(frame)} {most}bytes, {needed} are needed"
+            )
+        if not inflater.eof:
+            raise InputError("a deflated frame has no end")
+        return frame
+    raise InputError("a deflated frame is damaged")
+
+
 @contextlib.contextmanager
 def open_stream(path: Path, limits: Limits) -> Iterator[tuple[BinaryIO, BoundedStream]]:
     """Opens a file; gives it raw and bounded.
