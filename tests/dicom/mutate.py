@@ -322,8 +322,9 @@ def decode_file(item: dict) -> dict:
     """
     limits, stated, frames, reason = Limits(**item["limits"]), 0, 0, ""
     try:
-        stated = read_header(item["path"], limits=limits).frames
+        read_header(item["path"], limits=limits)
         with open_cine(item["path"], limits=limits) as cine:
+            stated = cine.header.frames  # what is there, whatever the header states
             for frame in cine.frames():
                 frames += frame.dtype == np.uint8
     except InputError as error:
