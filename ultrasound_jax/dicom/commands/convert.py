@@ -107,6 +107,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of AVI: ffv1 is lossless (default), mjpeg is not",
     )
     parser.add_argument(
+        "--keep",
+        choices=("damaged",),
+        action="append",
+        default=[],
+        help="convert files with damaged frames, or without their end, instead of "
+        "refusing them: what decodes is written, damaged frames are black and listed",
+    )
+    parser.add_argument(
         "--remove-others",
         action="store_true",
         help="remove from OUT what earlier runs made of videos that are not, or no "
@@ -230,6 +238,7 @@ def _job(row: IndexRow, source: str, args: argparse.Namespace) -> Job:
         length=args.length,
         step=clip_step(args.length, args.overlap),
         tail=args.tail,
+        damaged="keep" if "damaged" in args.keep else "refuse",
         limits=limits_of(args),
         about=sidecar.about(row),
     )

@@ -45,6 +45,7 @@ ALLOWED = frozenset(
         "program",
         "fingerprint",
         "decoder",
+        "damaged_frames",
         "source_rows",
         "source_columns",
         "source_frames",

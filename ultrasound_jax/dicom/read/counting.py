@@ -8,7 +8,7 @@ import dataclasses
 from pathlib import Path
 
 from ultrasound_jax.dicom.read import fragments, mpeg
-from ultrasound_jax.dicom.read.damage import DamagedFrame, OnDamage
+from ultrasound_jax.dicom.read.damage import OnDamage
 from ultrasound_jax.dicom.read.fragments import FrameTable
 from ultrasound_jax.dicom.read.header import CineHeader, header_of, with_frames
 from ultrasound_jax.dicom.read.samples import Layout, read_layout
@@ -37,10 +37,11 @@ def count_frames(
         table = fragments.native_frames(
             source, layout, header.frames, stated=header.multi_frame
         )
-    if table.missing and (damaged == "refuse" or not table.frames):
-        raise DamagedFrame(table.missing)
-    if table.missing:
-        note = f"its end is missing: {table.missing}"
+    wrong = table.missing or table.doubt
+    if wrong and (damaged == "refuse" or not table.frames):
+        raise InputError(wrong)
+    if wrong:
+        note = f"its end is missing: {wrong}" if table.missing else wrong
         table = dataclasses.replace(table, notes=(*table.notes, note))
     return with_frames(header, source.dataset, len(table.frames), limits), table
 

@@ -13,9 +13,13 @@ class DamagedFrame(InputError):
     """A frame's data are damaged: no other decoder is asked to make something of it."""
 
 
-def counted(frames: int) -> str:
-    """A number of frames in words: `1 frame`, `2 frames`."""
-    return "1 frame" if frames == 1 else f"{frames} frames"
+def first_damaged(frames: int) -> str:
+    """The note on a file whose first frames are damaged."""
+    return (
+        "its first frame is damaged"
+        if frames == 1
+        else (f"its first {frames} frames are damaged")
+    )
 
 
 def believed(stated: int | None, holds: int, what: str) -> str:

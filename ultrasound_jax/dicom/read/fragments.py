@@ -8,10 +8,11 @@ from ultrasound_jax.dicom.read import elements
 from ultrasound_jax.dicom.read.codestream import read_codestream, starts_picture
 from ultrasound_jax.dicom.read.damage import believed
 from ultrasound_jax.dicom.read.samples import Layout
-from ultrasound_jax.dicom.read.source import RLE, Source
+from ultrasound_jax.dicom.read.source import DEFLATED, RLE, Source
 from ultrasound_jax.dicom.read.stream import BoundedStream
 from ultrasound_jax.types import InputError
 
+_SHIFTED = "its deflated data are damaged, so that pixels stand in false places"
 _ITEM, _END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 Piece = tuple[int, int]  # where it starts in the stream, and how many bytes it has
 
@@ -22,11 +23,13 @@ class FrameTable:
 
     notes: what was odd about finding them.
     missing: how the file has fewer frames than it states, or "".
+    doubt: why none of them is sure, or "".
     """
 
     frames: Sequence[Sequence[Piece]]
     notes: tuple[str, ...] = ()
     missing: str = ""
+    doubt: str = ""
 
     def read(self, stream: BoundedStream, index: int) -> bytes:
         """The bytes of frame `index`.
@@ -263,7 +266,24 @@ def native_frames(
         if layout.swapped_bytes:  # words are turned round whole
             first, last = first - first % 2, min(last + last % 2, length)
         table.append([(source.pixels_start + first, last - first)])
-    return FrameTable(table, tuple(notes), missing)
+    doubt = "" if missing or _ends_well(source) else _SHIFTED
+    return FrameTable(table, tuple(notes), missing, doubt)
+
+
+def _ends_well(source: Source) -> bool:
+    """Whether what follows inflated pixels is the end, or an element of a later group.
+
+    Deflated data have no checksum; what is damaged within mostly shifts all behind it.
+    """
+    if source.syntax != DEFLATED:
+        return True
+    end = source.pixels_start + source.pixels_length
+    try:
+        source.stream.seek(end)
+        head = source.stream.read(8)
+    except InputError:
+        return False
+    return not head or (len(head) == 8 and struct.unpack_from("<H", head)[0] > 0x7FE0)
 
 
 def _whole_frames(source: Source, layout: Layout, frames: int) -> int:

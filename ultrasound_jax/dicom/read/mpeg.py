@@ -13,7 +13,12 @@ import av
 import numpy as np
 
 from ultrasound_jax.dicom.read import fragments
-from ultrasound_jax.dicom.read.damage import DamagedFrame, OnDamage, believed
+from ultrasound_jax.dicom.read.damage import (
+    DamagedFrame,
+    OnDamage,
+    believed,
+    first_damaged,
+)
 from ultrasound_jax.dicom.read.film import FilmFile, Packets
 from ultrasound_jax.dicom.read.header import CineHeader, with_frames
 from ultrasound_jax.dicom.read.source import Source
@@ -186,6 +191,8 @@ class Film:
         before = {number for number in failed if rank(number) < rank(first)}
         if before and not self._keep:
             raise DamagedFrame(f"frame 1 of {count}: {DAMAGED}")
+        if before:
+            notes.append(first_damaged(len(before)))
         sure = count if ended else max(shown) - _REORDERED
         silent = set(range(sure)) - set(shown) - failed
         if not silent:

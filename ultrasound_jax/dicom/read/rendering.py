@@ -17,7 +17,7 @@ from ultrasound_jax.dicom.read.codestream import (
     starts_picture,
 )
 from ultrasound_jax.dicom.read.counting import count_frames
-from ultrasound_jax.dicom.read.damage import DamagedFrame, OnDamage
+from ultrasound_jax.dicom.read.damage import DamagedFrame, OnDamage, first_damaged
 from ultrasound_jax.dicom.read.header import CineHeader
 from ultrasound_jax.dicom.read.samples import (
     cut_bits,
@@ -85,6 +85,8 @@ class Pictures:
             self.bits, signed = min(self.bits, stream.precision), signed | stream.signed
         samples = self._samples(index, first, stream)
         self._choose_colours(samples, stream, signed, notes, index)
+        if index:
+            notes.append(first_damaged(index))
         self.notes = tuple(notes)
 
     def read(self, index: int) -> bytes:
@@ -151,7 +153,7 @@ class Pictures:
             if results and not cross_check:
                 break
         if not results:
-            raise InputError("; ".join(failures))
+            raise DamagedFrame("; ".join(failures))
         notes += failures
         for other, samples in results[1:]:
             decoder, reference = results[0]

@@ -14,6 +14,7 @@ Damaged data whose codes are legal and make the right number of blocks are not t
 this, nor by anybody.
 """
 
+import contextlib
 import dataclasses
 import re
 import struct
@@ -91,10 +92,10 @@ def decode_jpeg(code: bytes, stream: Codestream, *, luma: bool = False) -> np.nd
         return _decode(code, stream, heads, luma=luma)
     # Some writers leave the end mark out; what counts is whether the data are whole.
     # Zeros behind them may be theirs or padding.
-    try:
-        return _decode(code.rstrip(b"\0") + _END, stream, heads, luma=luma)
-    except DamagedFrame:
-        return _decode(code + _END, stream, heads, luma=luma)
+    for rest in (code.rstrip(b"\0"), code):
+        with contextlib.suppress(DamagedFrame):
+            return _decode(rest + _END, stream, heads, luma=luma)
+    raise DamagedFrame(EARLY)
 
 
 def _decode(
@@ -136,7 +137,7 @@ def _decode_taller(
     blank = (level[full:] == middle).reshape(-1, heads.down, stream.columns)
     if blank[0, :, : heads.across].all():
         last = level[full - heads.down : rows, -heads.across :].astype(np.int32)
-        if np.abs(last - middle).max() > 1:
+        if np.abs(last - middle).max() > 1 or stream.precision != 8:
             raise DamagedFrame(EARLY)
         _check_strictly(code, stream)  # may be the picture's own grey
     elif not (blank[0, :, heads.across :].all() and blank[1:].all()):
@@ -245,7 +246,7 @@ def _check_progressive(code: bytes, heads: _Heads) -> None:
 def _check_strictly(code: bytes, stream: Codestream) -> None:
     """Asks FFmpeg, which sees missing data and false codes, but no more."""
     if stream.precision != 8:
-        return  # it does not know them
+        return  # FFmpeg does not know them
     context = av.CodecContext.create("mjpeg", "r")
     context.thread_count = 1
     context.options = {"err_detect": _STRICT, "lowres": "3"}
