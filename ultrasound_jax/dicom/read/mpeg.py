@@ -45,7 +45,8 @@ def count_film(
     if not source.encapsulated:
         raise InputError("a film must be encapsulated")
     pieces, missing = fragments.film_pieces(source)
-    most = (header.rows + 64) * (header.columns + 64)
+    # FFmpeg pads before it counts.
+    most = (header.rows + 128) * (header.columns + 128) + 1
     film = FilmFile(source.stream, pieces, most)
     if missing and damaged == "refuse":
         raise InputError(missing)
