@@ -318,12 +318,15 @@ def mutated(content: bytes, rng: Rng, count: int) -> Iterator[tuple[str, bytes]]
 def decode_file(item: dict) -> dict:
     """Reads a file as the verbs do, header and every frame. Runs in a worker.
 
+    With `damaged` in the item, as `open_cine` has it.
+
     A InputError becomes the `reason`; any other exception is a bug and escapes.
     """
     limits, stated, frames, reason = Limits(**item["limits"]), 0, 0, ""
     try:
         read_header(item["path"], limits=limits)
-        with open_cine(item["path"], limits=limits) as cine:
+        damaged = item.get("damaged", "refuse")
+        with open_cine(item["path"], limits=limits, damaged=damaged) as cine:
             stated = cine.header.frames  # what is there, whatever the header states
             for frame in cine.frames():
                 frames += frame.dtype == np.uint8

@@ -180,12 +180,12 @@ def zeroed(code):
 @pytest.mark.parametrize("name", ["h264 mp4", "hevc mp4", "mpeg2 ps", "mpeg2 ts"])
 def test_a_damaged_film_is_refused_by_frame_or_kept(tmp_path, name, damage):
     path = written(tmp_path / "a", name, FRAMES, damage=damage)
-    with pytest.raises(InputError, match=r"frame \d+ of \d+: its film"):
+    with pytest.raises(InputError, match=r"frame \d+ of \d+: its film|its film states"):
         with open_cine(path) as cine:
             list(cine.frames())
     with open_cine(path, damaged="keep") as cine:
         frames = list(cine.frames())
-        assert len(frames) == cine.header.frames >= FRAMES - 6
+        assert len(frames) == cine.header.frames >= FRAMES // 2
         assert 0 < len(cine.damaged) < len(frames)
         for number, reason in cine.damaged:
             assert not frames[number - 1].any() and reason

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
 
 from ultrasound_jax.dicom.read.fragments import Piece
 from ultrasound_jax.dicom.read.stream import BoundedStream
@@ -119,7 +120,7 @@ class FilmFile:
                     if isinstance(frame, av.VideoFrame) and frame.opaque != -1:
                         yield int(frame.opaque), frame  # pyright: ignore
 
-    def _open(self) -> "av.container.InputContainer":
+    def _open(self) -> InputContainer:
         file = io.BufferedReader(_Pieces(self.stream, self.pieces))
         options = {"format_whitelist": _DEMUXERS}
         container = av.open(

@@ -283,7 +283,9 @@ def _ends_well(source: Source) -> bool:
         head = source.stream.read(8)
     except InputError:
         return False
-    return not head or (len(head) == 8 and struct.unpack_from("<H", head)[0] > 0x7FE0)
+    if not any(head):  # zeros may follow
+        return True
+    return len(head) == 8 and struct.unpack_from("<H", head)[0] > 0x7FE0
 
 
 def _whole_frames(source: Source, layout: Layout, frames: int) -> int:

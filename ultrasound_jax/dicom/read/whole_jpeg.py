@@ -38,6 +38,7 @@ _RUN = bytes(40)  # more than the zero bits that any true block has
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NARROW = 8  # columns; with fewer, rows are slow
 _STRICT = "explode+crccheck+bitstream+buffer+careful+aggressive"
+_NEAR = 64  # bytes: what follows the end mark of nearly all pictures is less
 _MOST = 65_500  # rows and columns that libjpeg takes
 
 
@@ -85,7 +86,9 @@ def decode_jpeg(code: bytes, stream: Codestream, *, luma: bool = False) -> np.nd
         DamagedFrame: its data end early or do not fit its size.
     """
     heads = _read_heads(code)
-    end = code.find(_END, heads.data_at)
+    end = code.rfind(_END, max(heads.data_at, len(code) - _NEAR))
+    if end < 0:
+        end = code.find(_END, heads.data_at)
     if not heads.zeros and code.find(_RUN, heads.data_at, max(end, 0)) >= 0:
         raise DamagedFrame(ZEROS)
     if end >= 0:
