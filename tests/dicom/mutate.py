@@ -318,12 +318,16 @@ def mutated(content: bytes, rng: Rng, count: int) -> Iterator[tuple[str, bytes]]
 def decode_file(item: dict) -> dict:
     """Reads a file as the verbs do, header and every frame. Runs in a worker.
 
+    With `damaged` in the item, as `open_cine` has it.
+
     A InputError becomes the `reason`; any other exception is a bug and escapes.
     """
     limits, stated, frames, reason = Limits(**item["limits"]), 0, 0, ""
     try:
-        stated = read_header(item["path"], limits=limits).frames
-        with open_cine(item["path"], limits=limits) as cine:
+        read_header(item["path"], limits=limits)
+        damaged = item.get("damaged", "refuse")
+        with open_cine(item["path"], limits=limits, damaged=damaged) as cine:
+            stated = cine.header.frames  # what is there, whatever the header states
             for frame in cine.frames():
                 frames += frame.dtype == np.uint8
     except InputError as error:

@@ -218,6 +218,83 @@ def test_a_long_cine_stays_within_a_memory_that_could_not_hold_it(tmp_path):
     assert outcome.value["frames"] == 1000
 
 
+def damaged(path, frames=12, places=(5, 9)):
+    """A cine some of whose JPEG frames are zeros from their middle on."""
+    clip = phantom(1, size=64)[0]
+    cine(path, clip[np.arange(frames) % len(clip)], syntax="jpeg")
+    content = bytearray(path.read_bytes())
+    starts = [i for i in range(len(content)) if content[i : i + 3] == b"\xff\xd8\xff"]
+    for place in places:
+        middle = (starts[place - 1] + starts[place]) // 2
+        content[middle : starts[place] - 8] = bytes(starts[place] - 8 - middle)
+    path.write_bytes(bytes(content))
+    return path
+
+
+@pytest.mark.parametrize("to", ["avi", "png", "clips"])
+def test_damaged_frames_are_refused_by_name(tmp_path, to):
+    path = damaged(tmp_path / "1.dcm")
+    with pytest.raises(InputError, match=r"^frame 5 of 12: .* JPEG data"):
+        done(path, tmp_path, to=to)
+    assert [p.name for p in tmp_path.iterdir()] == ["1.dcm"]
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_kept_damaged_frames_are_black_keep_their_place_and_are_listed(tmp_path, mask):
+    path = damaged(tmp_path / "1.dcm")
+    clean = CleanSettings(size=64, mask_fan=mask)
+    made = done(path, tmp_path, damaged="keep", clean=clean)
+    assert made["frames"] == 12 and made["damaged"] == 2
+    frames = read_video(tmp_path / "P1_00001.avi").frames
+    black = [number for number, frame in enumerate(frames, 1) if not frame.any()]
+    assert black == [5, 9]
+    listed = json.loads((tmp_path / "P1_00001.avi.json").read_text())["damaged_frames"]
+    assert [entry["frame"] for entry in listed] == [5, 9]
+    assert all("JPEG data" in entry["reason"] for entry in listed)
+
+
+def test_kept_damaged_frames_have_no_png(tmp_path):
+    made = done(damaged(tmp_path / "1.dcm"), tmp_path, to="png", damaged="keep")
+    names = sorted(path.stem[-2:] for path in (tmp_path / "P1_00001").iterdir())
+    assert names == [f"{n:02d}" for n in range(1, 13) if n not in (5, 9)]
+    assert made["files"] == 10 and made["frames"] == 12
+
+
+def test_nothing_is_listed_of_a_whole_cine(tmp_path):
+    path = cine(tmp_path / "1.dcm", phantom(1, size=64)[0], syntax="jpeg")
+    assert done(path, tmp_path)["damaged"] == 0
+    about = json.loads((tmp_path / "P1_00001.avi.json").read_text())
+    assert about["damaged_frames"] == []
+
+
+def test_damage_goes_from_index_to_table_by_the_option_keep(tmp_path, capsys):
+    root, out = tmp_path / "root", tmp_path / "out"
+    root.mkdir()
+    damaged(root / "1.dcm")
+    damaged(root / "2.dcm", places=(1,))
+    cut = cine(root / "3.dcm", phantom(3, size=64)[0], syntax="jpeg")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
+    words = ["index", str(root), "--out", str(tmp_path / "index.csv"), "--workers", "1"]
+    assert dicom(words) == 0
+    refused = [row.reason for row in read_index(tmp_path / "index.csv") if not row.ok]
+    assert len(refused) == 2
+    assert any("frame 1 of 12: " in reason for reason in refused)
+    assert any("and holds" in reason for reason in refused)
+    assert dicom([*words, "--keep", "damaged"]) == 0
+    rows = read_index(tmp_path / "index.csv")
+    assert all(row.ok for row in rows)
+    notes = "; ".join(row.reason for row in rows)
+    assert "its first frame is damaged" in notes and "its end is missing" in notes
+    capsys.readouterr()
+    command(tmp_path / "index.csv", out, "--to", "avi")
+    assert "0 of 3" in capsys.readouterr().out
+    assert command(tmp_path / "index.csv", out, "--to", "avi", "--keep", "damaged") == 0
+    said = capsys.readouterr().out
+    assert "3 of 3" in said and "3 frames of 2 videos are damaged: black" in said
+    found = sorted(row["damaged"] for row in table(out / "convert_avi.csv").values())
+    assert found == ["0", "1", "2"]
+
+
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     """An index of three cines, one of them broken, and a still."""

@@ -91,21 +91,34 @@ def test_a_missing_end_mark_is_noted(tmp_path):
     assert found == EXPECTED and notes == ("the pixel data has no end mark",)
 
 
-def test_more_frames_than_stated_are_left_out_with_a_note(tmp_path):
+def test_more_whole_frames_than_stated_are_believed_with_a_note(tmp_path):
     pixels = encapsulate(CODES) + END
     found, notes = levels(written(tmp_path / "a", pixels, frames=3))
-    assert found == EXPECTED[:3]
-    assert notes == ("states 3 frames and holds 5: the others are left out",)
+    assert found == EXPECTED
+    note = "the header states 3 frames, the file holds 5: the file is believed"
+    assert notes == (note,)
 
 
-def test_frames_without_a_number_of_frames_are_noted(tmp_path):
+@pytest.mark.parametrize("other", ["cut", "smaller"])
+def test_what_follows_the_frames_and_is_none_is_left_out(tmp_path, other):
+    more = (
+        imagecodecs.jpegls_encode(CINE[0][:4]) if other == "smaller" else CODES[0][:-9]
+    )
+    pixels = encapsulate([*CODES, more]) + END
+    found, notes = levels(written(tmp_path / "a", pixels, frames=5))
+    assert found == EXPECTED
+    assert notes == ("states 5 frames and holds 6: the others are left out",)
+
+
+def test_frames_without_a_number_of_frames_are_believed_with_a_note(tmp_path):
     path = written(tmp_path / "a", encapsulate(CODES) + END)
     dataset = pydicom.dcmread(path)
     del dataset.NumberOfFrames
     dataset.save_as(path)
     found, notes = levels(path)
-    assert found == EXPECTED[:1]
-    assert notes == ("has no NumberOfFrames and holds 5: the others are left out",)
+    assert found == EXPECTED
+    note = "the header states no number of frames, the file holds 5: the file is"
+    assert notes == (f"{note} believed",)
 
 
 @pytest.mark.parametrize(
@@ -159,12 +172,20 @@ def test_native_frames_fewer_than_stated_are_refused(tmp_path):
 def test_a_file_that_ends_within_native_frames_is_refused(tmp_path):
     path = make(tmp_path / "a", CINE.tobytes(), CINE[0], NumberOfFrames=5)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match="the file ends within its pixel data of 320"):
+    with pytest.raises(
+        InputError, match="holds 4.*320 are needed, and the file ends within"
+    ):
         open_cine(path)
 
 
-def test_bytes_behind_the_last_native_frame_are_noted(tmp_path):
+def test_native_frames_more_than_stated_are_believed_with_a_note(tmp_path):
     path = make(tmp_path / "a", CINE.tobytes(), CINE[0], NumberOfFrames=3)
+    note = "the header states 3 frames, the file holds 5: the file is believed"
+    assert levels(path) == (EXPECTED, (note,))
+
+
+def test_bytes_behind_the_last_native_frame_are_noted(tmp_path):
+    path = make(tmp_path / "a", CINE.tobytes()[:-30], CINE[0], NumberOfFrames=3)
     found, notes = levels(path)
     assert found == EXPECTED[:3]
-    assert notes == ("128 bytes follow the last frame: they are left out",)
+    assert notes == ("98 bytes follow the last frame: they are left out",)

@@ -25,8 +25,9 @@ def rng(seed):
     return np.random.default_rng(seed)
 
 
-def decoded(paths, limits=LIMITS):
-    items = [{"path": str(p), "limits": dataclasses.asdict(limits)} for p in paths]
+def decoded(paths, limits=LIMITS, **options):
+    bounds = dataclasses.asdict(limits)
+    items = [{"path": str(p), "limits": bounds} | options for p in paths]
     return run_safely(decode_file, items, limits=limits, workers=2)
 
 
@@ -48,6 +49,17 @@ def broken(tmp_path_factory):
     return list(zip(names, decoded([folder / name for name in names]), strict=True))
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """The same of files whose damaged frames are kept."""
+    folder, names = tmp_path_factory.mktemp("kept"), []
+    for name, content in corpus(seed=8, count=COUNT):
+        (folder / name).write_bytes(content)
+        names.append(name)
+    outcomes = decoded([folder / name for name in names], damaged="keep")
+    return list(zip(names, outcomes, strict=True))
+
+
 def test_the_files_are_whole_before_they_are_damaged(whole):
     assert [outcome.kind for outcome in whole] == ["done"] * len(SYNTAXES)
     assert all(o.value["frames"] == 3 and not o.value["reason"] for o in whole)
@@ -64,6 +76,14 @@ def test_no_damaged_file_ends_the_run_or_its_decoder(broken):
     assert [outcome.index for _, outcome in broken] == list(range(len(broken)))
     lost = [(name, o.kind, o.reason) for name, o in broken if not o.ok]
     assert not lost, lost
+
+
+def test_files_whose_damage_is_kept_end_no_run_and_give_their_frames(kept):
+    for name, outcome in kept:
+        assert outcome.ok, (name, outcome.kind, outcome.reason)
+        assert outcome.seconds < 5, name
+        if not outcome.value["reason"]:
+            assert outcome.value["frames"] == outcome.value["stated"] > 0, name
 
 
 def test_no_damaged_file_takes_five_seconds(broken):

@@ -23,6 +23,7 @@ from ultrasound_jax.dicom.clean.pixel_statistics import (
     most_frames,
     spread_out,
 )
+from ultrasound_jax.dicom.read.decode import Cine
 from ultrasound_jax.dicom.read.header import CineHeader
 from ultrasound_jax.dicom.read.region_kinds import (
     KINDS,
@@ -173,7 +174,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
     count = most_frames(cine.header.rows, cine.header.columns)
     wanted = set(spread_out(cine.header.frames, count).tolist())
     for index, frame in enumerate(cine.frames()):
-        if index not in wanted:
+        if index not in wanted or _is_damaged(cine, index + 1):
             continue
         if box is None:
             box, mm, middle, notes = _crop(cine.header, settings, frame.shape[:2])
@@ -230,6 +231,11 @@ def prepare_frames(
         cleaning = plan_cleaning(cine, settings)
     for frame in cine.frames():
         yield cleaning.apply(frame)
+
+
+def _is_damaged(cine: Frames, number: int) -> bool:
+    """Whether the frame that was read last is black in place of a damaged one."""
+    return isinstance(cine, Cine) and any(number == one for one, _ in cine.damaged)
 
 
 def _crop(

@@ -75,6 +75,8 @@ from ultrasound_jax.runs.limited_worker import (
 )
 from ultrasound_jax.types import InputError
 
+DAMAGED = "damaged"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's options."""
@@ -108,11 +110,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--keep",
-        choices=KINDS,
+        choices=(DAMAGED, *KINDS),
         action="append",
         default=[],
-        help="convert files of this kind too, which have no 2-D region: what there is "
-        "is cut out, and text in it stays; may be given several times",
+        help=f"convert these too; may be given several times. {DAMAGED}: files with "
+        "damaged frames, or without their end: what decodes is written, damaged frames "
+        "are black and listed. The others have no 2-D region: what there is is cut "
+        "out, and text in it stays",
     )
     parser.add_argument(
         "--rate",
@@ -266,6 +270,7 @@ def _job(row: IndexRow, cut: Cut, source: str, args: argparse.Namespace) -> Job:
         step=clip_step(args.length, args.overlap),
         tail=args.tail,
         contained=args.contained,
+        damaged="keep" if DAMAGED in args.keep else "refuse",
         limits=limits_of(args),
         about=sidecar.about(row),
     )

@@ -68,7 +68,11 @@ from ultrasound_jax.runs.limited_worker import (
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
-_KEEP = {"regionless": "keep_regionless", "duplicates": "keep_duplicates"}
+_KEEP = {
+    "regionless": "keep_regionless",
+    "duplicates": "keep_duplicates",
+    "damaged": "keep_damaged",
+}
 # To hash a file, read its header and decode a frame. Larger files get more.
 _SECONDS, _BYTES_A_SECOND = 5.0, 10e6
 _HINTS = {
@@ -109,8 +113,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="use files without ultrasound regions (often screens that name the "
-        "patient), or every file of one SOPInstanceUID, instead of skipping them; "
-        "may be given twice",
+        "patient), every file of one SOPInstanceUID, or files whose first frame is "
+        "damaged or whose end is missing, instead of skipping them; may be given "
+        "several times",
     )
     parser.add_argument(
         "--headers-only",
@@ -212,7 +217,7 @@ def _gather(
         with Progress(len(found), "files", done=done) as progress:
             run_safely(
                 describe_file,
-                (_item(args.root, entry, limits, pixels) for entry in todo),
+                (_item(args, entry, limits, rules) for entry in todo),
                 limits=limits,
                 workers=args.workers,
                 on_done=note,
@@ -224,10 +229,16 @@ def _gather(
     return facts | {e.place: journal.done[keys[e.place]] for e in readable}, journal
 
 
-def _item(root: Path, entry: Found, limits: Limits, pixels: bool) -> dict[str, Any]:
+def _item(
+    args: argparse.Namespace, entry: Found, limits: Limits, rules: Rules
+) -> dict[str, Any]:
     seconds = limits.seconds + entry.size / _BYTES_A_SECOND
-    bounds = dataclasses.asdict(limits) | {"seconds": seconds}
-    return {"path": str(root / entry.place), "limits": bounds, "pixels": pixels}
+    return {
+        "path": str(args.root / entry.place),
+        "limits": dataclasses.asdict(limits) | {"seconds": seconds},
+        "pixels": not args.headers_only,
+        "damaged": "keep" if rules.keep_damaged else "refuse",
+    }
 
 
 def _key(entry: Found, pseudonyms: Pseudonyms) -> str:

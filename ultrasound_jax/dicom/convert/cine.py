@@ -16,6 +16,7 @@ from ultrasound_jax.dicom.clean.cleaning import (
     prepare_frames,
 )
 from ultrasound_jax.dicom.convert import sidecar
+from ultrasound_jax.dicom.read.damage import CHOICES, OnDamage
 from ultrasound_jax.dicom.read.decode import (
     Cine,
     open_cine,
@@ -51,7 +52,8 @@ class Job:
     `clips`. rate: Hz to resample to, None keeps the file's frames. length, step, tail:
     of clips, in frames; `true` writes the frames there are, `pad` repeats the last one
     up to the length, `drop` leaves shorter clips out. contained: see
-    `cutting.clip_windows`. about, fingerprint: see `sidecar`.
+    `cutting.clip_windows`. damaged: as `open_cine` has it. about, fingerprint: see
+    `sidecar`.
     """
 
     video_id: str
@@ -65,12 +67,17 @@ class Job:
     step: int = 24
     tail: str = "true"
     contained: str = "join"
+    damaged: OnDamage = "refuse"
     limits: Limits = field(default_factory=Limits)
     about: dict[str, str] = field(default_factory=dict)
     fingerprint: str = ""
     suffix: str = ""
 
     def __post_init__(self) -> None:
+        if self.damaged not in CHOICES:
+            raise InputError(
+                f"damaged is {self.damaged!r}, allowed are {', '.join(CHOICES)}"
+            )
         if not _SAFE_ID.fullmatch(self.name):
             raise InputError(
                 f"video_id {self.name!r} cannot name a file, allowed are letters, "
@@ -133,7 +140,7 @@ def convert_one(tree: dict[str, Any]) -> dict[str, Any]:
     for path in job.outputs():
         path.unlink()
     try:
-        with open_cine(job.source, limits=job.limits) as cine:
+        with open_cine(job.source, limits=job.limits, damaged=job.damaged) as cine:
             return _convert(cine, job)
     except InputError as error:
         # Paths may carry names, and reasons are written into the summary.
@@ -170,12 +177,13 @@ def _convert(cine: Cine, job: Job) -> dict[str, Any]:
         raise InputError("a still image has no clips, allowed are cines")
     order, rate, notes = schedule(header.timing, header.frames, job.rate)
     cleaning = plan_cleaning(cine, job.clean)
-    frames = _in_order(prepare_frames(cine, job.clean, cleaning=cleaning), order)
+    frames = prepare_frames(cine, job.clean, cleaning=cleaning)
+    frames = _in_order(_blackened(cine, frames), order)
     counted = _Counted(frames)
     if job.to == "avi":
         files = _write_avi(job, counted, rate)
     elif job.to == "png":
-        files = _write_pngs(job, counted)
+        files = _write_pngs(job, counted, cine, order)
     else:
         files = _write_clips(job, counted, rate, len(order))
     if counted.count < len(order):
@@ -198,7 +206,7 @@ def summary(fields: dict[str, Any]) -> dict[str, Any]:
     row["fan"] = (fields["fan"] or {"kind": "none"})["kind"]
     return (
         row
-        | {"files": len(fields["files"])}
+        | {"files": len(fields["files"]), "damaged": len(fields["damaged_frames"])}
         | {name: list(fields[name]) for name in ("review", "notes")}
     )
 
@@ -208,6 +216,9 @@ def _fields(
 ) -> dict[str, Any]:
     header = cine.header
     fields = dict(job.about) | cleaning.to_json()
+    fields["damaged_frames"] = [
+        {"frame": frame, "reason": reason} for frame, reason in cine.damaged
+    ]
     fields |= {
         "video_id": job.video_id,
         "fingerprint": job.fingerprint,
@@ -242,6 +253,13 @@ def _region_index(cine: Cine, job: Job) -> int | None:
     return chosen[0].index
 
 
+def _blackened(cine: Cine, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Frames that are black wherever the file's are damaged, whatever cleaning does."""
+    for number, frame in enumerate(frames, 1):
+        damaged = any(number == one for one, _ in cine.damaged)
+        yield np.zeros_like(frame) if damaged else frame
+
+
 class _Counted:
     """Counts frames on their way to a writer."""
 
@@ -271,9 +289,15 @@ def _write_avi(job: Job, frames: Iterable[np.ndarray], rate: float) -> list[str]
     return [name]
 
 
-def _write_pngs(job: Job, frames: Iterable[np.ndarray]) -> list[str]:
+def _write_pngs(
+    job: Job, frames: Iterable[np.ndarray], cine: Cine, order: Int[np.ndarray, " n"]
+) -> list[str]:
+    """A file for each frame but those left out, whose numbers are missing."""
     files = []
     for number, frame in enumerate(frames, 1):
+        # Damage is known once a frame has come.
+        if order[number - 1] + 1 in dict(cine.damaged):
+            continue
         files.append(f"{job.name}/{job.name}_{number:05d}.png")
         write_png(Path(job.out) / files[-1], frame)
     if not files:

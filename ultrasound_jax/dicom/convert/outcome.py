@@ -24,6 +24,7 @@ COLUMNS = (
     "notes",
     "name",
     "region_index",
+    "damaged",
 )
 
 
@@ -56,6 +57,10 @@ def report(table: Sequence[dict[str, Any]], earlier: int) -> list[str]:
     lines = [
         f"{len(good)} of {len(table)} files converted: {frames} frames, {files} files"
     ]
+    hurt = [row for row in good if row["damaged"]]
+    if hurt:
+        count = sum(row["damaged"] for row in hurt)
+        lines.append(f"{count} frames of {len(hurt)} videos are damaged: black")
     if earlier:
         lines.append(f"{earlier} of them by an earlier run")
     reasons = Counter(row["reason"] for row in table if row["status"] != "ok")

@@ -46,6 +46,7 @@ ALLOWED = frozenset(
         "fingerprint",
         "decoder",
         "region_index",
+        "damaged_frames",
         "source_rows",
         "source_columns",
         "source_frames",

@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.dicom.read.counting import count_header
 from ultrasound_jax.dicom.read.decode import open_cine
 from ultrasound_jax.dicom.read.header import (
     CineHeader,
@@ -35,7 +36,8 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         item: `path`; `limits` as the fields of `Limits`; `pixels`: decode the first
-            frame as well, so that a file with a header only is found out.
+            frame as well, so that a file with a header only is found out; `damaged`:
+            as `open_cine` has it.
 
     Returns:
         `state`: `described`, `unreadable` (with `reason`) or `not_dicom`; `sha256` of
@@ -85,9 +87,14 @@ def _described(
     header: CineHeader, item: dict[str, Any], limits: Limits
 ) -> dict[str, Any]:
     pixel_notes: list[str] = []
+    damaged = item.get("damaged", "refuse")
     if item["pixels"] and header.is_ultrasound:
-        with open_cine(header.path, limits=limits) as cine:
-            pixel_notes = list(cine.notes)
+        with open_cine(header.path, limits=limits, damaged=damaged) as cine:
+            # How many frames there are is known now.
+            header, pixel_notes = cine.header, list(cine.notes)
+    elif header.is_ultrasound:
+        header, counted = count_header(header.path, limits=limits, damaged=damaged)
+        pixel_notes = list(counted)
     chosen = choose_region(header.regions, header.rows, header.columns)
     region, notes = chosen if chosen is not None else (None, [])
     kind = kind_without_plane(header.regions)

@@ -40,12 +40,14 @@ class Rules:
     dates: `shift` or `drop`.
     keep_regionless: files without ultrasound regions are used whole, not skipped.
     keep_duplicates: files of one SOPInstanceUID are all used.
+    keep_damaged: so are files whose first frame is damaged or whose end is missing.
     """
 
     patient_from: int = 0
     dates: str = "shift"
     keep_regionless: bool = False
     keep_duplicates: bool = False
+    keep_damaged: bool = False
 
     @classmethod
     def patient_level(cls, text: str) -> int:
@@ -285,4 +287,4 @@ def category(row: IndexRow) -> str:
 def rules_as_data(rules: Rules) -> dict[str, Any]:
     """What of the rules changes the facts of a file."""
     tree = dataclasses.asdict(rules)
-    return {name: tree[name] for name in ("patient_from", "dates")}
+    return {name: tree[name] for name in ("patient_from", "dates", "keep_damaged")}

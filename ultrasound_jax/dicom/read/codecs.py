@@ -13,10 +13,13 @@ import imagecodecs
 import numpy as np
 
 from ultrasound_jax.dicom.read.codestream import Codestream, read_codestream
+from ultrasound_jax.dicom.read.damage import DamagedFrame
 from ultrasound_jax.dicom.read.samples import Layout
+from ultrasound_jax.dicom.read.source import RLE
+from ultrasound_jax.dicom.read.whole_jpeg import decode_jpeg
+from ultrasound_jax.dicom.read.whole_jpeg2000 import check_jpeg2000
 from ultrasound_jax.types import InputError
 
-RLE = "1.2.840.10008.1.2.5"
 _JPEG_SYNTAX = {
     "jpeg": "1.2.840.10008.1.2.4.50",
     "lossless jpeg": "1.2.840.10008.1.2.4.57",
@@ -44,19 +47,18 @@ class Decoder(NamedTuple):
 
 def libjpeg_turbo(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
     """Any JPEG of 2 to 16 bits, DCT or lossless."""
-    space = "GRAYSCALE" if stream.samples == 1 else "YCBCR"
-    return imagecodecs.jpeg8_decode(code, colorspace=space, outcolorspace=space)
+    return decode_jpeg(code, stream)
 
 
 def luma_of_jpeg(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
     """The Y of a YCbCr JPEG, without decoding its chroma."""
-    return imagecodecs.jpeg8_decode(code, colorspace="YCBCR", outcolorspace="GRAYSCALE")
+    return decode_jpeg(code, stream, luma=True)
 
 
 def charls(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
     """JPEG-LS; it must have its end mark, or CharLS 2.4 looks for it for seconds."""
     if not code.rstrip(b"\0").endswith(b"\xff\xd9"):
-        raise InputError("a jpegls frame has no end mark")
+        raise DamagedFrame("its JPEG-LS data have no end mark")
     return imagecodecs.jpegls_decode(code)
 
 
@@ -76,6 +78,7 @@ def jpeg_of_jpegxl(code: bytes, stream: Codestream, layout: Layout) -> np.ndarra
 
 def openjpeg(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
     """JPEG 2000, high-throughput or not; undoes its colour transform."""
+    check_jpeg2000(code)
     return imagecodecs.jpeg2k_decode(code, verbose=0, numthreads=1)
 
 
@@ -85,6 +88,7 @@ def openjph(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
     OpenJPH rounds what is nearly white to one level above it, and imagecodecs 2026.3
     takes the low bits of that: 256 becomes 0.
     """
+    check_jpeg2000(code)
     return imagecodecs.htj2k_decode(code, planar=False)
 
 
@@ -117,8 +121,10 @@ def packbits(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
     for start, end in zip(offsets[:count], ends, strict=True):
         unpacked = imagecodecs.packbits_decode(code[start:end], out=size + _SPARE)
         plane = np.frombuffer(unpacked, np.uint8)
-        if len(plane) < size:
-            raise InputError(
+        padding = end - start - len(code[start:end].rstrip(b"\0"))
+        spare = len(plane) - size  # two zeros of padding unpack to one
+        if not 0 <= spare <= (padding + 1) // 2 or plane[size:].any():
+            raise DamagedFrame(
                 f"an RLE segment has {len(plane)} bytes, {size} are needed"
             )
         planes.append(plane[:size])

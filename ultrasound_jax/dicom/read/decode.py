@@ -15,9 +15,10 @@ from types import TracebackType
 import numpy as np
 
 from ultrasound_jax.dicom.read import mpeg
+from ultrasound_jax.dicom.read.damage import Damage, OnDamage
 from ultrasound_jax.dicom.read.header import header_of
 from ultrasound_jax.dicom.read.rendering import Pictures
-from ultrasound_jax.dicom.read.source import open_source
+from ultrasound_jax.dicom.read.source import FILMS, open_source
 from ultrasound_jax.media.recording import Want
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
@@ -30,6 +31,7 @@ def open_cine(
     cross_check: bool = True,
     want: Want = "stored",
     threads: int = 1,
+    damaged: OnDamage = "refuse",
 ) -> "Cine":
     """Opens a DICOM picture or cine and decodes its first frame.
 
@@ -47,6 +49,8 @@ def open_cine(
         want: `stored` gives RGB for colour pictures; `grey` gives luminance for all,
             and does not decode chroma where luminance is stored.
         threads: decode this many frames at once; their order stays.
+        damaged: `refuse` raises at a frame that is damaged, and for an end that is
+            missing; `keep` gives a black frame in its place, and the frames there are.
 
     Raises:
         InputError: the file is not DICOM, is damaged, is beyond the limits, has a
@@ -58,19 +62,27 @@ def open_cine(
         cross_check=cross_check,
         want=want,
         threads=threads,
+        damaged=damaged,
     )
 
 
 class Cine:
     """An open file whose frames can be read; use it in a `with` statement.
 
-    header: what the file says about itself.
+    header: what the file says about itself, with the number of frames that it holds.
     decoder: who decodes: `native`, or the codec's name.
     colour: `grey`, `palette`, `rgb`, `ybr` or `ybr_partial`: the samples as stored.
     """
 
     def __init__(
-        self, path: Path, *, limits: Limits, cross_check: bool, want: Want, threads: int
+        self,
+        path: Path,
+        *,
+        limits: Limits,
+        cross_check: bool,
+        want: Want,
+        threads: int,
+        damaged: OnDamage = "refuse",
     ) -> None:
         self._stack = contextlib.ExitStack()
         self._limits, self._threads = limits, max(1, threads)
@@ -79,12 +91,19 @@ class Cine:
             source = self._stack.enter_context(open_source(path, limits))
             self.header = header_of(path, source, limits)
             self._check_memory()
-            video = self.header.transfer_syntax in mpeg.SYNTAXES
             self._pictures = (
-                mpeg.Film(source, self.header, want)
-                if video
-                else Pictures(source, self.header, want, cross_check)
+                mpeg.Film(source, self.header, want, limits, damaged)
+                if source.syntax in FILMS
+                else Pictures(
+                    source,
+                    self.header,
+                    want,
+                    limits,
+                    cross_check=cross_check,
+                    damaged=damaged,
+                )
             )
+            self.header = self._pictures.header
         except InputError as error:
             self._stack.close()
             raise InputError(f"{path}: {error}") from None
@@ -109,9 +128,17 @@ class Cine:
     def notes(self) -> tuple[str, ...]:
         """What was odd about the file, one line each, without its name.
 
-        A film's are complete after its last frame, those of other files at once.
+        They are complete once the file is open.
         """
         return self._pictures.notes
+
+    @property
+    def damaged(self) -> tuple[Damage, ...]:
+        """Frames that are damaged, from 1, and why; complete after the last frame.
+
+        With `damaged="keep"` a black frame stands for each.
+        """
+        return tuple(sorted(self._pictures.damage.items()))
 
     def close(self) -> None:
         """Closes the file."""
@@ -123,7 +150,8 @@ class Cine:
         Every call starts again at the first frame.
 
         Raises:
-            InputError: a frame is damaged, or the time limit is passed.
+            InputError: a frame is damaged and damage is refused, or the time limit is
+                passed.
         """
         try:
             if isinstance(self._pictures, mpeg.Film):

@@ -5,22 +5,31 @@ import struct
 from collections.abc import Sequence
 
 from ultrasound_jax.dicom.read import elements
-from ultrasound_jax.dicom.read.codestream import starts_picture
+from ultrasound_jax.dicom.read.codestream import read_codestream, starts_picture
+from ultrasound_jax.dicom.read.damage import believed
 from ultrasound_jax.dicom.read.samples import Layout
-from ultrasound_jax.dicom.read.source import Source
+from ultrasound_jax.dicom.read.source import DEFLATED, RLE, Source
 from ultrasound_jax.dicom.read.stream import BoundedStream
 from ultrasound_jax.types import InputError
 
+_SHIFTED = "its deflated data are damaged, so that pixels stand in false places"
 _ITEM, _END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 Piece = tuple[int, int]  # where it starts in the stream, and how many bytes it has
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameTable:
-    """The pieces of every frame in order, and what was odd about finding them."""
+    """The pieces of every frame that is there, in order.
+
+    notes: what was odd about finding them.
+    missing: how the file has fewer frames than it states, or "".
+    doubt: why none of them is sure, or "".
+    """
 
     frames: Sequence[Sequence[Piece]]
     notes: tuple[str, ...] = ()
+    missing: str = ""
+    doubt: str = ""
 
     def read(self, stream: BoundedStream, index: int) -> bytes:
         """The bytes of frame `index`.
@@ -46,63 +55,89 @@ def encapsulated_frames(
     the extended offset table says where frames begin, then the basic one, if it points
     at fragments; then the fragments themselves, as a JPEG's first bytes are known.
 
-    More frames than stated are left out with a note: a header may count well and be
-    followed by something else. Fewer are an error: half a recording must not pass for
-    a whole one. `stated` is whether the header says how many there are.
+    More frames than stated are frames if each is a whole picture like the first. Others
+    are left out with a note: a header may count well and be followed by something else.
+    Fewer are a tail that is missing; see `FrameTable`. `stated` is whether the header
+    says how many there are.
 
     Raises:
-        InputError: the items are damaged, the file ends within them, or too few.
+        InputError: the items are damaged, or there are none.
     """
     stream = source.stream
-    items, notes = _walk(stream, source.pixels_start, 65_536 + 64 * frames)
-    if not items:
-        raise InputError("its pixel data has no items")
-    (table_start, table_length), *fragments = items
+    walked = _walk(stream, source.pixels_start, 65_536 + 64 * frames)
+    if not walked.items:
+        raise InputError(walked.cut or "its pixel data has no items")
+    (table_start, table_length), *fragments = walked.items
     fragments = [piece for piece in fragments if piece[1]]
     if not fragments:
-        raise InputError("its pixel data is empty")
+        raise InputError(walked.cut or "its pixel data is empty")
     groups = _group(source, fragments, frames, table_start, table_length)
+    notes, missing = walked.notes, ""
     if len(groups) < frames:
-        raise InputError(f"states {frames} frames and holds {len(groups)}")
-    if len(groups) > frames:
-        says = f"states {frames} frames" if stated else "has no NumberOfFrames"
-        notes.append(f"{says} and holds {len(groups)}: the others are left out")
-    return FrameTable(groups[:frames], tuple(notes))
+        missing = f"states {frames} frames and holds {len(groups)}"
+        missing = f"{missing}: {walked.cut}" if walked.cut else missing
+    elif walked.cut:
+        missing = walked.cut
+    elif len(groups) > frames:
+        if all(_is_like(source, groups[0], other) for other in groups[frames:]):
+            notes.append(believed(frames if stated else None, len(groups), "file"))
+        else:
+            says = f"states {frames} frames" if stated else "has no NumberOfFrames"
+            notes.append(f"{says} and holds {len(groups)}: the others are left out")
+            groups = groups[:frames]
+    return FrameTable(groups, tuple(notes), missing)
 
 
-def film_pieces(source: Source) -> list[Piece]:
+def film_pieces(source: Source) -> tuple[list[Piece], str]:
     """Finds the pieces of a film, which has no frames of its own in the file.
+
+    Returns:
+        The pieces, and how the file ends before their end, or "".
 
     Raises:
         InputError: the items are damaged, or the film is empty.
     """
-    items, _ = _walk(source.stream, source.pixels_start, 1 << 20)
-    pieces = [piece for piece in items[1:] if piece[1]]
+    walked = _walk(source.stream, source.pixels_start, 1 << 20)
+    pieces = [piece for piece in walked.items[1:] if piece[1]]
+    if walked.rest and walked.items:
+        pieces.append(walked.rest)
     if not pieces:
-        raise InputError("its pixel data is empty")
-    return pieces
+        raise InputError(walked.cut or "its pixel data is empty")
+    return pieces, walked.cut
 
 
-def _walk(
-    stream: BoundedStream, place: int, most: int
-) -> tuple[list[Piece], list[str]]:
-    items: list[Piece] = []
+@dataclasses.dataclass
+class _Walked:
+    """The whole items of pixel data; how the file ends within one, and what is left."""
+
+    items: list[Piece] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    cut: str = ""
+    rest: Piece | None = None
+
+
+def _walk(stream: BoundedStream, place: int, most: int) -> _Walked:
+    found = _Walked()
+    items = found.items
     while True:
         stream.seek(place)
         head = stream.read(8)
         if len(head) < 8:
-            return items, ["the pixel data has no end mark"]
+            found.notes.append("the pixel data has no end mark")
+            return found
         group, element, length = struct.unpack("<HHI", head)
         if (group, element) == _END:
-            return items, []
+            return found
         if (group, element) != _ITEM:
             if not items:
                 raise InputError("its pixel data has no items")
-            return items, ["something other than an item ends the pixel data"]
-        if not stream.holds(place + 8, length):
-            raise InputError(
-                f"the file ends within item {len(items)} of its pixel data"
-            )
+            found.notes.append("something other than an item ends the pixel data")
+            return found
+        there = stream.available(place + 8, length)
+        if there < length:
+            found.cut = f"the file ends within item {len(items)} of its pixel data"
+            found.rest = (place + 8, there) if there else None
+            return found
         items.append((place + 8, length))
         if len(items) > most:
             raise InputError(f"its pixel data has more than {most} items")
@@ -118,6 +153,8 @@ def _group(
 ) -> list[list[Piece]]:
     if frames == 1:
         groups = _by_starts(source, fragments)
+        if not groups and len(fragments) > 1 and _is_rle(source, fragments):
+            groups = [[piece] for piece in fragments]
         return groups if groups else [fragments]
     if len(fragments) == frames:
         return [[piece] for piece in fragments]
@@ -156,29 +193,110 @@ def _by_starts(source: Source, fragments: list[Piece]) -> list[list[Piece]]:
     return groups
 
 
-def native_frames(source: Source, layout: Layout, frames: int) -> FrameTable:
+def _is_rle(source: Source, fragments: list[Piece]) -> bool:
+    """Whether each fragment begins as a frame of RLE must, the same way."""
+    if source.syntax != RLE:
+        return False
+    heads = set()
+    for start, length in fragments:
+        source.stream.seek(start)
+        heads.add(source.stream.read(min(length, 8)))
+    return len(heads) == 1 and heads.pop()[4:] == struct.pack("<I", 64)
+
+
+def _is_like(source: Source, first: list[Piece], other: list[Piece]) -> bool:
+    """Whether one more group is a picture of the first's kind and size."""
+    one, two = (b"".join(_parts(source.stream, group)) for group in (first, other))
+    if source.syntax == RLE:
+        return len(two) >= 64 and one[:8] == two[:8]
+    if not starts_picture(one):
+        return len(one) == len(two)
+    try:
+        streams = read_codestream(one), read_codestream(two)
+    except InputError:
+        return False
+    heads = [(s.kind, s.columns, s.rows, s.samples, s.precision) for s in streams]
+    return heads[0] == heads[1] and _ends(one) == _ends(two)
+
+
+def _ends(code: bytes) -> bool:
+    return b"\xff\xd9" in code[-16:]
+
+
+def _parts(stream: BoundedStream, pieces: Sequence[Piece]) -> list[bytes]:
+    parts = []
+    for start, length in pieces:
+        stream.seek(start)
+        parts.append(stream.read(length))
+    return parts
+
+
+def native_frames(
+    source: Source, layout: Layout, frames: int, *, stated: bool = True
+) -> FrameTable:
     """Finds the frames of pixel data that is not encapsulated.
 
+    Bytes that are a whole number of frames more than stated are frames; others are left
+    out with a note. Too few are a missing tail.
+
     Raises:
-        InputError: the element or the file is too short for the frames that are stated.
+        InputError: there is not one frame.
     """
-    bits, stated, notes = layout.frame_bits, source.pixels_length, []
+    bits, length, notes, missing = layout.frame_bits, source.pixels_length, [], ""
     needed = (frames * bits + 7) // 8
-    if stated < needed:
-        raise InputError(
-            f"states {frames} frames and holds {8 * stated // bits}: {stated} bytes of "
-            f"pixel data, {needed} are needed"
+    there = source.stream.available(source.pixels_start, min(length, needed))
+    if there < needed:
+        frames, stated_frames = 8 * there // bits, frames
+        missing = (
+            f"states {stated_frames} frames and holds {frames}: {there} bytes of pixel "
+            f"data, {needed} are needed"
         )
-    if not source.stream.holds(source.pixels_start, needed):
-        raise InputError(f"the file ends within its pixel data of {needed} bytes")
-    if stated > needed + 1:
-        notes.append(
-            f"{stated - needed} bytes follow the last frame: they are left out"
-        )
+        if there < length and length >= needed:
+            missing += ", and the file ends within them"
+    elif length > needed + 1:
+        more = _whole_frames(source, layout, frames)
+        if more > frames:
+            notes.append(believed(frames if stated else None, more, "file"))
+            frames = more
+        else:
+            notes.append(
+                f"{length - needed} bytes follow the last frame: they are left out"
+            )
     table = []
     for index in range(frames):
         first, last = index * bits // 8, ((index + 1) * bits + 7) // 8
         if layout.swapped_bytes:  # words are turned round whole
-            first, last = first - first % 2, min(last + last % 2, stated)
+            first, last = first - first % 2, min(last + last % 2, length)
         table.append([(source.pixels_start + first, last - first)])
-    return FrameTable(table, tuple(notes))
+    doubt = "" if missing or _ends_well(source) else _SHIFTED
+    return FrameTable(table, tuple(notes), missing, doubt)
+
+
+def _ends_well(source: Source) -> bool:
+    """Whether what follows inflated pixels is the end, or an element of a later group.
+
+    Deflated data have no checksum; what is damaged within mostly shifts all behind it.
+    """
+    if source.syntax != DEFLATED:
+        return True
+    end = source.pixels_start + source.pixels_length
+    try:
+        source.stream.seek(end)
+        head = source.stream.read(8)
+    except InputError:
+        return False
+    if not any(head):  # zeros may follow
+        return True
+    return len(head) == 8 and struct.unpack_from("<H", head)[0] > 0x7FE0
+
+
+def _whole_frames(source: Source, layout: Layout, frames: int) -> int:
+    """How many frames all bytes make, or those stated where they make no whole number.
+
+    Chroma may or may not be shared in a header that says so: there nothing is sure.
+    """
+    length, bits = source.pixels_length, layout.frame_bits
+    whole = 8 * length // bits
+    exact = length - (whole * bits + 7) // 8 in (0, 1)
+    there = source.stream.available(source.pixels_start, length) == length
+    return whole if exact and there and not layout.may_share_chroma else frames

@@ -4,12 +4,15 @@ import dataclasses
 import math
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
 from ultrasound_jax.dicom.read import elements
 from ultrasound_jax.dicom.read.regions import (
     Region,
     read_regions,
 )
 from ultrasound_jax.dicom.read.source import (
+    FILMS,
     Source,
     open_source,
 )
@@ -51,7 +54,8 @@ class CineHeader:
     Holds identifiers of the patient as the file has them: they are for pseudonyms and
     must not be written anywhere.
 
-    frames: what the header states, 1 where it says nothing.
+    frames: what the header states, 1 where it says nothing; of a file that was opened
+        to be decoded, those that are there.
     multi_frame: NumberOfFrames is present.
     transfer_syntax: UID; found out where the file does not say.
     regions: every calibrated region, in the file's order.
@@ -122,6 +126,8 @@ def header_of(path: Path, source: Source, limits: Limits) -> CineHeader:
             "or 32"
         )
     stated = elements.is_given(dataset, "NumberOfFrames")
+    if source.syntax in FILMS and elements.integer(dataset, "NumberOfFrames") == 0:
+        stated = False  # the film knows
     frames = _positive(source, "NumberOfFrames") if stated else 1
     if frames > limits.frames or rows * columns > limits.pixels:
         raise InputError(
@@ -167,3 +173,26 @@ def _positive(source: Source, keyword: str, default: int | None = None) -> int:
         stated = "not a number" if found is None else found
         raise InputError(f"{keyword} is {stated}, allowed are 1 and more")
     return found
+
+
+def with_frames(
+    header: CineHeader, dataset: Dataset, frames: int, limits: Limits
+) -> CineHeader:
+    """The header with the number of frames that are there, and their timing.
+
+    A FrameTimeVector for more frames than there are holds for those that are.
+
+    Raises:
+        InputError: more frames than the limits allow.
+    """
+    if frames == header.frames:
+        return header
+    if frames > limits.frames:
+        raise InputError(f"{frames} frames, allowed are {limits.frames}")
+    timing = header.timing
+    if frames > header.frames or timing.source != "FrameTimeVector":
+        timing = read_timing(dataset, frames)
+    elif timing.times is not None:
+        times = timing.times[:frames] if frames > 1 else None
+        timing = dataclasses.replace(timing, times=times)
+    return dataclasses.replace(header, frames=frames, timing=timing)

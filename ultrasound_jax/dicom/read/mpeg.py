@@ -1,120 +1,213 @@
-"""Cines that are stored as one MPEG-2, MPEG-4 or HEVC film, through PyAV."""
+"""Cines that are stored as one MPEG-2, MPEG-4 or HEVC film.
+
+A film knows how many frames it has, and is believed more than the header. Its packets
+are counted when it is opened, which takes no decoding, as a packet is a frame. (Where a
+frame's two fields come in packets of their own, frames are counted by decoding them.)
+"""
 
 import bisect
-import io
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterator
 
 import av
-import av.error
 import numpy as np
 
 from ultrasound_jax.dicom.read import fragments
-from ultrasound_jax.dicom.read.fragments import Piece
-from ultrasound_jax.dicom.read.header import CineHeader
+from ultrasound_jax.dicom.read.damage import (
+    DamagedFrame,
+    OnDamage,
+    believed,
+    first_damaged,
+)
+from ultrasound_jax.dicom.read.film import FilmFile, Packets
+from ultrasound_jax.dicom.read.header import CineHeader, with_frames
 from ultrasound_jax.dicom.read.source import Source
-from ultrasound_jax.dicom.read.stream import BoundedStream
+from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
-# 4.100 to 4.108, and the forms in many fragments.
-_NUMBERS = range(100, 109)
-SYNTAXES = {f"1.2.840.10008.1.2.4.{n}" for n in _NUMBERS}
-SYNTAXES |= {f"1.2.840.10008.1.2.4.{n}.1" for n in _NUMBERS}
-_DEMUXERS = "mpeg,mpegts,mpegvideo,h264,hevc,mp4,mov"
-_ENOUGH = 0.9  # of the stated frames: containers and headers count differently
+_REORDERED = 17  # frames; no codec shows one later than that
+DAMAGED = "its film is damaged there"
+FOLLOWS = "its film is damaged before it"
+LOST = "its film does not decode there"
+
+
+def count_film(
+    source: Source, header: CineHeader, limits: Limits, damaged: OnDamage
+) -> tuple[CineHeader, FilmFile, Packets, list[str]]:
+    """Counts the frames of a film.
+
+    Returns:
+        The header with the film's count, the film, its packets, and notes.
+
+    Raises:
+        InputError: it is no film; or its end is missing, if that is not kept.
+    """
+    if not source.encapsulated:
+        raise InputError("a film must be encapsulated")
+    pieces, missing = fragments.film_pieces(source)
+    # FFmpeg pads before it counts.
+    most = (header.rows + 128) * (header.columns + 128) + 1
+    film = FilmFile(source.stream, pieces, most)
+    if missing and damaged == "refuse":
+        raise InputError(missing)
+    packets = film.packets()
+    if packets.count == 0:
+        raise InputError("no frame of its film can be decoded")
+    notes = []
+    if packets.stated > packets.count:
+        lacks = f"its film states {packets.stated} frames and holds {packets.count}"
+        missing = missing or lacks
+        if damaged == "refuse":
+            raise InputError(lacks)
+    if missing:
+        notes.append(f"its end is missing: {missing}")
+    return corrected(source, header, packets.count, limits, notes), film, packets, notes
+
+
+def corrected(
+    source: Source, header: CineHeader, count: int, limits: Limits, notes: list[str]
+) -> CineHeader:
+    """The header with the count that is believed; notes that it says another."""
+    stated = header.frames if header.multi_frame else None
+    if count != (stated or 1):
+        notes.append(believed(stated, count, "film"))
+    return with_frames(header, source.dataset, count, limits)
 
 
 class Film:
     """The frames of one film; colours are as the film's own tags say.
 
     Untagged films are taken as of limited range, as films are.
+
+    header: with the film's own count of frames.
+    damage: of the frames that were damaged so far, where they are kept.
     """
 
     decoder_name, space = "pyav", "film"
 
-    def __init__(self, source: Source, header: CineHeader, want: str) -> None:
-        self._header, self._stream = header, source.stream
+    def __init__(
+        self,
+        source: Source,
+        header: CineHeader,
+        want: str,
+        limits: Limits,
+        damaged: OnDamage,
+    ) -> None:
+        self.damage: dict[int, str] = {}
         self._format = "gray" if want == "grey" else "rgb24"
-        if not source.encapsulated:
-            raise InputError("a film must be encapsulated")
-        self._pieces = fragments.film_pieces(source)
-        self._notes: list[str] = []
-        first = next(self.frames(), None)
-        if first is None:
-            raise InputError("no frame of its film can be decoded")
+        self._keep, self._leading = damaged == "keep", frozenset[int]()
+        counted = count_film(source, header, limits, damaged)
+        self.header, self._film, self._packets, notes = counted
+        count = self._look_at_beginning(notes)
+        if count != self.header.frames:
+            notes = [note for note in notes if not note.startswith("the header states")]
+            self.header = corrected(source, header, count, limits, notes)
+        self._notes = notes
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was odd; complete after the last frame."""
+        """What was odd about the film."""
         return tuple(self._notes)
 
     def frames(self) -> Iterator[np.ndarray]:
-        """The frames that the header states, in the order they are shown.
+        """All frames, in the order they are shown; black ones where they are damaged.
 
         Raises:
-            InputError: frames of another size, or clearly fewer than stated.
+            InputError: frames of another size; or damage, if that is not kept.
         """
-        stated, count, damaged = self._header.frames, 0, False
-        size = self._header.columns, self._header.rows
-        try:
-            for frame in self._decoded():
-                if (frame.width, frame.height) != size:
-                    raise InputError(
-                        f"a frame of {frame.width} x {frame.height} pixels, the header "
-                        f"states {size[0]} x {size[1]}"
-                    )
-                count += 1
+        number, spoilt = 0, False
+        for frame, reason in itertools.islice(self._shown(), self.header.frames):
+            number += 1
+            if frame is not None:
+                self._check_size(frame)
+                spoilt = spoilt and not frame.key_frame
+                reason = FOLLOWS if spoilt and not reason else reason
+            if frame is None or reason:
+                spoilt = True
+                yield self._black(number, reason)
+            else:
                 yield frame.to_ndarray(format=self._format, dst_color_range=2)
-                if count == stated:
-                    return
-        except (av.error.FFmpegError, ValueError, EOFError):
-            damaged = True
-        if damaged or count < _ENOUGH * stated:
-            raise InputError(f"states {stated} frames and {count} of its film decode")
-        note = f"states {stated} frames and its film holds {count}"
-        if count < stated and note not in self._notes:
-            self._notes.append(note)
+        for missing in range(number + 1, self.header.frames + 1):
+            yield self._black(missing, LOST)
 
-    def _decoded(self) -> Iterator[av.VideoFrame]:
-        file = io.BufferedReader(_Pieces(self._stream, self._pieces))
-        options = {"format_whitelist": _DEMUXERS}
-        with av.open(
-            file, "r", container_options=options, metadata_errors="replace"
-        ) as container:
-            if container.streams.video:
-                stream = container.streams.video[0]
-                if stream.codec_context is None:
-                    raise InputError("nothing can decode its film")
-                most = (self._header.rows + 64) * (self._header.columns + 64)
-                stream.codec_context.options = {"max_pixels": str(most)}
-                yield from container.decode(stream)
+    def _black(self, number: int, reason: str) -> np.ndarray:
+        if not self._keep:
+            raise DamagedFrame(f"frame {number} of {self.header.frames}: {reason}")
+        self.damage[number] = reason
+        colours = () if self._format == "gray" else (3,)
+        return np.zeros((self.header.rows, self.header.columns, *colours), np.uint8)
 
+    def _check_size(self, frame: av.VideoFrame) -> None:
+        size = self.header.columns, self.header.rows
+        if (frame.width, frame.height) != size:
+            raise InputError(
+                f"a frame of {frame.width} x {frame.height} pixels, the header "
+                f"states {size[0]} x {size[1]}"
+            )
 
-class _Pieces(io.RawIOBase):
-    """Pieces of a stream, read as if they were one file."""
+    def _shown(self) -> Iterator[tuple[av.VideoFrame | None, str]]:
+        """Frames in the order they are shown, None where one is lost."""
+        lost: list[int] = []
+        for number, frame in self._film.decoded():
+            if number in self._leading:
+                continue
+            rank = self._packets.rank(number)
+            if frame is None:
+                if rank not in lost:
+                    bisect.insort(lost, rank)
+                continue
+            while lost and lost[0] < rank:
+                yield None, DAMAGED
+                lost.pop(0)
+            patched = bool(lost) and lost[0] == rank
+            if patched:
+                lost.pop(0)
+            yield frame, DAMAGED if patched or frame.is_corrupt else ""
+        for _ in lost:
+            yield None, DAMAGED
 
-    def __init__(self, stream: BoundedStream, pieces: Sequence[Piece]) -> None:
-        self._stream, self._pieces, self._position = stream, pieces, 0
-        self._ends: list[int] = np.cumsum([length for _, length in pieces]).tolist()
+    def _look_at_beginning(self, notes: list[str]) -> int:
+        """Decodes the first frames, and counts anew where packets count wrong.
 
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        bases = {io.SEEK_SET: 0, io.SEEK_CUR: self._position}
-        self._position = max(0, bases.get(whence, self._ends[-1]) + offset)
-        return self._position
-
-    def readinto(self, buffer) -> int:  # pyright: ignore[reportMissingParameterType]
-        index = bisect.bisect_right(self._ends, self._position)
-        if index == len(self._pieces):
-            return 0
-        start, length = self._pieces[index]
-        left = self._ends[index] - self._position
-        self._stream.seek(start + length - left)
-        found = self._stream.read(min(left, len(buffer)))
-        buffer[: len(found)] = found
-        self._position += len(found)
-        return len(found)
+        A film that was cut out of a longer one may begin with frames that need others
+        before them: no player shows them, and they are no damage. And fields of one
+        frame may stand in two packets.
+        """
+        shown, failed, ended, interlaced = [], set[int](), True, False
+        for number, frame in self._film.decoded():
+            if frame is None:
+                failed.add(number)
+                continue
+            if not shown:
+                self._check_size(frame)
+            shown.append(number)
+            interlaced |= frame.interlaced_frame
+            if len(shown) > 2 * _REORDERED:
+                ended = False
+                break
+        if not shown:
+            raise InputError("no frame of its film can be decoded")
+        count, rank = self._packets.count, self._packets.rank
+        first = shown[0]
+        before = {number for number in failed if rank(number) < rank(first)}
+        if before and not self._keep:
+            raise DamagedFrame(f"frame 1 of {count}: {DAMAGED}")
+        if before:
+            notes.append(first_damaged(len(before)))
+        sure = count if ended else max(shown) - _REORDERED
+        silent = set(range(sure)) - set(shown) - failed
+        if not silent:
+            return count
+        if self._packets.ranks is None:  # they follow the key frame that was shown
+            leading = set(itertools.takewhile(silent.__contains__, range(1, count)))
+        else:
+            leading = {number for number in silent if rank(number) < rank(first)}
+        if interlaced and silent - leading:
+            return sum(f is not None for _, f in self._film.decoded(strict=False))
+        if leading:
+            self._leading = frozenset(leading)
+            notes.append(
+                f"its film begins with {len(leading)} frames that need others before "
+                "them: they are left out"
+            )
+        return count - len(leading)

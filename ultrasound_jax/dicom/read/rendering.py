@@ -10,13 +10,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ultrasound_jax.dicom.read import codecs, colour, fragments, palette, tone
+from ultrasound_jax.dicom.read import codecs, colour, palette, tone
 from ultrasound_jax.dicom.read.codestream import (
     Codestream,
     read_codestream,
     starts_picture,
 )
-from ultrasound_jax.dicom.read.fragments import FrameTable
+from ultrasound_jax.dicom.read.counting import count_frames
+from ultrasound_jax.dicom.read.damage import DamagedFrame, OnDamage, first_damaged
 from ultrasound_jax.dicom.read.header import CineHeader
 from ultrasound_jax.dicom.read.jpegxl import BARE
 from ultrasound_jax.dicom.read.samples import (
@@ -28,11 +29,13 @@ from ultrasound_jax.dicom.read.second_opinion import agreed
 from ultrasound_jax.dicom.read.source import (
     DEFLATED,
     DEFLATED_FRAMES,
+    RLE,
     UNCOMPRESSED,
     Source,
 )
 from ultrasound_jax.dicom.read.stream import inflated_frame
 from ultrasound_jax.media.recording import Want
+from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
 
@@ -40,13 +43,42 @@ class Pictures:
     """How the stored bytes of one file become pictures; decided on its first frame."""
 
     def __init__(
-        self, source: Source, header: CineHeader, want: Want, cross_check: bool
+        self,
+        source: Source,
+        header: CineHeader,
+        want: Want,
+        limits: Limits,
+        *,
+        cross_check: bool,
+        damaged: OnDamage,
     ) -> None:
-        self.source, self.header, self.want = source, header, want
+        self.source, self.want, self._keep = source, want, damaged == "keep"
+        self.damage: dict[int, str] = {}
         self.layout = read_layout(source, header)
-        self.table = self._find_frames()
+        self.header, self.table = count_frames(
+            source, header, self.layout, limits, damaged
+        )
+        self._decide_on_first(cross_check)
+
+    def _decide_on_first(self, cross_check: bool) -> None:
+        """Decides on the first frame that is whole; with `keep` it may be a later one.
+
+        Raises:
+            InputError: the first is damaged, or all are.
+        """
+        refused = None
+        for index in range(self.header.frames if self._keep else 1):
+            try:
+                return self._decide(index, cross_check)
+            except InputError as error:
+                refused = refused or error
+        if isinstance(refused, DamagedFrame):
+            raise DamagedFrame(f"frame 1 of {self.header.frames}: {refused}")
+        raise refused or InputError("there is no frame")
+
+    def _decide(self, index: int, cross_check: bool) -> None:
         notes = list(self.table.notes)
-        first = self.read(0)
+        first = self.read(index)
         self.kind = self._kind(first)
         stream = self._codestream(first)
         self.decoder = self._decoder(stream, first, cross_check, notes)
@@ -57,16 +89,11 @@ class Pictures:
         signed = self.layout.signed
         if stream is not None and self.kind != "rle":
             self.bits, signed = min(self.bits, stream.precision), signed | stream.signed
-        samples = self._samples(0, first, stream)
-        self._choose_colours(samples, stream, signed, notes)
+        samples = self._samples(index, first, stream)
+        self._choose_colours(samples, stream, signed, notes, index)
+        if index:
+            notes.append(first_damaged(index))
         self.notes = tuple(notes)
-
-    def _find_frames(self) -> FrameTable:
-        if self.source.encapsulated:
-            return fragments.encapsulated_frames(
-                self.source, self.header.frames, stated=self.header.multi_frame
-            )
-        return fragments.native_frames(self.source, self.layout, self.header.frames)
 
     def read(self, index: int) -> bytes:
         """The stored bytes of a frame."""
@@ -81,7 +108,7 @@ class Pictures:
             # Two bytes are little to know JPEG XL by; pixels may well begin so.
             if not (first[:2] == BARE and syntax in UNCOMPRESSED):
                 return "picture"
-        if syntax == codecs.RLE:
+        if syntax == RLE:
             return "rle"
         if syntax == DEFLATED_FRAMES:
             return "deflated"
@@ -128,6 +155,8 @@ class Pictures:
             try:
                 samples = codecs.decode(decoder, first, stream, self.layout)
                 results.append((decoder, samples))
+            except DamagedFrame:
+                raise
             except InputError as error:
                 failures.append(str(error))
                 if decoder.final:
@@ -135,7 +164,7 @@ class Pictures:
             if results and not cross_check:
                 break
         if not results:
-            raise InputError("; ".join(failures))
+            raise DamagedFrame("; ".join(failures))
         notes += failures
         return agreed(results, first, stream, self.layout, notes)
 
@@ -161,6 +190,7 @@ class Pictures:
         stream: Codestream | None,
         signed: bool,
         notes: list[str],
+        index: int,
     ) -> None:
         photometric, dataset = self.header.photometric, self.source.dataset
         in_colour = samples.ndim == 3
@@ -190,7 +220,9 @@ class Pictures:
             self.space = "grey"
             return
         stated = colour.stated_space(photometric, stream)
-        self.space, disputed = colour.seen_space(stated, self._witnesses(samples))
+        self.space, disputed = colour.seen_space(
+            stated, self._witnesses(samples, index)
+        )
         if disputed:
             notes.append(
                 f"some frames look {colour.other_space(stated)} and others {stated}: "
@@ -201,8 +233,8 @@ class Pictures:
         elif stated != colour.stated_space(photometric, None) and not _undone(stream):
             notes.append(f"{photometric} is stated but the frames are {self.space}")
 
-    def _witnesses(self, first: np.ndarray) -> Iterator[np.ndarray]:
-        """The first, the last and the middle frame, in stored colours.
+    def _witnesses(self, first: np.ndarray, taken: int) -> Iterator[np.ndarray]:
+        """The first (`taken`), the last and the middle frame, in stored colours.
 
         Damaged ones are left out here; `make` raises when it is their turn. To read
         the end of a deflated file is to inflate all of it: there the first must do.
@@ -211,7 +243,7 @@ class Pictures:
         last = self.header.frames - 1
         if self.source.syntax == DEFLATED:
             return
-        for index in sorted({last, last // 2} - {0}, reverse=True):
+        for index in sorted({last, last // 2} - {taken}, reverse=True):
             try:
                 stored = self.read(index)
                 samples = self._samples(index, stored, self._codestream(stored))
@@ -221,21 +253,37 @@ class Pictures:
                 yield tone.apply_table(samples, self.lookup, self.bits)
 
     def make(self, index: int, stored: bytes) -> np.ndarray:
-        """Frame `index` as it is wanted.
+        """Frame `index` as it is wanted; a black one if it is damaged and kept.
 
         Raises:
             InputError: it is damaged or of another kind than the first.
         """
         try:
-            stream = self._codestream(stored)
-            if stream is not None and self._luma_is_enough(stream):
-                stream = dataclasses.replace(stream, samples=1)
-                return codecs.decode(codecs.LUMA, stored, stream, self.layout)
-            samples = self._samples(index, stored, stream)
+            return self._make(index, stored)
         except InputError as error:
-            raise InputError(f"frame {index + 1}: {error}") from None
+            if not self._keep:
+                raise InputError(
+                    f"frame {index + 1} of {self.header.frames}: {error}"
+                ) from None
+            self.damage[index + 1] = str(error)
+            colours = () if self._is_grey else (3,)
+            shape = self.layout.rows, self.layout.columns, *colours
+            return np.zeros(shape, np.uint8)
+
+    @property
+    def _is_grey(self) -> bool:
+        if self.want == "grey":
+            return True
+        return self.lookup.ndim == 1 and self.space in ("grey", "palette")
+
+    def _make(self, index: int, stored: bytes) -> np.ndarray:
+        stream = self._codestream(stored)
+        if stream is not None and self._luma_is_enough(stream):
+            stream = dataclasses.replace(stream, samples=1)
+            return codecs.decode(codecs.LUMA, stored, stream, self.layout)
+        samples = self._samples(index, stored, stream)
         if (samples.ndim == 3) == (self.space in ("grey", "palette")):
-            raise InputError(f"frame {index + 1} has other samples than the first")
+            raise InputError("it has other samples than the first")
         shown = tone.apply_table(samples, self.lookup, self.bits)
         if not shown.flags.writeable:  # a view of the bytes that were read
             shown = shown.copy()

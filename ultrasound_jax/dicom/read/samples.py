@@ -21,6 +21,7 @@ class Layout:
 
     subsampled: two pixels share one Cb and one Cr (uncompressed YBR_..._422).
     swapped_bytes: 8-bit samples stand in big endian words, two by two the wrong way.
+    may_share_chroma: the header says that they do, whether or not it is so.
     frame_bits: of one stored frame; only frames of single bits need not be whole bytes.
     """
 
@@ -35,6 +36,7 @@ class Layout:
     subsampled: bool
     big_endian: bool
     swapped_bytes: bool
+    may_share_chroma: bool = False
 
     @property
     def frame_bits(self) -> int:
@@ -78,6 +80,7 @@ def read_layout(source: Source, header: CineHeader) -> Layout:
         subsampled=subsampled,
         big_endian=big,
         swapped_bytes=big and allocated == 8 and source.pixels_vr == "OW",
+        may_share_chroma=header.photometric.endswith("_422"),
     )
 
 

@@ -31,6 +31,10 @@ GE_BIG_PIXELS = "1.2.840.113619.5.2"  # GE: implicit little endian, pixels big e
 ENCAPSULATED = "1.2.840.10008.1.2.1.98"  # uncompressed, and in items all the same
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"  # every frame for itself, in items
 UNCOMPRESSED = {IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN, GE_BIG_PIXELS, ENCAPSULATED}
+RLE = "1.2.840.10008.1.2.5"
+# MPEG-2, MPEG-4 and HEVC: 4.100 to 4.108, and the forms in many fragments.
+FILMS = {f"1.2.840.10008.1.2.4.{n}" for n in range(100, 109)}
+FILMS |= {f"{syntax}.1" for syntax in FILMS}
 UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"UC", b"UN", b"UR"}
 _LONG_VRS |= {b"UT", b"SV", b"UV"}

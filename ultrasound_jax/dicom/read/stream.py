@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from ultrasound_jax.dicom.read.damage import DamagedFrame
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
 _READS = 5_000_000  # a real header takes thousands; a made-up one must end some day
 _CHUNK = 1 << 18
+_FINE = 512
 # Cines deflate to a third, black screens to a hundredth; a bomb to a thousandth.
 _FREE, _RATIO = 256 << 20, 100
 
@@ -65,6 +67,26 @@ class BoundedStream:
         self.seek(here)
         return found
 
+    def available(self, start: int, count: int) -> int:
+        """How many of the `count` bytes from `start` on exist.
+
+        What is damaged does not: of a deflated file, all from the damage on.
+        """
+        if self.size is not None:
+            return max(0, min(count, self.size - start))
+        found, here = 0, self.tell()
+        try:
+            self.seek(start)
+            while found < count:
+                piece = self._raw.read(min(_CHUNK, count - found))
+                if not piece:
+                    break
+                found += len(piece)
+        except InputError:  # said again when it is read
+            pass
+        self.seek(here)
+        return found
+
 
 class _Inflated(io.RawIOBase):
     """A deflated data set, inflated as far as it is read; going back starts again.
@@ -85,6 +107,7 @@ class _Inflated(io.RawIOBase):
         self._raw.seek(self._start)
         self._inflater = zlib.decompressobj(self._wbits)
         self._position = 0
+        self._pending, self._step = b"", _CHUNK
 
     def readable(self) -> bool:
         return True
@@ -116,15 +139,22 @@ class _Inflated(io.RawIOBase):
     def _inflate(self, count: int) -> bytes:
         piece = b""
         while not piece and not self._inflater.eof:
-            packed = self._inflater.unconsumed_tail or self._raw.read(_CHUNK)
+            packed = self._pending or self._raw.read(_CHUNK)
+            before = self._inflater.copy()
             try:
-                piece = self._inflater.decompress(packed, count)
+                piece = self._inflater.decompress(packed[: self._step], count)
             except zlib.error:
-                if self._position or self._wbits > 0:
+                damaged = self._position or self._wbits > 0
+                if damaged and self._step == 1:
                     raise InputError("the deflated data set is damaged") from None
+                if damaged:  # what stands before the damage is given, to the byte
+                    self._inflater, self._pending = before, packed
+                    self._step = _FINE if self._step > _FINE else 1
+                    continue
                 self._wbits = zlib.MAX_WBITS  # some writers add a zlib header
                 self._restart()
                 continue
+            self._pending = self._inflater.unconsumed_tail + packed[self._step :]
             if not packed and not piece:
                 break
         self._position += len(piece)
@@ -150,7 +180,7 @@ def inflated_frame(packed: bytes, needed: int) -> bytes:
     Never more than two bytes beyond are inflated. Some writers add a zlib header.
 
     Raises:
-        InputError: it is damaged, ends early, or goes on.
+        DamagedFrame: it is damaged, ends early, or goes on.
     """
     for wbits in (-zlib.MAX_WBITS, zlib.MAX_WBITS):
         inflater = zlib.decompressobj(wbits)
@@ -160,13 +190,13 @@ def inflated_frame(packed: bytes, needed: int) -> bytes:
             continue
         if not needed <= len(frame) <= needed + 1:
             most = "or more " if len(frame) > needed else ""
-            raise InputError(
+            raise DamagedFrame(
                 f"a deflated frame holds {len(frame)} {most}bytes, {needed} are needed"
             )
         if not inflater.eof:
-            raise InputError("a deflated frame has no end")
+            raise DamagedFrame("a deflated frame has no end")
         return frame
-    raise InputError("a deflated frame is damaged")
+    raise DamagedFrame("a deflated frame is damaged")
 
 
 @contextlib.contextmanager
