@@ -286,7 +286,7 @@ def _ends_well(source: Source) -> bool:
         return False
     if not any(head):  # many zeros are padding, a few are black pixels out of place
         return len(head) in (0, _PADDING)
-    return len(head) >= 8 and struct.unpack_from("<H", head)[0] > 0x7FE0
+    return len(head) >= 8 and struct.unpack_from("<H", head)[0] >= 0x7FE0
 
 
 def _whole_frames(source: Source, layout: Layout, frames: int) -> int:
