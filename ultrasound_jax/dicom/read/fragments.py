@@ -13,6 +13,7 @@ from ultrasound_jax.dicom.read.stream import BoundedStream
 from ultrasound_jax.types import InputError
 
 _SHIFTED = "its deflated data are damaged, so that pixels stand in false places"
+_PADDING = 4096
 _ITEM, _END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
 Piece = tuple[int, int]  # where it starts in the stream, and how many bytes it has
 
@@ -282,12 +283,12 @@ def _ends_well(source: Source) -> bool:
     end = source.pixels_start + source.pixels_length
     try:
         source.stream.seek(end)
-        head = source.stream.read(8)
+        head = source.stream.read(_PADDING)
     except InputError:
         return False
-    if not any(head):  # zeros may follow
-        return True
-    return len(head) == 8 and struct.unpack_from("<H", head)[0] > 0x7FE0
+    if not any(head):  # many zeros are padding, a few are black pixels out of place
+        return len(head) in (0, _PADDING)
+    return len(head) >= 8 and struct.unpack_from("<H", head)[0] >= 0x7FE0
 
 
 def _whole_frames(source: Source, layout: Layout, frames: int) -> int:
