@@ -82,7 +82,8 @@ def _described(
     pixel_notes: list[str] = []
     if item["pixels"] and header.is_ultrasound:
         with open_cine(header.path, limits=limits) as cine:
-            pixel_notes = list(cine.notes)
+            # Of a film more is known than its header says.
+            header, pixel_notes = cine.header, list(cine.notes)
     chosen = choose_region(header.regions, header.rows, header.columns)
     region, notes = chosen if chosen is not None else (None, [])
     timing = header.timing

@@ -5,6 +5,7 @@ frames takes no more than one of 10.
 """
 
 import contextlib
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from ultrasound_jax.dicom.read import mpeg
 from ultrasound_jax.dicom.read.header import header_of
 from ultrasound_jax.dicom.read.rendering import Pictures
 from ultrasound_jax.dicom.read.source import open_source
+from ultrasound_jax.dicom.read.timing import with_film_rate
 from ultrasound_jax.media.recording import Want
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
@@ -77,12 +79,12 @@ class Cine:
             source = self._stack.enter_context(open_source(path, limits))
             self.header = header_of(path, source, limits)
             self._check_memory()
-            video = self.header.transfer_syntax in mpeg.SYNTAXES
-            self._pictures = (
-                mpeg.Film(source, self.header, want)
-                if video
-                else Pictures(source, self.header, want, cross_check)
-            )
+            if self.header.transfer_syntax in mpeg.SYNTAXES:
+                self._pictures = film = mpeg.Film(source, self.header, want)
+                timing = with_film_rate(self.header.timing, film.rate)
+                self.header = dataclasses.replace(self.header, timing=timing)
+            else:
+                self._pictures = Pictures(source, self.header, want, cross_check)
         except InputError as error:
             self._stack.close()
             raise InputError(f"{path}: {error}") from None

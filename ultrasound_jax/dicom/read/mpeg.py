@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 import av
 import av.error
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from ultrasound_jax.dicom.read import fragments
 from ultrasound_jax.dicom.read.fragments import Piece
@@ -20,6 +22,7 @@ _NUMBERS = range(100, 109)
 SYNTAXES = {f"1.2.840.10008.1.2.4.{n}" for n in _NUMBERS}
 SYNTAXES |= {f"1.2.840.10008.1.2.4.{n}.1" for n in _NUMBERS}
 _DEMUXERS = "mpeg,mpegts,mpegvideo,h264,hevc,mp4,mov"
+_BARE = {"h264", "hevc", "mpegvideo"}  # streams without times
 _ENOUGH = 0.9  # of the stated frames: containers and headers count differently
 
 
@@ -27,6 +30,8 @@ class Film:
     """The frames of one film; colours are as the film's own tags say.
 
     Untagged films are taken as of limited range, as films are.
+
+    rate: Hz, as the stream or its container says; None where neither does.
     """
 
     decoder_name, space = "pyav", "film"
@@ -38,6 +43,7 @@ class Film:
             raise InputError("a film must be encapsulated")
         self._pieces = fragments.film_pieces(source)
         self._notes: list[str] = []
+        self.rate: float | None = None
         first = next(self.frames(), None)
         if first is None:
             raise InputError("no frame of its film can be decoded")
@@ -86,7 +92,21 @@ class Film:
                     raise InputError("nothing can decode its film")
                 most = (self._header.rows + 64) * (self._header.columns + 64)
                 stream.codec_context.options = {"max_pixels": str(most)}
-                yield from container.decode(stream)
+                for frame in container.decode(stream):
+                    self.rate = self.rate or _rate_of(container, stream)
+                    yield frame
+
+
+def _rate_of(container: InputContainer, stream: VideoStream) -> float | None:
+    """The measured rate of a container's times; without a container, the stream's.
+
+    FFmpeg says 25 Hz of every bare stream, so that only what its decoder has read
+    in the stream counts (the VUI of H.264 and HEVC, the sequence header of MPEG-2).
+    """
+    bare = container.format.name in _BARE
+    rate = None if bare else stream.average_rate
+    rate = rate or stream.codec_context.framerate
+    return float(rate) if rate else None
 
 
 class _Pieces(io.RawIOBase):

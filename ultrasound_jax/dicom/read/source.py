@@ -50,6 +50,8 @@ KEYWORDS = (
     "FrameTime",
     "FrameTimeVector",
     "RecommendedDisplayFrameRate",
+    "ActualFrameDuration",
+    "EffectiveDuration",
     "FrameIncrementPointer",
     "SamplesPerPixel",
     "PhotometricInterpretation",
