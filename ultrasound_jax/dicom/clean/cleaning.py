@@ -180,6 +180,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
     whole_crop = np.ones(moments.mean.shape, bool)
     if not settings.mask_fan:
         review = ("nothing is masked: text beside the fan stays",)
+        review += _captured(cine.header)
         review += _marks(find_overlays(moments, whole_crop))
         return Cleaning(settings, box, None, None, mm, None, None, notes, review)
     fit = fit_fan(moments, middle=middle)
@@ -188,7 +189,9 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
             "no echoes are found to fit a fan to, so burned-in text could not be told "
             "from them; allowed without a mask only"
         )
-    review = fit.review + _marks(find_overlays(moments, fit.mask))
+    review = (
+        _captured(cine.header) + fit.review + _marks(find_overlays(moments, fit.mask))
+    )
     return Cleaning(
         settings,
         box,
@@ -245,6 +248,12 @@ def _crop(
     if region.reference_x and region.reference_x > 0:
         middle = float(stored.left + region.reference_x - region.left)
     return box, (region.mm_x, region.mm_y), middle, tuple(notes)
+
+
+def _captured(header: CineHeader) -> tuple[str, ...]:
+    if not header.is_capture:
+        return ()
+    return ("a Secondary Capture: text may be burned in anywhere, also within the fan",)
 
 
 def _marks(overlays: Overlays) -> tuple[str, ...]:

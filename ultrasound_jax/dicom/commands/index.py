@@ -67,7 +67,11 @@ from ultrasound_jax.runs.limited_worker import (
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
-_KEEP = {"regionless": "keep_regionless", "duplicates": "keep_duplicates"}
+_KEEP = {
+    "regionless": "keep_regionless",
+    "duplicates": "keep_duplicates",
+    "captures": "keep_captures",
+}
 # To hash a file, read its header and decode a frame. Larger files get more.
 _SECONDS, _BYTES_A_SECOND = 5.0, 10e6
 _HINTS = {
@@ -108,8 +112,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="use files without ultrasound regions (often screens that name the "
-        "patient), or every file of one SOPInstanceUID, instead of skipping them; "
-        "may be given twice",
+        "patient), every file of one SOPInstanceUID, or Secondary Captures of "
+        "ultrasound, instead of skipping them; may be given several times",
+    )
+    parser.add_argument(
+        "--join-patients",
+        action="store_true",
+        help="patients of the same name and birth date are one, under one pseudonym "
+        "(default: they are warned of); of all but one the study dates are left out",
     )
     parser.add_argument(
         "--headers-only",
@@ -126,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
     rules = Rules(
         patient_from=Rules.patient_level(args.patient_from),
         dates=args.dates,
+        join_patients=args.join_patients,
         **{_KEEP[name]: True for name in args.keep},
     )
     key_file = args.key_file or out.parent / "pseudonyms.json"
@@ -184,7 +195,7 @@ def _gather(
     """The facts of every file, by place; those in the journal are not read again."""
     limits, pixels = limits_of(args), not args.headers_only
     settings = {
-        "format": "index 1",
+        "format": "index 2",
         "rules": rules_as_data(rules),
         "limits": dataclasses.asdict(limits),
         "pixels": pixels,

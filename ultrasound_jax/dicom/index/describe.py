@@ -9,6 +9,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.dicom.index.shown import (
+    colour_flow,
+    depth_mm,
+    heart_rate,
+)
 from ultrasound_jax.dicom.read.decode import open_cine
 from ultrasound_jax.dicom.read.header import (
     CineHeader,
@@ -35,8 +40,8 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `state`: `described`, `unreadable` (with `reason`) or `not_dicom`; `sha256` of
         all but the last; and of a described file the fields of IndexRow that can be
-        told without pseudonyms, with `patient_id`, `study_uid`, `study_date` and `sop`
-        as stored, `ultrasound` and `times`.
+        told without pseudonyms, with `patient_id`, `study_uid`, `study_date`, `sop`
+        and `particulars` as stored, `ultrasound`, `capture`, `instance` and `times`.
     """
     path, limits = Path(item["path"]), Limits(**item["limits"])
     try:
@@ -80,10 +85,13 @@ def _described(
     header: CineHeader, item: dict[str, Any], limits: Limits
 ) -> dict[str, Any]:
     pixel_notes: list[str] = []
-    if item["pixels"] and header.is_ultrasound:
+    first = None
+    if item["pixels"] and (header.is_ultrasound or header.is_capture):
         with open_cine(header.path, limits=limits) as cine:
             # Of a film more is known than its header says.
             header, pixel_notes = cine.header, list(cine.notes)
+            if header.samples == 3 or cine.colour == "palette":
+                first = next(cine.frames())
     chosen = choose_region(header.regions, header.rows, header.columns)
     region, notes = chosen if chosen is not None else (None, [])
     timing = header.timing
@@ -94,6 +102,9 @@ def _described(
         "study_date": header.study_date,
         "sop": header.sop_instance_uid,
         "ultrasound": header.is_ultrasound,
+        "capture": header.is_capture,
+        "instance": header.instance_number,
+        "particulars": dataclasses.asdict(header.particulars),
         "times": None if timing.times is None else timing.times.tolist(),
         "manufacturer": header.manufacturer,
         "model": header.model,
@@ -112,6 +123,9 @@ def _described(
             "region_index": None if region is None else region.index,
             "mm_x": None if region is None else region.mm_x,
             "mm_y": None if region is None else region.mm_y,
+            "depth_mm": depth_mm(header, region),
+            "heart_rate": heart_rate(header),
+            "colour_flow": colour_flow(header, region, first),
             "reason": "; ".join([*notes, *timing.notes, *pixel_notes]),
         },
     }

@@ -15,18 +15,38 @@ from typing import Any
 from ultrasound_jax.dicom.deid.devices import (
     manufacturer_name,
     model_name,
+    transducer_name,
+)
+from ultrasound_jax.dicom.deid.people import (
+    age_of,
+    person_of,
+    plain_name,
+    sex_of,
 )
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 from ultrasound_jax.dicom.index.history import (
     number_all,
     with_old_labels,
 )
+from ultrasound_jax.dicom.index.persons import (
+    joined,
+    same_persons,
+    warnings_of,
+)
 from ultrasound_jax.dicom.index.table import IndexRow
+from ultrasound_jax.dicom.read.particulars import Particulars
 from ultrasound_jax.types import InputError
 
 # The part of a reason before its colon; the summary counts them.
 UNREADABLE, REGIONLESS = "unreadable", "no ultrasound region"
 DUPLICATE, OTHER = "duplicate", "not ultrasound"
+CAPTURE = (
+    f"{OTHER}: a Secondary Capture with ultrasound regions (--keep captures uses it)"
+)
+BARE_CAPTURE = (
+    f"{OTHER}: a Secondary Capture without ultrasound regions (--keep captures --keep "
+    "regionless uses it)"
+)
 DATES = ("shift", "drop")
 _NOBODY = {"", "ANONYMIZED", "ANONYMISED", "ANONYMOUS", "ANON", "NONE", "UNKNOWN"}
 _FOLDER = re.compile(r"folder(?::([1-9]\d?))?")
@@ -40,12 +60,17 @@ class Rules:
     dates: `shift` or `drop`.
     keep_regionless: files without ultrasound regions are used whole, not skipped.
     keep_duplicates: files of one SOPInstanceUID are all used.
+    keep_captures: Secondary Captures that claim no other modality are used as if they
+        were ultrasound.
+    join_patients: patients of one name and date of birth are one.
     """
 
     patient_from: int = 0
     dates: str = "shift"
     keep_regionless: bool = False
     keep_duplicates: bool = False
+    keep_captures: bool = False
+    join_patients: bool = False
 
     @classmethod
     def patient_level(cls, text: str) -> int:
@@ -79,7 +104,8 @@ def facts_of(
         return {"state": state}
     if state == "unreadable":
         return _skipped(described["sha256"], f"{UNREADABLE}: {described['reason']}")
-    if not described["ultrasound"]:
+    capture = not described["ultrasound"]
+    if capture and not described.get("capture"):
         return _skipped(described["sha256"], OTHER)
     identity = described["patient_id"]
     if rules.patient_from:
@@ -89,7 +115,7 @@ def facts_of(
             return _skipped(described["sha256"], reason)
         identity = parents[-rules.patient_from]
     study = described["study_uid"] or f"{identity}/{described['study_date']}"
-    fields = dict(described["fields"])
+    fields, known = dict(described["fields"]), _particulars(described)
     return {
         "state": "described",
         "sha256": described["sha256"],
@@ -97,6 +123,11 @@ def facts_of(
         "nobody": identity.strip().upper() in _NOBODY,
         "number": _number(place, identity),
         "times": described["times"],
+        "capture": capture,
+        "name": _digest("name", plain_name(known.name, short=True), pseudonyms),
+        "person": _digest(
+            "person", person_of(known.name, known.birth_date), pseudonyms
+        ),
         "fields": fields
         | {
             "patient_id": pseudonyms.patient(identity),
@@ -104,8 +135,22 @@ def facts_of(
             "study_date": _date(described["study_date"], identity, rules, pseudonyms),
             "manufacturer": manufacturer_name(described["manufacturer"], pseudonyms),
             "model": model_name(described["model"], pseudonyms),
+            "sex": sex_of(known.sex),
+            "age": age_of(known.age, known.birth_date, described["study_date"]),
+            "transducer": transducer_name(
+                known.transducer, known.transducer_type, pseudonyms
+            ),
         },
     }
+
+
+def _particulars(described: Mapping[str, Any]) -> Particulars:
+    tree = dict(described.get("particulars", {}))
+    return Particulars(**tree | {"transducer": tuple(tree.get("transducer", ()))})
+
+
+def _digest(kind: str, text: str, pseudonyms: Pseudonyms) -> str:
+    return text and pseudonyms.digest(kind, text)
 
 
 def skipped_facts(reason: str) -> dict[str, Any]:
@@ -179,6 +224,16 @@ def assemble(
     """
     known = {row.sha256 for row in before if row.ok}
     usable, reasons = _sort_out(facts, known, rules)
+    groups = same_persons([facts[p] for p in usable])
+    used = [facts[p] for p in usable]
+    warnings = _warnings(used, usable, rules) + warnings_of(
+        used,
+        groups,
+        join=rules.join_patients,
+        from_folders=rules.patient_from > 0,
+    )
+    if rules.join_patients:
+        facts = joined(facts, groups, before)
     numbers = number_all({p: facts[p] for p in usable}, before)
     ids = {p: f"{facts[p]['fields']['patient_id']}_{numbers[p]:05d}" for p in usable}
     rows, places, times = [], {}, {}
@@ -206,7 +261,6 @@ def assemble(
     rows = with_old_labels(rows, before)
     rows.sort(key=lambda r: (not r.ok, r.patient_id, r.data_idx or 0, r.video_id))
     not_dicom = sorted(p for p, fact in facts.items() if fact["state"] == "not_dicom")
-    warnings = _warnings([facts[p] for p in usable], usable, rules)
     return Assembled(rows, places, times, not_dicom, warnings)
 
 
@@ -238,6 +292,10 @@ def _sort_out(
         if fact["state"] == "skipped":
             reasons[place] = (fact["reason"], "")
         if fact["state"] != "described":
+            continue
+        if fact["capture"] and not rules.keep_captures:
+            bare = not fact["fields"]["regions"]
+            reasons[place] = (BARE_CAPTURE if bare else CAPTURE, "")
             continue
         if not fact["fields"]["regions"] and not rules.keep_regionless:
             reasons[place] = (REGIONLESS, "")
@@ -279,6 +337,8 @@ def _warnings(
 
 def category(row: IndexRow) -> str:
     """The part of a skipped row's reason that the summary counts by."""
+    if row.reason in (CAPTURE, BARE_CAPTURE):
+        return row.reason
     return row.reason.partition(":")[0]
 
 

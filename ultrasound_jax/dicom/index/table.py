@@ -32,8 +32,11 @@ LABEL_COLUMNS = (
 STATUSES = ("ok", "skipped")
 _SOURCES_FORMAT = "ultrasound_jax sources 1"
 _NOTE = "Private: paths may carry names of patients. This file stays with you."
-_INTEGERS = ("data_idx", "frames", "rows", "columns", "region_index")
-_NUMBERS = ("frame_rate", "mm_x", "mm_y")
+_INTEGERS = ("data_idx", "frames", "rows", "columns", "region_index", "heart_rate")
+_NUMBERS = ("frame_rate", "mm_x", "mm_y", "depth_mm")
+# Indices of before these columns came are read as if they were empty.
+_LATER = ("sex", "age", "transducer", "depth_mm", "heart_rate", "colour_flow")
+_THEIRS = "{} (of the sheet)"  # a user's own column of such a name
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,9 @@ class IndexRow:
     frame_times_file: relative to the index; only where the intervals vary.
     regions: the calibrated regions as JSON objects, boxes end-inclusive.
     region_index: of the region that is used by default; mm_x, mm_y: its pixels' size.
+    sex: `M`, `F` or `O`; age: whole years, `90+` from 90 on.
+    transducer: a probe's name or kind, or a keyed hash.
+    depth_mm: of the picture; heart_rate: beats a minute; colour_flow: `yes` or `no`.
     status: `ok` or `skipped`; reason: why skipped, or what to know about an ok file.
     labels: every other column, by its header: those of LABEL_COLUMNS and the user's.
     """
@@ -74,6 +80,12 @@ class IndexRow:
     mm_y: float | None = None
     manufacturer: str = ""
     model: str = ""
+    sex: str = ""
+    age: str = ""
+    transducer: str = ""
+    depth_mm: float | None = None
+    heart_rate: int | None = None
+    colour_flow: str = ""
     sha256: str = ""
     status: str = "ok"
     reason: str = ""
@@ -111,7 +123,11 @@ def read_index(path: str | os.PathLike[str]) -> list[IndexRow]:
     header = text.partition("\n")[0]
     separator = ";" if header.count(";") > header.count(",") else ","
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    missing = [c for c in OWN_COLUMNS if c not in (reader.fieldnames or ())]
+    names = list(reader.fieldnames or ())
+    if _LATER[-1] not in names:
+        later = {name: _THEIRS.format(name) for name in _LATER}
+        reader.fieldnames = [later.get(name, name) for name in names]
+    missing = [c for c in OWN_COLUMNS if c not in names and c not in _LATER]
     if missing:
         raise InputError(f"{path}: not an index, it lacks {', '.join(missing)}")
     rows, seen = [], set()
@@ -130,7 +146,8 @@ def _parsed_row(cells: dict[Any, Any], place: str) -> IndexRow:
     # The key None holds cells beyond the header; the value None, cells that are absent.
     if None in cells:
         raise InputError(f"{place}: more cells than the header has columns")
-    values: dict[str, Any] = {k: (v or "").strip() for k, v in cells.items()}
+    values: dict[str, Any] = dict.fromkeys(_LATER, "")
+    values |= {k: (v or "").strip() for k, v in cells.items()}
     name = ""
     try:
         for name in _INTEGERS:

@@ -93,6 +93,17 @@ def text(dataset: Dataset, keyword: str) -> str:
         return ""
 
 
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Every value of an element as one stripped line each, () where there is none."""
+    found = value(dataset, keyword)
+    several: Any = found if hasattr(found, "append") else [found]
+    try:
+        lines = [" ".join(str(one or "").replace("\0", " ").split()) for one in several]
+    except Exception:  # a text in a broken character set
+        return ()
+    return tuple(line for line in lines if line)
+
+
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:
     """The items of a sequence, [] where it is absent or malformed."""
     found = value(dataset, keyword)
