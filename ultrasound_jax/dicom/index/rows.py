@@ -34,7 +34,7 @@ from ultrasound_jax.dicom.index.persons import (
     warnings_of,
 )
 from ultrasound_jax.dicom.index.table import IndexRow
-from ultrasound_jax.dicom.read.particulars import Particulars
+from ultrasound_jax.dicom.read.particulars import from_json
 from ultrasound_jax.types import InputError
 
 # The part of a reason before its colon; the summary counts them.
@@ -115,7 +115,8 @@ def facts_of(
             return _skipped(described["sha256"], reason)
         identity = parents[-rules.patient_from]
     study = described["study_uid"] or f"{identity}/{described['study_date']}"
-    fields, known = dict(described["fields"]), _particulars(described)
+    fields = dict(described["fields"])
+    known = from_json(described.get("particulars", {}))
     return {
         "state": "described",
         "sha256": described["sha256"],
@@ -142,11 +143,6 @@ def facts_of(
             ),
         },
     }
-
-
-def _particulars(described: Mapping[str, Any]) -> Particulars:
-    tree = dict(described.get("particulars", {}))
-    return Particulars(**tree | {"transducer": tuple(tree.get("transducer", ()))})
 
 
 def _digest(kind: str, text: str, pseudonyms: Pseudonyms) -> str:

@@ -2,7 +2,9 @@
 
 import datetime
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -78,6 +80,13 @@ def read_particulars(dataset: Dataset) -> Particulars:
             elements.text(dataset, "ContentDate"), elements.text(dataset, "ContentTime")
         ),
     )
+
+
+def from_json(tree: Mapping[str, Any]) -> Particulars:
+    """The particulars that `dataclasses.asdict` made plain data of."""
+    values: dict[str, Any] = dict(tree)
+    values["transducer"] = tuple(values.get("transducer", ()))
+    return Particulars(**values)
 
 
 def as_date(text: str) -> datetime.date | None:

@@ -13,7 +13,7 @@ from ultrasound_jax.types import InputError
 RATE_RANGE = (0.1, 1000.0)  # Hz; slower is a slide show, faster no B-mode
 STEADY = 0.01  # intervals within 1 % of their median are one rate, but for rounding
 CONTRADICTS = 0.05  # rates that differ by more are noted
-_ORDER = (
+_ORDER: tuple[str, ...] = (
     "FrameTimeVector",
     "FrameTime",
     "CineRate",
