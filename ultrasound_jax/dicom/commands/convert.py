@@ -52,6 +52,7 @@ from ultrasound_jax.dicom.convert.outcome import (
 from ultrasound_jax.dicom.index.table import (
     IndexRow,
     read_index,
+    read_series,
     read_sources,
 )
 from ultrasound_jax.media.cutting import clip_step
@@ -62,6 +63,8 @@ from ultrasound_jax.runs.limited_worker import (
     run_safely,
 )
 from ultrasound_jax.types import InputError
+
+_WHERE = ("source", "out", "series")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -149,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
             "together with --keep-burned-in only"
         )
     rows = read_index(args.index)
-    sources = read_sources(args.index)
+    sources, series = read_sources(args.index), read_series(args.index)
     ready = [row for row in rows if row.ok]
     missing = [row.video_id for row in ready if row.video_id not in sources]
     if missing:
@@ -158,7 +161,10 @@ def run(args: argparse.Namespace) -> int:
             "sources file; allowed are the two files of one `index` run"
         )
     _make_folder(args.out)
-    jobs = [_job(row, str(sources[row.video_id]), args) for row in ready]
+    jobs = [
+        _job(row, str(sources[row.video_id]), series.get(row.video_id, ()), args)
+        for row in ready
+    ]
     results = {row.video_id: _skipped(row) for row in rows if not row.ok}
     done = _finished(jobs)
     results |= done
@@ -217,7 +223,9 @@ def _remove(others: Sequence[str], args: argparse.Namespace) -> None:
     print(f"removed from {args.out}: {len(others)} videos ({', '.join(others)})")
 
 
-def _job(row: IndexRow, source: str, args: argparse.Namespace) -> Job:
+def _job(
+    row: IndexRow, source: str, series: Sequence[Path], args: argparse.Namespace
+) -> Job:
     rate = getattr(args, "rate", DEFAULT_RATE if args.to == "clips" else None)
     job = Job(
         video_id=row.video_id,
@@ -232,9 +240,10 @@ def _job(row: IndexRow, source: str, args: argparse.Namespace) -> Job:
         tail=args.tail,
         limits=limits_of(args),
         about=sidecar.about(row),
+        series=tuple(map(str, series)),
     )
     # Neither the folders nor the limits change what comes out.
-    tree = {k: v for k, v in job.to_json().items() if k not in ("source", "out")}
+    tree = {k: v for k, v in job.to_json().items() if k not in _WHERE}
     del tree["limits"]
     return replace(job, fingerprint=sidecar.fingerprint(tree, row.sha256))
 

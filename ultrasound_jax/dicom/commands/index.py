@@ -72,6 +72,7 @@ _KEEP = {
     "duplicates": "keep_duplicates",
     "captures": "keep_captures",
 }
+SERIES = ("stills", "cine")
 # To hash a file, read its header and decode a frame. Larger files get more.
 _SECONDS, _BYTES_A_SECOND = 5.0, 10e6
 _HINTS = {
@@ -116,6 +117,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "ultrasound, instead of skipping them; may be given several times",
     )
     parser.add_argument(
+        "--series",
+        choices=SERIES,
+        default=SERIES[0],
+        help="single-frame files of one SeriesInstanceUID are stills (default), or the "
+        "frames of one cine in the order of their InstanceNumber; a series whose order "
+        "is not certain, or whose files differ or lie over a second apart, stays "
+        "stills",
+    )
+    parser.add_argument(
         "--join-patients",
         action="store_true",
         help="patients of the same name and birth date are one, under one pseudonym "
@@ -137,6 +147,7 @@ def run(args: argparse.Namespace) -> int:
         patient_from=Rules.patient_level(args.patient_from),
         dates=args.dates,
         join_patients=args.join_patients,
+        join_series=args.series == "cine",
         **{_KEEP[name]: True for name in args.keep},
     )
     key_file = args.key_file or out.parent / "pseudonyms.json"
@@ -247,7 +258,8 @@ def _key(entry: Found, pseudonyms: Pseudonyms) -> str:
 
 def _write(out: Path, root: Path, made: Assembled, times_folder: Path) -> None:
     """The index comes last: what it names is there already."""
-    write_sources(out, root.resolve(), made.places, made.not_dicom)
+    base = root.resolve()
+    write_sources(out, base, made.places, made.not_dicom, series=made.parts)
     for video_id, seconds in made.times.items():
         lines = [f"{n},{second:.6f}\n" for n, second in enumerate(seconds, 1)]
         write_whole(
@@ -265,13 +277,19 @@ def _summary(
 ) -> list[str]:
     usable = [row for row in made.rows if row.ok]
     kinds = Counter(row.data_type for row in usable)
+    parts = sum(len(places) - 1 for places in made.parts.values())
+    files = len(made.places) + parts + len(made.not_dicom)
     lines = [
-        f"{len(made.places) + len(made.not_dicom)} files, {size / 1e6:,.1f} MB, "
-        f"in {seconds:.1f} s",
+        f"{files} files, {size / 1e6:,.1f} MB, in {seconds:.1f} s",
         f"{len(usable):7,} in the index: {kinds['video']} videos and "
         f"{kinds['image']} images, {sum(row.frames or 0 for row in usable):,} frames, "
         f"of {len({row.patient_id for row in usable})} patients",
     ]
+    if made.parts:
+        lines.append(
+            f"{len(made.parts):7,} of them are series of single-frame files, "
+            f"{parts + len(made.parts)} in all"
+        )
     for name, count in _skips(made):
         lines.append(f"{count:7,} skipped: {name}{_HINTS.get(name, '')}")
     lines += [f"warning: {warning}" for warning in made.warnings]

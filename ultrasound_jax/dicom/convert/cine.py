@@ -20,6 +20,7 @@ from ultrasound_jax.dicom.read.decode import (
     Cine,
     open_cine,
 )
+from ultrasound_jax.dicom.read.series import CineSeries, open_series
 from ultrasound_jax.dicom.read.timing import FrameTiming
 from ultrasound_jax.media.cutting import (
     clip_windows,
@@ -45,10 +46,12 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 class Job:
     """What to do with one file; plain data, so that it can travel to a worker.
 
-    source: the file; out: the folder to write to. to: `avi`, `png` or `clips`. rate:
-    Hz to resample to, None keeps the file's frames. length, step, tail: of clips, in
-    frames; `true` writes the frames there are, `pad` repeats the last one up to the
-    length, `drop` leaves shorter clips out. about, fingerprint: see `sidecar`.
+    source: the file; series: where the cine is several single-frame files, all of them
+    in order, the first of which is the source. out: the folder to write to. to: `avi`,
+    `png` or `clips`. rate: Hz to resample to, None keeps the file's frames. length,
+    step, tail: of clips, in frames; `true` writes the frames there are, `pad` repeats
+    the last one up to the length, `drop` leaves shorter clips out. about, fingerprint:
+    see `sidecar`.
     """
 
     video_id: str
@@ -64,6 +67,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     about: dict[str, str] = field(default_factory=dict)
     fingerprint: str = ""
+    series: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _SAFE_ID.fullmatch(self.video_id):
@@ -90,7 +94,9 @@ class Job:
     def from_json(cls, tree: dict[str, Any]) -> "Job":
         """The job that `to_json` described."""
         clean, limits = CleanSettings(**tree["clean"]), Limits(**tree["limits"])
-        return cls(**(tree | {"clean": clean, "limits": limits}))
+        series = tuple(tree.get("series", ()))
+        made: dict[str, Any] = {"clean": clean, "limits": limits, "series": series}
+        return cls(**(tree | made))
 
     def outputs(self) -> list[Path]:
         """Every file of this video and target that exists, temporary ones too."""
@@ -123,13 +129,19 @@ def convert_one(tree: dict[str, Any]) -> dict[str, Any]:
     for path in job.outputs():
         path.unlink()
     try:
-        with open_cine(job.source, limits=job.limits) as cine:
+        with _open(job) as cine:
             return _convert(cine, job)
     except InputError as error:
         # Paths may carry names, and reasons are written into the summary.
         text = str(error).removeprefix(f"{job.source}: ")
         text = text.replace(job.source, "the file").replace(f"{job.out}/", "")
         raise InputError(text) from None
+
+
+def _open(job: Job) -> Cine | CineSeries:
+    if job.series:
+        return open_series(job.series, limits=job.limits)
+    return open_cine(job.source, limits=job.limits)
 
 
 def schedule(
@@ -154,7 +166,7 @@ def schedule(
     return resample_times(times, rate), rate, notes
 
 
-def _convert(cine: Cine, job: Job) -> dict[str, Any]:
+def _convert(cine: Cine | CineSeries, job: Job) -> dict[str, Any]:
     header = cine.header
     if job.to == "clips" and header.frames == 1:
         raise InputError("a still image has no clips, allowed are cines")
@@ -193,7 +205,11 @@ def summary(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(
-    cine: Cine, job: Job, cleaning: Cleaning, order: np.ndarray, rate: float
+    cine: Cine | CineSeries,
+    job: Job,
+    cleaning: Cleaning,
+    order: np.ndarray,
+    rate: float,
 ) -> dict[str, Any]:
     header = cine.header
     fields = dict(job.about) | cleaning.to_json()

@@ -33,8 +33,12 @@ from ultrasound_jax.dicom.index.persons import (
     same_persons,
     warnings_of,
 )
+from ultrasound_jax.dicom.index.series import join_series
 from ultrasound_jax.dicom.index.table import IndexRow
-from ultrasound_jax.dicom.read.particulars import from_json
+from ultrasound_jax.dicom.read.particulars import (
+    Particulars,
+    from_json,
+)
 from ultrasound_jax.types import InputError
 
 # The part of a reason before its colon; the summary counts them.
@@ -63,6 +67,7 @@ class Rules:
     keep_captures: Secondary Captures that claim no other modality are used as if they
         were ultrasound.
     join_patients: patients of one name and date of birth are one.
+    join_series: single-frame files of one series are one cine.
     """
 
     patient_from: int = 0
@@ -71,6 +76,7 @@ class Rules:
     keep_duplicates: bool = False
     keep_captures: bool = False
     join_patients: bool = False
+    join_series: bool = False
 
     @classmethod
     def patient_level(cls, text: str) -> int:
@@ -125,6 +131,7 @@ def facts_of(
         "number": _number(place, identity),
         "times": described["times"],
         "capture": capture,
+        **_place_in_series(described, known, pseudonyms),
         "name": _digest("name", plain_name(known.name, short=True), pseudonyms),
         "person": _digest(
             "person", person_of(known.name, known.birth_date), pseudonyms
@@ -142,6 +149,19 @@ def facts_of(
                 known.transducer, known.transducer_type, pseudonyms
             ),
         },
+    }
+
+
+def _place_in_series(
+    described: Mapping[str, Any], known: Particulars, pseudonyms: Pseudonyms
+) -> dict[str, Any]:
+    """Which series, and the times in it after a moment that is secret."""
+    secret = int(pseudonyms.digest("clock", known.series_uid)[:12], 16) % 100_000_000
+    times = {"acquired": known.acquired, "content": known.content}
+    return {
+        "series": _digest("series", known.series_uid, pseudonyms),
+        "instance": described.get("instance"),
+        **{name: None if t is None else t - secret for name, t in times.items()},
     }
 
 
@@ -190,6 +210,7 @@ class Assembled:
     times: `video_id` to the seconds of its frames, where they vary.
     not_dicom: places of files that are none.
     warnings: one line each.
+    parts: `video_id` to the places of all its files in order, where it has several.
     """
 
     rows: list[IndexRow]
@@ -197,6 +218,7 @@ class Assembled:
     times: dict[str, list[float]]
     not_dicom: list[str]
     warnings: list[str]
+    parts: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 def assemble(
@@ -230,8 +252,13 @@ def assemble(
     )
     if rules.join_patients:
         facts = joined(facts, groups, before)
+    series: dict[str, list[str]] = {}
+    if rules.join_series:
+        facts, usable, series = join_series(facts, usable)
     numbers = number_all({p: facts[p] for p in usable}, before)
     ids = {p: f"{facts[p]['fields']['patient_id']}_{numbers[p]:05d}" for p in usable}
+    parts = {ids[first]: members for first, members in series.items()}
+    ids |= {p: ids[first] for first, members in series.items() for p in members}
     rows, places, times = [], {}, {}
     for place in sorted(usable):
         fields, video_id = dict(facts[place]["fields"]), ids[place]
@@ -257,7 +284,7 @@ def assemble(
     rows = with_old_labels(rows, before)
     rows.sort(key=lambda r: (not r.ok, r.patient_id, r.data_idx or 0, r.video_id))
     not_dicom = sorted(p for p, fact in facts.items() if fact["state"] == "not_dicom")
-    return Assembled(rows, places, times, not_dicom, warnings)
+    return Assembled(rows, places, times, not_dicom, warnings, parts)
 
 
 def _joined(*notes: str) -> str:

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -227,11 +227,32 @@ def read_sources(index_path: str | os.PathLike[str]) -> dict[str, Path]:
         ) from error
 
 
+def read_series(index_path: str | os.PathLike[str]) -> dict[str, tuple[Path, ...]]:
+    """The files of each video that is a series of single-frame files, in order.
+
+    `read_sources` has the first of them.
+
+    Raises:
+        InputError: as `read_sources`.
+    """
+    path = sources_path(index_path)
+    read_sources(index_path)  # a file that is none is refused there
+    tree = json.loads(path.read_bytes())
+    try:
+        root = Path(tree["root"])
+        series = tree.get("series", {}).items()
+        return {name: tuple(root / place for place in parts) for name, parts in series}
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{path}: no readable series: {error}") from error
+
+
 def write_sources(
     index_path: str | os.PathLike[str],
     root: Path,
     files: Mapping[str, str],
     not_dicom: Iterable[str] = (),
+    *,
+    series: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Writes the private file beside an index, readable by its owner only.
 
@@ -240,14 +261,17 @@ def write_sources(
         root: folder of the recordings.
         files: `video_id` to the file's path below `root`.
         not_dicom: paths of files that are none; nothing but this list holds them.
+        series: `video_id` to the paths of all its files, where it has several.
     """
-    tree = {
+    tree: dict[str, Any] = {
         "format": _SOURCES_FORMAT,
         "note": _NOTE,
         "root": str(root),
         "files": dict(sorted(files.items())),
         "not_dicom": list(not_dicom),
     }
+    if series:
+        tree["series"] = {name: list(series[name]) for name in sorted(series)}
     text = json.dumps(tree, indent=1) + "\n"
     write_whole(sources_path(index_path), text, mode=0o600)
 

@@ -27,6 +27,7 @@ KEYWORDS = (
     "ContentDate",
     "ContentTime",
 )
+_FIRST_DAY = datetime.date(2000, 1, 1).toordinal()
 _DATE = re.compile(r"(\d{4})[.-]?(\d\d)[.-]?(\d\d)", re.ASCII)
 _TIME = re.compile(r"(\d\d):?(\d\d):?(\d\d)(?:[.,](\d{1,6}))?", re.ASCII)
 _MOMENT = re.compile(r"(\d{8})(\d{6}(?:\.\d{1,6})?)(?:[+-]\d{4})?", re.ASCII)
@@ -37,8 +38,8 @@ class Particulars:
     """Texts and numbers that may name somebody; nothing of it is to be written.
 
     depth: mm; heart_rate: beats a minute; colour_present: 1 or 0.
-    acquired, content: seconds since the year 1 at which the file's frame was taken and
-    its pixels were made; of the time of day alone where there is no date.
+    acquired, content: when the file's frame was taken and its pixels were made, in
+    seconds since the year 2000; of the time of day alone where there is no date.
     """
 
     name: str = ""
@@ -106,6 +107,6 @@ def _seconds(date: str, time: str) -> float | None:
     if hours > 23 or minutes > 59 or seconds > 60:
         return None
     day = as_date(date)
-    days = 0 if day is None else day.toordinal()
+    days = 0 if day is None else day.toordinal() - _FIRST_DAY
     fraction = float(f"0.{match[4] or 0}")
     return days * 86400.0 + hours * 3600 + minutes * 60 + seconds + fraction

@@ -162,6 +162,12 @@ def _from_vector(values: list[float], frames: int) -> FrameTiming | None:
     if len(steps) != frames - 1 or len(steps) == 0 or np.any(steps <= 0):
         return None
     times = np.concatenate([[0.0], np.cumsum(steps)]) / 1000
+    return timing_of_times(times, "FrameTimeVector")
+
+
+def timing_of_times(times: Float64[np.ndarray, " t"], source: str) -> FrameTiming:
+    """The timing of two and more increasing seconds after the first frame."""
+    steps = np.diff(times)
     rate = float(len(steps) / times[-1])
     steady = np.all(np.abs(steps / np.median(steps) - 1) <= STEADY)
-    return FrameTiming(rate, "FrameTimeVector", None if steady else times)
+    return FrameTiming(rate, source, None if steady else times)
