@@ -89,6 +89,7 @@ def test_numbers_order_the_files():
         (parts(1, 2, 2), "the same InstanceNumber"),
         ([Part(1, acquired=5.0), Part(2, acquired=4.9)], "order it differently"),
         ([Part(n, acquired=20.0 * n) for n in range(3)], "lie 20 s apart"),
+        ([Part(n, content=1.5 * n) for n in range(3)], "lie 1.5 s apart"),
     ],
 )
 def test_an_order_that_is_not_certain_is_refused(files, reason):

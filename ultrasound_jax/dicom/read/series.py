@@ -72,10 +72,13 @@ def order_of(parts: Sequence[Part]) -> list[int]:
     steps = np.diff([t for t in times if t is not None])
     if np.any(steps < 0):
         raise InputError("InstanceNumber and time of acquisition order it differently")
-    if None not in times and float(np.median(steps)) > APART:
+    if None in times:
+        times = [parts[place].content for place in order]
+    known = np.array([t for t in times if t is not None])
+    apart = float(np.median(np.diff(known))) if len(known) == len(parts) > 1 else 0.0
+    if apart > APART:
         raise InputError(
-            f"its files lie {np.median(steps):.3g} s apart, frames of a cine at most "
-            f"{APART:g} s"
+            f"its files lie {apart:.3g} s apart, frames of a cine at most {APART:g} s"
         )
     return order
 
