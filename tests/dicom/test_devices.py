@@ -63,6 +63,7 @@ def test_a_name_beside_a_manufacturer_is_not_passed_on():
         (["9L-RS"], "", "9L-RS"),
         (["M5Sc-D"], "", "M5SC-D"),
         (["CA1-7A"], "", "CA1-7A"),
+        (["85", "4V1c-S"], "VECTOR_PHASED", "4V1C-S"),
         (["rC60xi"], "", "RC60XI"),
         (["P21x"], "", "P21X"),
         (["Doe^Jane"], "CURVED LINEAR", "curved linear"),

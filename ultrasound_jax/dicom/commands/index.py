@@ -5,7 +5,8 @@ What it writes, and nothing else:
                       hash, and empty columns to label in. Files that are skipped stand
                       there too, with the reason.
   index_times/        seconds of every frame, of those videos whose intervals vary
-  index.sources.json  PRIVATE: where each video lies. Stays with you.
+  index.sources.json  PRIVATE: where each video lies; with --series cine, all the files
+                      of a series. Stays with you.
   pseudonyms.json     PRIVATE: the key of the pseudonyms. Stays with you; keep it, or
                       later runs give other pseudonyms.
 

@@ -86,7 +86,7 @@ _SHAPES = (
 _SHAPE = "|".join(sorted(_SHAPES, key=len, reverse=True))
 _BAND = r"\d{1,2}(?:-\d{1,2})?"
 _PROBE = re.compile(
-    rf"(?:(?:{_SHAPE})-?{_BAND}|\d{{1,2}}(?:{_SHAPE}))"
+    rf"(?:(?:{_SHAPE})-?{_BAND}|\d{{1,2}}(?:{_SHAPE})\d?)"
     r"(?:[A-EHSVWX]|SC|XI|RS|VN)?(?:-(?:[A-EHSVWX]|D|RS|SC|VN))?",
     re.IGNORECASE,
 )
