@@ -12,21 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from ultrasound_jax.dicom.deid.devices import (
-    manufacturer_name,
-    model_name,
-    transducer_name,
-)
-from ultrasound_jax.dicom.deid.people import (
-    age_of,
-    person_of,
-    plain_name,
-    sex_of,
-)
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 from ultrasound_jax.dicom.index.history import (
     number_all,
     with_old_labels,
+)
+from ultrasound_jax.dicom.index.identities import (
+    digests_of,
+    words_of,
 )
 from ultrasound_jax.dicom.index.persons import (
     joined,
@@ -35,10 +28,6 @@ from ultrasound_jax.dicom.index.persons import (
 )
 from ultrasound_jax.dicom.index.series import join_series
 from ultrasound_jax.dicom.index.table import IndexRow
-from ultrasound_jax.dicom.read.particulars import (
-    Particulars,
-    from_json,
-)
 from ultrasound_jax.types import InputError
 
 # The part of a reason before its colon; the summary counts them.
@@ -122,7 +111,6 @@ def facts_of(
         identity = parents[-rules.patient_from]
     study = described["study_uid"] or f"{identity}/{described['study_date']}"
     fields = dict(described["fields"])
-    known = from_json(described.get("particulars", {}))
     return {
         "state": "described",
         "sha256": described["sha256"],
@@ -131,42 +119,15 @@ def facts_of(
         "number": _number(place, identity),
         "times": described["times"],
         "capture": capture,
-        **_place_in_series(described, known, pseudonyms),
-        "name": _digest("name", plain_name(known.name, short=True), pseudonyms),
-        "person": _digest(
-            "person", person_of(known.name, known.birth_date), pseudonyms
-        ),
+        **digests_of(described, pseudonyms),
         "fields": fields
+        | words_of(described, pseudonyms)
         | {
             "patient_id": pseudonyms.patient(identity),
             "study_id": pseudonyms.study(study),
             "study_date": _date(described["study_date"], identity, rules, pseudonyms),
-            "manufacturer": manufacturer_name(described["manufacturer"], pseudonyms),
-            "model": model_name(described["model"], pseudonyms),
-            "sex": sex_of(known.sex),
-            "age": age_of(known.age, known.birth_date, described["study_date"]),
-            "transducer": transducer_name(
-                known.transducer, known.transducer_type, pseudonyms
-            ),
         },
     }
-
-
-def _place_in_series(
-    described: Mapping[str, Any], known: Particulars, pseudonyms: Pseudonyms
-) -> dict[str, Any]:
-    """Which series, and the times in it after a moment that is secret."""
-    secret = int(pseudonyms.digest("clock", known.series_uid)[:12], 16) % 100_000_000
-    times = {"acquired": known.acquired, "content": known.content}
-    return {
-        "series": _digest("series", known.series_uid, pseudonyms),
-        "instance": described.get("instance"),
-        **{name: None if t is None else t - secret for name, t in times.items()},
-    }
-
-
-def _digest(kind: str, text: str, pseudonyms: Pseudonyms) -> str:
-    return text and pseudonyms.digest(kind, text)
 
 
 def skipped_facts(reason: str) -> dict[str, Any]:
@@ -242,16 +203,8 @@ def assemble(
     """
     known = {row.sha256 for row in before if row.ok}
     usable, reasons = _sort_out(facts, known, rules)
-    groups = same_persons([facts[p] for p in usable])
-    used = [facts[p] for p in usable]
-    warnings = _warnings(used, usable, rules) + warnings_of(
-        used,
-        groups,
-        join=rules.join_patients,
-        from_folders=rules.patient_from > 0,
-    )
-    if rules.join_patients:
-        facts = joined(facts, groups, before)
+    warnings = _warnings([facts[p] for p in usable], usable, rules)
+    facts, more = _persons(facts, usable, before, rules)
     series: dict[str, list[str]] = {}
     if rules.join_series:
         facts, usable, series = join_series(facts, usable)
@@ -261,16 +214,8 @@ def assemble(
     ids |= {p: ids[first] for first, members in series.items() for p in members}
     rows, places, times = [], {}, {}
     for place in sorted(usable):
-        fields, video_id = dict(facts[place]["fields"]), ids[place]
-        fields["regions"] = tuple(fields["regions"])
-        if not fields["regions"]:
-            fields["reason"] = _joined(fields["reason"], REGIONLESS + ": used whole")
-        row = IndexRow(
-            video_id=video_id,
-            data_idx=numbers[place],
-            sha256=facts[place]["sha256"],
-            **fields,
-        )
+        video_id = ids[place]
+        row = _used_row(video_id, numbers[place], facts[place])
         if facts[place]["times"]:
             times[video_id] = facts[place]["times"]
             row = replace(row, frame_times_file=f"{times_folder}/{video_id}.csv")
@@ -284,11 +229,32 @@ def assemble(
     rows = with_old_labels(rows, before)
     rows.sort(key=lambda r: (not r.ok, r.patient_id, r.data_idx or 0, r.video_id))
     not_dicom = sorted(p for p, fact in facts.items() if fact["state"] == "not_dicom")
-    return Assembled(rows, places, times, not_dicom, warnings, parts)
+    return Assembled(rows, places, times, not_dicom, warnings + more, parts)
+
+
+def _persons(
+    facts: Mapping[str, Mapping[str, Any]],
+    usable: Sequence[str],
+    before: Sequence[IndexRow],
+    rules: Rules,
+) -> tuple[Mapping[str, Mapping[str, Any]], list[str]]:
+    """The facts, in which one person may have become one patient, and warnings."""
+    used = [facts[place] for place in usable]
+    groups, folders = same_persons(used), rules.patient_from > 0
+    join = rules.join_patients
+    warnings = warnings_of(used, groups, join=join, from_folders=folders)
+    return joined(facts, groups, before) if join else facts, warnings
 
 
 def _joined(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
+
+
+def _used_row(video_id: str, number: int, fact: Mapping[str, Any]) -> IndexRow:
+    fields = {**fact["fields"], "regions": tuple(fact["fields"]["regions"])}
+    if not fields["regions"]:
+        fields["reason"] = _joined(fields["reason"], REGIONLESS + ": used whole")
+    return IndexRow(video_id=video_id, data_idx=number, sha256=fact["sha256"], **fields)
 
 
 def _skipped_row(video_id: str, reason: str, fact: Mapping[str, Any]) -> IndexRow:

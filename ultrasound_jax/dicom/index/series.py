@@ -79,9 +79,10 @@ def _joined(facts: Sequence[Facts]) -> Facts:
     timing = timing_of(parts)
     hashes = "\n".join(fact["sha256"] for fact in facts)
     flow = {fact["fields"].get("colour_flow", "") for fact in facts}
+    kind = facts[0]["fields"]["data_type"]
     fields = {
         **facts[0]["fields"],
-        "data_type": "video",
+        "data_type": "video" if kind == "image" else kind,
         "frames": len(facts),
         "frame_rate": timing.rate,
         "frame_rate_source": timing.source,
