@@ -90,7 +90,7 @@ def _described(
         with open_cine(header.path, limits=limits) as cine:
             # Of a film more is known than its header says.
             header, pixel_notes = cine.header, list(cine.notes)
-            if header.samples == 3 or cine.colour == "palette":
+            if not colour_flow(header, None, None):  # nothing but its pixels tells
                 first = next(cine.frames())
     chosen = choose_region(header.regions, header.rows, header.columns)
     region, notes = chosen if chosen is not None else (None, [])

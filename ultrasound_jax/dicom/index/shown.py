@@ -59,6 +59,7 @@ def colour_flow(
         return "no"
     if region is not None:
         first = first[region.top : region.bottom + 1, region.left : region.right + 1]
-    red, green, blue = np.moveaxis(first.astype(np.int16), -1, 0)
+    # Half of the columns and rows are enough, and take a quarter of the time.
+    red, green, blue = np.moveaxis(first[::2, ::2].astype(np.int16), -1, 0)
     flow = (red - np.maximum(green, blue) > _LEVELS) | (blue - green > _LEVELS)
     return "yes" if flow.mean() > _SHARE else "no"
