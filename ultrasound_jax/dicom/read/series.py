@@ -213,6 +213,11 @@ class CineSeries:
         """What was odd about the files, each once; complete after the last frame."""
         return tuple(self._notes)
 
+    @property
+    def damaged(self) -> tuple[tuple[int, str], ...]:
+        """Empty: a series with a damaged file is refused."""
+        return ()
+
     def close(self) -> None:
         """Nothing is open between frames."""
 
