@@ -164,6 +164,21 @@ def _stuff_others(root):
     make("duplicate", 21).with_suffix(".again").write_bytes(
         (root / WORD / f"{WORD} duplicate").read_bytes()
     )
+    capture = make("capture", 24)
+    dataset = pydicom.dcmread(capture)
+    dataset.SOPClassUID, dataset.Modality = UID("1.2.840.10008.5.1.4.1.1.7.4"), "OT"
+    dataset.save_as(capture)
+    for number in range(30, 33):
+        path = root / WORD / f"{WORD} series {number}"
+        identity = Identity(patient_id=WORD, instance=number)
+        write_cine(
+            path, clip[:1], identity=identity, calibration=region, multi_frame=False
+        )
+        _stuff(path, number)
+        dataset = pydicom.dcmread(path)
+        dataset.InstanceNumber = number
+        dataset.SeriesInstanceUID = UID(f"1.2.826.0.1.{NUMBER}.7")
+        dataset.save_as(path)
     whole = make("truncated", 22).read_bytes()
     (root / WORD / f"{WORD} truncated").write_bytes(whole[: len(whole) * 2 // 3])
     broken = make("broken", 23, syntax="jpeg")

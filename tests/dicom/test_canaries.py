@@ -73,6 +73,13 @@ def run(tmp_path_factory):
             for target in ("avi", "png", "clips"):
                 words = ["convert", str(index), "--to", target, "--rate", "native"]
                 assert dicom([*words, "--out", str(out / target), *one]) == 0
+            more = ["--keep", "captures", "--series", "cine", "--join-patients"]
+            everything = out / "everything" / "index.csv"
+            words = ["index", str(root), "--out", str(everything), *one, *more]
+            assert dicom([*words, "--keep", "regionless"]) == 0
+            words = ["convert", str(everything), "--to", "avi", "--rate", "native"]
+            words += ["--out", str(out / "joined"), *one]
+            assert dicom(words) == 0
             words = [str(index), str(index), "--out", str(out / "clips.csv")]
             assert dicom(["clips", *words]) == 0
     return Run(out, said.getvalue(), begun)
@@ -84,7 +91,9 @@ def _label(index):
     write_index(
         index,
         [
-            dataclasses.replace(row, labels={**row.labels, **seen}) if row.ok else row
+            dataclasses.replace(row, labels={**row.labels, **seen})
+            if row.ok and row.data_type == "video"
+            else row
             for row in rows
         ],
     )
@@ -133,6 +142,20 @@ def test_no_output_holds_a_token(run):
     for path in run.outputs:
         if path.name not in PRIVATE:
             assert not found_in(path.read_bytes()), path.relative_to(run.folder)
+
+
+def test_captures_series_and_joined_patients_hold_no_token_either(run):
+    rows = [r for r in read_index(run.folder / "everything/index.csv") if r.ok]
+    assert len({row.patient_id for row in rows}) == 1, (
+        "all have one name and birth date"
+    )
+    assert sum("files of one series" in row.reason for row in rows) == 1
+    assert len(list((run.folder / "joined").glob("*.avi"))) == len(run.good) + 4
+    assert "are one patient now" in run.spoken
+    assert {(row.sex, row.age, row.heart_rate) for row in rows} == {("", "73", None)}
+    for path in [*(run.folder / "everything").iterdir(), *run.folder.glob("joined/*")]:
+        if path.name not in PRIVATE:
+            assert not found_in(path.read_bytes()), path.name
 
 
 def test_no_output_is_named_after_a_token(run):

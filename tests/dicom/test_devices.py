@@ -5,6 +5,7 @@ import pytest
 from ultrasound_jax.dicom.deid.devices import (
     manufacturer_name,
     model_name,
+    transducer_name,
 )
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 
@@ -51,3 +52,33 @@ def test_anything_else_is_a_keyed_hash(text):
 
 def test_a_name_beside_a_manufacturer_is_not_passed_on():
     assert manufacturer_name("Siemens, Dr. Doe", KEY) == "Siemens"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "name"),
+    [
+        (["C5_1"], "", "C5-1"),
+        (["l12-3", "UNUSED", "UNUSED"], "", "L12-3"),
+        (["UNUSED", "SC6-1E"], "LINEAR", "SC6-1E"),
+        (["9L-RS"], "", "9L-RS"),
+        (["M5Sc-D"], "", "M5SC-D"),
+        (["CA1-7A"], "", "CA1-7A"),
+        (["85", "4V1c-S"], "VECTOR_PHASED", "4V1C-S"),
+        (["rC60xi"], "", "RC60XI"),
+        (["P21x"], "", "P21X"),
+        (["Doe^Jane"], "CURVED LINEAR", "curved linear"),
+        ([], "SECTOR_PHASED", "sector phased"),
+        ([], "Doe", ""),
+        ([], "", ""),
+    ],
+)
+def test_probes_are_written_by_name_or_kind(values, kind, name):
+    found = transducer_name(values, kind, KEY)
+    assert found == name or (not name and found.startswith("other-"))
+
+
+@pytest.mark.parametrize("text", ["Doe 1950", "JD1950", "DOE19", "Canary", "7391846"])
+def test_what_may_be_a_name_is_no_probe(text):
+    found = transducer_name([text], "", KEY)
+    assert found.startswith("other-") and len(found) == 12
+    assert text.lower() not in found.lower()

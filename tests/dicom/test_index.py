@@ -61,7 +61,8 @@ def test_the_columns_are_those_of_the_labelling_sheet(tmp_path):
     assert header == (
         "video_id,patient_id,study_id,study_date,data_idx,data_type,frames,rows,columns,"
         "transfer_syntax,photometric,frame_rate,frame_rate_source,frame_times_file,"
-        "regions,region_index,mm_x,mm_y,manufacturer,model,sha256,status,reason,"
+        "regions,region_index,mm_x,mm_y,manufacturer,model,sex,age,transducer,depth_mm,"
+        "heart_rate,colour_flow,sha256,status,reason,"
         "Point Zone,A-line,B-line,Confluent B-line,Consolidation,Pleural effusion,"
         "Lung sliding,Lung Ultrasound Score"
     )

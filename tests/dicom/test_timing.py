@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.tag import Tag
 
 from tests.dicom.made import header
+from ultrasound_jax.dicom.read.elements import quiet
 from ultrasound_jax.dicom.read.timing import (
     FrameTiming,
     read_timing,
+    with_film_rate,
 )
 from ultrasound_jax.types import InputError
 
@@ -43,12 +48,71 @@ def test_a_single_frame_may_have_a_vector_of_itself():
         ({"FrameTime": 40, "CineRate": 25}, "FrameTime", 25),
         ({"CineRate": 25, "RecommendedDisplayFrameRate": 24}, "CineRate", 25),
         ({"RecommendedDisplayFrameRate": 24}, "RecommendedDisplayFrameRate", 24),
+        ({"CineRate": 25, "ActualFrameDuration": 41}, "CineRate", 25),
+        (
+            {"ActualFrameDuration": 40, "EffectiveDuration": 0.2},
+            "ActualFrameDuration",
+            25,
+        ),
+        (
+            {"EffectiveDuration": 0.2, "RecommendedDisplayFrameRate": 25},
+            "EffectiveDuration",
+            25,
+        ),
         ({}, "none", None),
     ],
 )
 def test_sources_are_asked_in_the_order_of_trust(elements, source, rate):
     found = timing(**elements)
     assert found.source == source and found.rate == rate and not found.notes
+
+
+def test_a_still_has_no_rate_by_how_long_it_took():
+    assert timing(1, EffectiveDuration=0.04).source == "none"
+
+
+def with_commas(**texts):
+    """Elements as stored by who writes decimal commas."""
+    dataset = header(2, 2)
+    for keyword, text in texts.items():
+        vr = dictionary_VR(keyword)
+        raw = RawDataElement(Tag(keyword), vr, len(text), text.encode(), 0, False, True)
+        dataset._dict[Tag(keyword)] = raw
+    with quiet():
+        return read_timing(dataset, 3)
+
+
+def test_decimal_commas_are_understood():
+    assert with_commas(FrameTime="33,3 ").rate == pytest.approx(1000 / 33.3)
+    assert with_commas(CineRate="29,97 ").rate == pytest.approx(29.97)
+    found = with_commas(FrameTimeVector="0,0\\33,25\\66,5 ")
+    assert np.allclose(found.times, [0, 0.03325, 0.09975])
+    mixed = with_commas(FrameTimeVector="0\\33,25\\66.5 ")
+    assert np.allclose(mixed.times, found.times)
+
+
+@pytest.mark.parametrize("text", ["1,000.5", "1,2,3", ",", "33,x"])
+def test_other_commas_are_no_numbers(text):
+    found = with_commas(FrameTime=text, CineRate="25")
+    assert (found.source, found.rate) == ("CineRate", 25)
+
+
+def test_a_films_own_rate_fills_what_its_header_leaves_out():
+    found = with_film_rate(timing(), 20.0)
+    assert (found.source, found.rate, found.notes) == ("film", 20, ())
+    assert with_film_rate(timing(), None).source == "none"
+
+
+def test_the_header_comes_before_the_film_and_a_contradiction_is_noted():
+    found = with_film_rate(timing(FrameTime=40), 30.0)
+    assert (found.source, found.rate) == ("FrameTime", 25)
+    assert found.notes == ("FrameTime gives 25 Hz but film 30 Hz",)
+    assert not with_film_rate(timing(FrameTime=40), 25.0).notes
+
+
+def test_an_absurd_film_rate_is_passed_over():
+    found = with_film_rate(timing(), 90000.0)
+    assert found.source == "none" and "film gives 90000 Hz" in found.notes[0]
 
 
 def test_the_pointed_element_comes_first():

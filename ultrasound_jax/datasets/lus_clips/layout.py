@@ -24,6 +24,7 @@ from ultrasound_jax.dicom.index.table import (
     IndexRow,
     read_frame_times,
     read_index,
+    read_series,
     read_sources,
     sources_path,
 )
@@ -36,6 +37,10 @@ EXPERT, READERS = "expert.csv", ("reader_1.csv", "reader_2.csv")
 MERGED = {1: "version1.csv", 2: "version2.csv"}
 IGNORE = "ignore.csv"
 KEY = "pseudonyms.json"
+SERIES = (
+    "its frames are files of their own (a series): `convert --to avi --rate native "
+    "--out <part>/avi` the index first"
+)
 
 Rows = dict[str, LabelRow]
 Skip = Callable[[str, str], None]
@@ -87,6 +92,7 @@ def gather(
         _make_index(folder, index_file, manual_dir / KEY)
     index = read_index(index_file)
     paths = _recordings(folder, index_file)
+    series = () if (folder / "avi").is_dir() else read_series(index_file)
     labels = _labels(folder, index, config, _key_file(folder, manual_dir))
     known = {video.video_id for video in index}
     if not labels.rows.keys() & known:
@@ -103,6 +109,8 @@ def gather(
             reason = "its recording is not there"
             if any(stem.startswith(f"{name}_r") for stem in paths):
                 reason = "several regions of it are there, allowed is one"
+        if not reason and name in series:
+            reason = SERIES
         if reason or row is None:
             skip(name, reason)
             continue

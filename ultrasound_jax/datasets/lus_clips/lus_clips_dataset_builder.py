@@ -41,6 +41,7 @@ class Builder(ClipBuilder):
     ]
 
     CONFIG = LusClipsConfig
+    GROUPS = ("sex", "transducer")  # as the index has them
 
     def _info(self) -> tfds.core.DatasetInfo:
         labels = tfds.features.Tensor(shape=(len(PATTERNS),), dtype=np.int8)
@@ -51,7 +52,7 @@ class Builder(ClipBuilder):
                 shape=(None, len(PATTERNS)), dtype=np.int8
             ),
             "score": np.int8,
-            "study_id": tfds.features.Text(),
+            **dict.fromkeys(("study_id", *self.GROUPS), tfds.features.Text()),
             "source_start": np.int32,
             "source_end": np.int32,
             "pixel_mm": np.float32,

@@ -188,6 +188,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
     whole_crop = np.ones(moments.mean.shape, bool)
     if not settings.mask_fan:
         review = ("nothing is masked: text beside the fan stays",)
+        review += _captured(cine.header)
         review += _marks(find_overlays(moments, whole_crop))
         return Cleaning(settings, box, None, None, mm, None, None, notes, review)
     if fanless:
@@ -200,7 +201,9 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
             "no echoes are found to fit a fan to, so burned-in text could not be told "
             "from them; allowed without a mask only"
         )
-    review = fit.review + _marks(find_overlays(moments, fit.mask))
+    review = (
+        _captured(cine.header) + fit.review + _marks(find_overlays(moments, fit.mask))
+    )
     return Cleaning(
         settings,
         box,
@@ -293,6 +296,12 @@ def _check_within(
             f"region {region.index} lies outside the picture, and has no fan to mask "
             "to; allowed without a mask only"
         )
+
+
+def _captured(header: CineHeader) -> tuple[str, ...]:
+    if not header.is_capture:
+        return ()
+    return ("a Secondary Capture: text may be burned in anywhere, also within the fan",)
 
 
 def _marks(overlays: Overlays) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ from ultrasound_jax.dicom.convert.outcome import (
 from ultrasound_jax.dicom.index.table import (
     IndexRow,
     read_index,
+    read_series,
     read_sources,
 )
 from ultrasound_jax.dicom.read.region_kinds import KINDS
@@ -76,6 +77,8 @@ from ultrasound_jax.runs.limited_worker import (
 from ultrasound_jax.types import InputError
 
 DAMAGED = "damaged"
+# None of these changes what comes out.
+_WHERE = ("source", "out", "series", "suffix", "limits")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -183,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
         )
     asked = asked_regions(args.region)
     rows = read_index(args.index)
-    sources = read_sources(args.index)
+    sources, series = read_sources(args.index), read_series(args.index)
     reasons = {row.video_id: reason_to_skip(row, args.keep) for row in rows}
     ready = [row for row in rows if not reasons[row.video_id]]
     missing = [row.video_id for row in ready if row.video_id not in sources]
@@ -194,7 +197,10 @@ def run(args: argparse.Namespace) -> int:
         )
     _make_folder(args.out)
     jobs = [
-        _job(row, cut, str(sources[row.video_id]), args)
+        replace(
+            _job(row, cut, str(sources[row.video_id]), args),
+            series=tuple(map(str, series.get(row.video_id, ()))),
+        )
         for row in ready
         for cut in cuts_of(row, asked)
     ]
@@ -274,9 +280,7 @@ def _job(row: IndexRow, cut: Cut, source: str, args: argparse.Namespace) -> Job:
         limits=limits_of(args),
         about=sidecar.about(row),
     )
-    # None of these changes what comes out.
-    places = ("source", "out", "suffix", "limits")
-    tree = {k: v for k, v in job.to_json().items() if k not in places}
+    tree = {k: v for k, v in job.to_json().items() if k not in _WHERE}
     return replace(job, fingerprint=sidecar.fingerprint(tree, row.sha256))
 
 

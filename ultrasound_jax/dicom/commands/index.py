@@ -5,7 +5,8 @@ What it writes, and nothing else:
                       hash, and empty columns to label in. Files that are skipped stand
                       there too, with the reason.
   index_times/        seconds of every frame, of those videos whose intervals vary
-  index.sources.json  PRIVATE: where each video lies. Stays with you.
+  index.sources.json  PRIVATE: where each video lies; with --series cine, all the files
+                      of a series. Stays with you.
   pseudonyms.json     PRIVATE: the key of the pseudonyms. Stays with you; keep it, or
                       later runs give other pseudonyms.
 
@@ -72,7 +73,9 @@ _KEEP = {
     "regionless": "keep_regionless",
     "duplicates": "keep_duplicates",
     "damaged": "keep_damaged",
+    "captures": "keep_captures",
 }
+SERIES = ("stills", "cine")
 # To hash a file, read its header and decode a frame. Larger files get more.
 _SECONDS, _BYTES_A_SECOND = 5.0, 10e6
 _HINTS = {
@@ -113,9 +116,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="use files without ultrasound regions (often screens that name the "
-        "patient), every file of one SOPInstanceUID, or files whose first frame is "
-        "damaged or whose end is missing, instead of skipping them; may be given "
-        "several times",
+        "patient), every file of one SOPInstanceUID, files whose first frame is "
+        "damaged or whose end is missing, or Secondary Captures of ultrasound, instead "
+        "of skipping them; may be given several times",
+    )
+    parser.add_argument(
+        "--series",
+        choices=SERIES,
+        default=SERIES[0],
+        help="single-frame files of one SeriesInstanceUID are stills (default), or the "
+        "frames of one cine in the order of their InstanceNumber; a series whose order "
+        "is not certain, or whose files differ or lie over a second apart, stays "
+        "stills",
+    )
+    parser.add_argument(
+        "--join-patients",
+        action="store_true",
+        help="patients of the same name and birth date are one, under one pseudonym "
+        "(default: they are warned of); of all but one the study dates are left out",
     )
     parser.add_argument(
         "--headers-only",
@@ -132,6 +150,8 @@ def run(args: argparse.Namespace) -> int:
     rules = Rules(
         patient_from=Rules.patient_level(args.patient_from),
         dates=args.dates,
+        join_patients=args.join_patients,
+        join_series=args.series == "cine",
         **{_KEEP[name]: True for name in args.keep},
     )
     key_file = args.key_file or out.parent / "pseudonyms.json"
@@ -190,7 +210,7 @@ def _gather(
     """The facts of every file, by place; those in the journal are not read again."""
     limits, pixels = limits_of(args), not args.headers_only
     settings = {
-        "format": "index 1",
+        "format": "index 2",
         "rules": rules_as_data(rules),
         "limits": dataclasses.asdict(limits),
         "pixels": pixels,
@@ -248,7 +268,8 @@ def _key(entry: Found, pseudonyms: Pseudonyms) -> str:
 
 def _write(out: Path, root: Path, made: Assembled, times_folder: Path) -> None:
     """The index comes last: what it names is there already."""
-    write_sources(out, root.resolve(), made.places, made.not_dicom)
+    base = root.resolve()
+    write_sources(out, base, made.places, made.not_dicom, series=made.parts)
     for video_id, seconds in made.times.items():
         lines = [f"{n},{second:.6f}\n" for n, second in enumerate(seconds, 1)]
         write_whole(
@@ -267,14 +288,20 @@ def _summary(
     usable = [row for row in made.rows if row.ok]
     kinds = Counter(row.data_type for row in usable)
     others = "".join(f"{kinds[k]} without 2-D ({k}), " for k in KINDS if kinds[k])
+    parts = sum(len(places) - 1 for places in made.parts.values())
+    files = len(made.places) + parts + len(made.not_dicom)
     lines = [
-        f"{len(made.places) + len(made.not_dicom)} files, {size / 1e6:,.1f} MB, "
-        f"in {seconds:.1f} s",
+        f"{files} files, {size / 1e6:,.1f} MB, in {seconds:.1f} s",
         f"{len(usable):7,} in the index: {kinds['video']} videos and "
         f"{kinds['image']} images, {others}"
         f"{sum(row.frames or 0 for row in usable):,} frames, "
         f"of {len({row.patient_id for row in usable})} patients",
     ]
+    if made.parts:
+        lines.append(
+            f"{len(made.parts):7,} of them are series of single-frame files, "
+            f"{parts + len(made.parts)} in all"
+        )
     for name, count in _skips(made):
         lines.append(f"{count:7,} skipped: {name}{_HINTS.get(name, '')}")
     lines += [f"warning: {warning}" for warning in made.warnings]

@@ -22,6 +22,7 @@ from ultrasound_jax.dicom.read.decode import (
     open_cine,
 )
 from ultrasound_jax.dicom.read.regions import TWO_D, choose_region
+from ultrasound_jax.dicom.read.series import CineSeries, open_series
 from ultrasound_jax.dicom.read.timing import FrameTiming
 from ultrasound_jax.media.cutting import (
     clip_windows,
@@ -47,13 +48,14 @@ _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
 class Job:
     """What to do with one file; plain data, so that it can travel to a worker.
 
-    source: the file; out: the folder to write to. suffix: behind the video's id in the
-    names of files, where several regions of a video are cut out. to: `avi`, `png` or
-    `clips`. rate: Hz to resample to, None keeps the file's frames. length, step, tail:
-    of clips, in frames; `true` writes the frames there are, `pad` repeats the last one
-    up to the length, `drop` leaves shorter clips out. contained: see
-    `cutting.clip_windows`. damaged: as `open_cine` has it. about, fingerprint: see
-    `sidecar`.
+    source: the file; series: where the cine is several single-frame files, all of them
+    in order, the first of which is the source. out: the folder to write to. suffix:
+    behind the video's id in the names of files, where several regions of a video are
+    cut out. to: `avi`, `png` or `clips`. rate: Hz to resample to, None keeps the file's
+    frames. length, step, tail: of clips, in frames; `true` writes the frames there are,
+    `pad` repeats the last one up to the length, `drop` leaves shorter clips out.
+    contained: see `cutting.clip_windows`. damaged: as `open_cine` has it. about,
+    fingerprint: see `sidecar`.
     """
 
     video_id: str
@@ -72,6 +74,7 @@ class Job:
     about: dict[str, str] = field(default_factory=dict)
     fingerprint: str = ""
     suffix: str = ""
+    series: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.damaged not in CHOICES:
@@ -107,7 +110,9 @@ class Job:
     def from_json(cls, tree: dict[str, Any]) -> "Job":
         """The job that `to_json` described."""
         clean, limits = CleanSettings(**tree["clean"]), Limits(**tree["limits"])
-        return cls(**(tree | {"clean": clean, "limits": limits}))
+        series = tuple(tree.get("series", ()))
+        made: dict[str, Any] = {"clean": clean, "limits": limits, "series": series}
+        return cls(**(tree | made))
 
     def outputs(self) -> list[Path]:
         """Every file of this video and target that exists, temporary ones too."""
@@ -140,13 +145,19 @@ def convert_one(tree: dict[str, Any]) -> dict[str, Any]:
     for path in job.outputs():
         path.unlink()
     try:
-        with open_cine(job.source, limits=job.limits, damaged=job.damaged) as cine:
+        with _open(job) as cine:
             return _convert(cine, job)
     except InputError as error:
         # Paths may carry names, and reasons are written into the summary.
         text = str(error).removeprefix(f"{job.source}: ")
         text = text.replace(job.source, "the file").replace(f"{job.out}/", "")
         raise InputError(text) from None
+
+
+def _open(job: Job) -> Cine | CineSeries:
+    if job.series:
+        return open_series(job.series, limits=job.limits)
+    return open_cine(job.source, limits=job.limits, damaged=job.damaged)
 
 
 def schedule(
@@ -171,7 +182,7 @@ def schedule(
     return resample_times(times, rate), rate, notes
 
 
-def _convert(cine: Cine, job: Job) -> dict[str, Any]:
+def _convert(cine: Cine | CineSeries, job: Job) -> dict[str, Any]:
     header = cine.header
     if job.to == "clips" and header.frames == 1:
         raise InputError("a still image has no clips, allowed are cines")
@@ -212,7 +223,11 @@ def summary(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(
-    cine: Cine, job: Job, cleaning: Cleaning, order: np.ndarray, rate: float
+    cine: Cine | CineSeries,
+    job: Job,
+    cleaning: Cleaning,
+    order: np.ndarray,
+    rate: float,
 ) -> dict[str, Any]:
     header = cine.header
     fields = dict(job.about) | cleaning.to_json()
@@ -244,7 +259,7 @@ def _fields(
     return fields
 
 
-def _region_index(cine: Cine, job: Job) -> int | None:
+def _region_index(cine: Cine | CineSeries, job: Job) -> int | None:
     """Which of the file's regions was cut out; None where the whole picture was."""
     header, asked = cine.header, job.clean.region
     chosen = choose_region(header.regions, header.rows, header.columns, index=asked)
@@ -253,7 +268,9 @@ def _region_index(cine: Cine, job: Job) -> int | None:
     return chosen[0].index
 
 
-def _blackened(cine: Cine, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+def _blackened(
+    cine: Cine | CineSeries, frames: Iterable[np.ndarray]
+) -> Iterator[np.ndarray]:
     """Frames that are black wherever the file's are damaged, whatever cleaning does."""
     for number, frame in enumerate(frames, 1):
         damaged = any(number == one for one, _ in cine.damaged)
@@ -290,7 +307,10 @@ def _write_avi(job: Job, frames: Iterable[np.ndarray], rate: float) -> list[str]
 
 
 def _write_pngs(
-    job: Job, frames: Iterable[np.ndarray], cine: Cine, order: Int[np.ndarray, " n"]
+    job: Job,
+    frames: Iterable[np.ndarray],
+    cine: Cine | CineSeries,
+    order: Int[np.ndarray, " n"],
 ) -> list[str]:
     """A file for each frame but those left out, whose numbers are missing."""
     files = []

@@ -1,4 +1,4 @@
-"""Which scanner, in words that cannot name a patient.
+"""Which scanner and probe, in words that cannot name a patient.
 
 Manufacturer and model are free text: somebody has typed a name into every field of
 DICOM once. So a known manufacturer is written by its usual name, a model only if it
@@ -7,6 +7,7 @@ hash, by which scanners can still be told apart.
 """
 
 import re
+from collections.abc import Sequence
 
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 
@@ -75,6 +76,41 @@ _MODEL = re.compile(
     re.IGNORECASE,
 )
 
+# Probes are called by letters for their shape and numbers for their band, as in C5-1,
+# SC6-1E, 9L-RS, M5Sc. Letters and numbers of other make may be somebody's.
+_SHAPES = (
+    "a as bp c ca cb cl cv d e ea eb ec ev hfl hst ic it l la le lf lm lv m ml mt p pa "
+    "pc pe pl pm ps pv px ra rab rc ric rm rna rs rsp rvt s sc se sp sv tee te ul v va "
+    "vc vf vh vl vr x xl xp"
+).split()
+_SHAPE = "|".join(sorted(_SHAPES, key=len, reverse=True))
+_BAND = r"\d{1,2}(?:-\d{1,2})?"
+_PROBE = re.compile(
+    rf"(?:(?:{_SHAPE})-?{_BAND}|\d{{1,2}}(?:{_SHAPE})\d?)"
+    r"(?:[A-EHSVWX]|SC|XI|RS|VN)?(?:-(?:[A-EHSVWX]|D|RS|SC|VN))?",
+    re.IGNORECASE,
+)
+_NO_PROBE = {"", "NA", "N/A", "NONE", "UNDEFINED", "UNKNOWN", "UNUSED"}
+# Defined terms of TransducerType (PS3.3, section C.8.5.6.1).
+_KINDS = {
+    "CURVED LINEAR",
+    "ENDOCAV_AA",
+    "ENDOCAV_CLA",
+    "ENDOCAV_LINEAR",
+    "ENDOCAV_MECH",
+    "ENDOCAV_PA",
+    "IV_PHASED",
+    "IV_ROT MIRROR",
+    "IV_ROT XTAL",
+    "LINEAR",
+    "SECTOR_ANNULAR",
+    "SECTOR_MECH",
+    "SECTOR_PHASED",
+    "SINGLE CRYSTAL",
+    "SPLIT XTAL CWD",
+    "VECTOR_PHASED",
+}
+
 
 def manufacturer_name(text: str, pseudonyms: Pseudonyms) -> str:
     """The usual name of a known manufacturer, else `other-` and a keyed hash."""
@@ -95,6 +131,24 @@ def model_name(text: str, pseudonyms: Pseudonyms) -> str:
     if len(text) <= LONGEST and _MODEL.fullmatch(text):
         return text
     return _hashed(text, pseudonyms)
+
+
+def transducer_name(values: Sequence[str], kind: str, pseudonyms: Pseudonyms) -> str:
+    """The probe as written if it surely is one, else its kind, else a keyed hash.
+
+    Args:
+        values: of TransducerData, of which scanners leave some empty.
+        kind: TransducerType, of which the standard's own words pass.
+        pseudonyms: of the key file.
+    """
+    said = [text for text in values if text.strip().upper() not in _NO_PROBE]
+    for text in said:
+        plain = text.strip().replace("_", "-").upper()
+        if _PROBE.fullmatch(plain):
+            return plain
+    if kind.strip().upper() in _KINDS:
+        return kind.strip().lower().replace("_", " ")
+    return _hashed(said[0], pseudonyms) if said else ""
 
 
 def _hashed(text: str, pseudonyms: Pseudonyms) -> str:

@@ -9,6 +9,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.dicom.index.shown import (
+    colour_flow,
+    depth_mm,
+    heart_rate,
+)
 from ultrasound_jax.dicom.read.counting import count_header
 from ultrasound_jax.dicom.read.decode import open_cine
 from ultrasound_jax.dicom.read.header import (
@@ -42,8 +47,8 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
     Returns:
         `state`: `described`, `unreadable` (with `reason`) or `not_dicom`; `sha256` of
         all but the last; and of a described file the fields of IndexRow that can be
-        told without pseudonyms, with `patient_id`, `study_uid`, `study_date` and `sop`
-        as stored, `ultrasound` and `times`.
+        told without pseudonyms, with `patient_id`, `study_uid`, `study_date`, `sop`
+        and `particulars` as stored, `ultrasound`, `capture`, `instance` and `times`.
     """
     path, limits = Path(item["path"]), Limits(**item["limits"])
     try:
@@ -87,12 +92,14 @@ def _described(
     header: CineHeader, item: dict[str, Any], limits: Limits
 ) -> dict[str, Any]:
     pixel_notes: list[str] = []
-    damaged = item.get("damaged", "refuse")
-    if item["pixels"] and header.is_ultrasound:
+    damaged, first = item.get("damaged", "refuse"), None
+    if item["pixels"] and (header.is_ultrasound or header.is_capture):
         with open_cine(header.path, limits=limits, damaged=damaged) as cine:
-            # How many frames there are is known now.
+            # How many frames there are, and of a film their rate, is known now.
             header, pixel_notes = cine.header, list(cine.notes)
-    elif header.is_ultrasound:
+            if not colour_flow(header, None, None):  # nothing but its pixels tells
+                first = next(cine.frames())
+    elif header.is_ultrasound or header.is_capture:
         header, counted = count_header(header.path, limits=limits, damaged=damaged)
         pixel_notes = list(counted)
     chosen = choose_region(header.regions, header.rows, header.columns)
@@ -109,6 +116,9 @@ def _described(
         "study_date": header.study_date,
         "sop": header.sop_instance_uid,
         "ultrasound": header.is_ultrasound,
+        "capture": header.is_capture,
+        "instance": header.instance_number,
+        "particulars": dataclasses.asdict(header.particulars),
         "times": None if timing.times is None else timing.times.tolist(),
         "manufacturer": header.manufacturer,
         "model": header.model,
@@ -127,6 +137,9 @@ def _described(
             "region_index": None if region is None else region.index,
             "mm_x": None if region is None else region.mm_x,
             "mm_y": None if region is None else region.mm_y,
+            "depth_mm": depth_mm(header, region),
+            "heart_rate": heart_rate(header),
+            "colour_flow": colour_flow(header, region, first),
             "reason": "; ".join(
                 [
                     *notes,

@@ -12,21 +12,34 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from ultrasound_jax.dicom.deid.devices import (
-    manufacturer_name,
-    model_name,
-)
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 from ultrasound_jax.dicom.index.history import (
     number_all,
     with_old_labels,
 )
+from ultrasound_jax.dicom.index.identities import (
+    digests_of,
+    words_of,
+)
+from ultrasound_jax.dicom.index.persons import (
+    joined,
+    same_persons,
+    warnings_of,
+)
+from ultrasound_jax.dicom.index.series import join_series
 from ultrasound_jax.dicom.index.table import IndexRow
 from ultrasound_jax.types import InputError
 
 # The part of a reason before its colon; the summary counts them.
 UNREADABLE, REGIONLESS = "unreadable", "no ultrasound region"
 DUPLICATE, OTHER = "duplicate", "not ultrasound"
+CAPTURE = (
+    f"{OTHER}: a Secondary Capture with ultrasound regions (--keep captures uses it)"
+)
+BARE_CAPTURE = (
+    f"{OTHER}: a Secondary Capture without ultrasound regions (--keep captures --keep "
+    "regionless uses it)"
+)
 DATES = ("shift", "drop")
 _NOBODY = {"", "ANONYMIZED", "ANONYMISED", "ANONYMOUS", "ANON", "NONE", "UNKNOWN"}
 _FOLDER = re.compile(r"folder(?::([1-9]\d?))?")
@@ -41,6 +54,10 @@ class Rules:
     keep_regionless: files without ultrasound regions are used whole, not skipped.
     keep_duplicates: files of one SOPInstanceUID are all used.
     keep_damaged: so are files whose first frame is damaged or whose end is missing.
+    keep_captures: Secondary Captures that claim no other modality are used as if they
+        were ultrasound.
+    join_patients: patients of one name and date of birth are one.
+    join_series: single-frame files of one series are one cine.
     """
 
     patient_from: int = 0
@@ -48,6 +65,9 @@ class Rules:
     keep_regionless: bool = False
     keep_duplicates: bool = False
     keep_damaged: bool = False
+    keep_captures: bool = False
+    join_patients: bool = False
+    join_series: bool = False
 
     @classmethod
     def patient_level(cls, text: str) -> int:
@@ -81,7 +101,8 @@ def facts_of(
         return {"state": state}
     if state == "unreadable":
         return _skipped(described["sha256"], f"{UNREADABLE}: {described['reason']}")
-    if not described["ultrasound"]:
+    capture = not described["ultrasound"]
+    if capture and not described.get("capture"):
         return _skipped(described["sha256"], OTHER)
     identity = described["patient_id"]
     if rules.patient_from:
@@ -99,13 +120,14 @@ def facts_of(
         "nobody": identity.strip().upper() in _NOBODY,
         "number": _number(place, identity),
         "times": described["times"],
+        "capture": capture,
+        **digests_of(described, pseudonyms),
         "fields": fields
+        | words_of(described, pseudonyms)
         | {
             "patient_id": pseudonyms.patient(identity),
             "study_id": pseudonyms.study(study),
             "study_date": _date(described["study_date"], identity, rules, pseudonyms),
-            "manufacturer": manufacturer_name(described["manufacturer"], pseudonyms),
-            "model": model_name(described["model"], pseudonyms),
         },
     }
 
@@ -151,6 +173,7 @@ class Assembled:
     times: `video_id` to the seconds of its frames, where they vary.
     not_dicom: places of files that are none.
     warnings: one line each.
+    parts: `video_id` to the places of all its files in order, where it has several.
     """
 
     rows: list[IndexRow]
@@ -158,6 +181,7 @@ class Assembled:
     times: dict[str, list[float]]
     not_dicom: list[str]
     warnings: list[str]
+    parts: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
 def assemble(
@@ -181,20 +205,19 @@ def assemble(
     """
     known = {row.sha256 for row in before if row.ok}
     usable, reasons = _sort_out(facts, known, rules)
+    warnings = _warnings([facts[p] for p in usable], usable, rules)
+    facts, more = _persons(facts, usable, before, rules)
+    series: dict[str, list[str]] = {}
+    if rules.join_series:
+        facts, usable, series = join_series(facts, usable)
     numbers = number_all({p: facts[p] for p in usable}, before)
     ids = {p: f"{facts[p]['fields']['patient_id']}_{numbers[p]:05d}" for p in usable}
+    parts = {ids[first]: members for first, members in series.items()}
+    ids |= {p: ids[first] for first, members in series.items() for p in members}
     rows, places, times = [], {}, {}
     for place in sorted(usable):
-        fields, video_id = dict(facts[place]["fields"]), ids[place]
-        fields["regions"] = tuple(fields["regions"])
-        if not fields["regions"]:
-            fields["reason"] = _joined(fields["reason"], REGIONLESS + ": used whole")
-        row = IndexRow(
-            video_id=video_id,
-            data_idx=numbers[place],
-            sha256=facts[place]["sha256"],
-            **fields,
-        )
+        video_id = ids[place]
+        row = _used_row(video_id, numbers[place], facts[place])
         if facts[place]["times"]:
             times[video_id] = facts[place]["times"]
             row = replace(row, frame_times_file=f"{times_folder}/{video_id}.csv")
@@ -208,12 +231,32 @@ def assemble(
     rows = with_old_labels(rows, before)
     rows.sort(key=lambda r: (not r.ok, r.patient_id, r.data_idx or 0, r.video_id))
     not_dicom = sorted(p for p, fact in facts.items() if fact["state"] == "not_dicom")
-    warnings = _warnings([facts[p] for p in usable], usable, rules)
-    return Assembled(rows, places, times, not_dicom, warnings)
+    return Assembled(rows, places, times, not_dicom, warnings + more, parts)
+
+
+def _persons(
+    facts: Mapping[str, Mapping[str, Any]],
+    usable: Sequence[str],
+    before: Sequence[IndexRow],
+    rules: Rules,
+) -> tuple[Mapping[str, Mapping[str, Any]], list[str]]:
+    """The facts, in which one person may have become one patient, and warnings."""
+    used = [facts[place] for place in usable]
+    groups, folders = same_persons(used), rules.patient_from > 0
+    join = rules.join_patients
+    warnings = warnings_of(used, groups, join=join, from_folders=folders)
+    return joined(facts, groups, before) if join else facts, warnings
 
 
 def _joined(*notes: str) -> str:
     return "; ".join(note for note in notes if note)
+
+
+def _used_row(video_id: str, number: int, fact: Mapping[str, Any]) -> IndexRow:
+    fields = {**fact["fields"], "regions": tuple(fact["fields"]["regions"])}
+    if not fields["regions"]:
+        fields["reason"] = _joined(fields["reason"], REGIONLESS + ": used whole")
+    return IndexRow(video_id=video_id, data_idx=number, sha256=fact["sha256"], **fields)
 
 
 def _skipped_row(video_id: str, reason: str, fact: Mapping[str, Any]) -> IndexRow:
@@ -240,6 +283,10 @@ def _sort_out(
         if fact["state"] == "skipped":
             reasons[place] = (fact["reason"], "")
         if fact["state"] != "described":
+            continue
+        if fact["capture"] and not rules.keep_captures:
+            bare = not fact["fields"]["regions"]
+            reasons[place] = (BARE_CAPTURE if bare else CAPTURE, "")
             continue
         if not fact["fields"]["regions"] and not rules.keep_regionless:
             reasons[place] = (REGIONLESS, "")
@@ -281,6 +328,8 @@ def _warnings(
 
 def category(row: IndexRow) -> str:
     """The part of a skipped row's reason that the summary counts by."""
+    if row.reason in (CAPTURE, BARE_CAPTURE):
+        return row.reason
     return row.reason.partition(":")[0]
 
 

@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,11 @@ LABEL_COLUMNS = (
 STATUSES = ("ok", "skipped")
 _SOURCES_FORMAT = "ultrasound_jax sources 1"
 _NOTE = "Private: paths may carry names of patients. This file stays with you."
-_INTEGERS = ("data_idx", "frames", "rows", "columns", "region_index")
-_NUMBERS = ("frame_rate", "mm_x", "mm_y")
+_INTEGERS = ("data_idx", "frames", "rows", "columns", "region_index", "heart_rate")
+_NUMBERS = ("frame_rate", "mm_x", "mm_y", "depth_mm")
+# Indices of before these columns came are read as if they were empty.
+_LATER = ("sex", "age", "transducer", "depth_mm", "heart_rate", "colour_flow")
+_THEIRS = "{} (of the sheet)"  # a user's own column of such a name
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,9 @@ class IndexRow:
     frame_times_file: relative to the index; only where the intervals vary.
     regions: the calibrated regions as JSON objects, boxes end-inclusive.
     region_index: of the region that is used by default; mm_x, mm_y: its pixels' size.
+    sex: `M`, `F` or `O`; age: whole years, `90+` from 90 on.
+    transducer: a probe's name or kind, or a keyed hash.
+    depth_mm: of the picture; heart_rate: beats a minute; colour_flow: `yes` or `no`.
     status: `ok` or `skipped`; reason: why skipped, or what to know about an ok file.
     labels: every other column, by its header: those of LABEL_COLUMNS and the user's.
     """
@@ -75,6 +81,12 @@ class IndexRow:
     mm_y: float | None = None
     manufacturer: str = ""
     model: str = ""
+    sex: str = ""
+    age: str = ""
+    transducer: str = ""
+    depth_mm: float | None = None
+    heart_rate: int | None = None
+    colour_flow: str = ""
     sha256: str = ""
     status: str = "ok"
     reason: str = ""
@@ -112,7 +124,11 @@ def read_index(path: str | os.PathLike[str]) -> list[IndexRow]:
     header = text.partition("\n")[0]
     separator = ";" if header.count(";") > header.count(",") else ","
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    missing = [c for c in OWN_COLUMNS if c not in (reader.fieldnames or ())]
+    names = list(reader.fieldnames or ())
+    if _LATER[-1] not in names:
+        later = {name: _THEIRS.format(name) for name in _LATER}
+        reader.fieldnames = [later.get(name, name) for name in names]
+    missing = [c for c in OWN_COLUMNS if c not in names and c not in _LATER]
     if missing:
         raise InputError(f"{path}: not an index, it lacks {', '.join(missing)}")
     rows, seen = [], set()
@@ -131,7 +147,8 @@ def _parsed_row(cells: dict[Any, Any], place: str) -> IndexRow:
     # The key None holds cells beyond the header; the value None, cells that are absent.
     if None in cells:
         raise InputError(f"{place}: more cells than the header has columns")
-    values: dict[str, Any] = {k: (v or "").strip() for k, v in cells.items()}
+    values: dict[str, Any] = dict.fromkeys(_LATER, "")
+    values |= {k: (v or "").strip() for k, v in cells.items()}
     name = ""
     try:
         for name in _INTEGERS:
@@ -211,11 +228,32 @@ def read_sources(index_path: str | os.PathLike[str]) -> dict[str, Path]:
         ) from error
 
 
+def read_series(index_path: str | os.PathLike[str]) -> dict[str, tuple[Path, ...]]:
+    """The files of each video that is a series of single-frame files, in order.
+
+    `read_sources` has the first of them.
+
+    Raises:
+        InputError: as `read_sources`.
+    """
+    path = sources_path(index_path)
+    read_sources(index_path)  # a file that is none is refused there
+    tree = json.loads(path.read_bytes())
+    try:
+        root = Path(tree["root"])
+        series = tree.get("series", {}).items()
+        return {name: tuple(root / place for place in parts) for name, parts in series}
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{path}: no readable series: {error}") from error
+
+
 def write_sources(
     index_path: str | os.PathLike[str],
     root: Path,
     files: Mapping[str, str],
     not_dicom: Iterable[str] = (),
+    *,
+    series: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Writes the private file beside an index, readable by its owner only.
 
@@ -224,14 +262,17 @@ def write_sources(
         root: folder of the recordings.
         files: `video_id` to the file's path below `root`.
         not_dicom: paths of files that are none; nothing but this list holds them.
+        series: `video_id` to the paths of all its files, where it has several.
     """
-    tree = {
+    tree: dict[str, Any] = {
         "format": _SOURCES_FORMAT,
         "note": _NOTE,
         "root": str(root),
         "files": dict(sorted(files.items())),
         "not_dicom": list(not_dicom),
     }
+    if series:
+        tree["series"] = {name: list(series[name]) for name in sorted(series)}
     text = json.dumps(tree, indent=1) + "\n"
     write_whole(sources_path(index_path), text, mode=0o600)
 

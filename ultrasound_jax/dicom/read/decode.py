@@ -91,10 +91,10 @@ class Cine:
             source = self._stack.enter_context(open_source(path, limits))
             self.header = header_of(path, source, limits)
             self._check_memory()
-            self._pictures = (
-                mpeg.Film(source, self.header, want, limits, damaged)
-                if source.syntax in FILMS
-                else Pictures(
+            if source.syntax in FILMS:
+                self._pictures = mpeg.Film(source, self.header, want, limits, damaged)
+            else:
+                self._pictures = Pictures(
                     source,
                     self.header,
                     want,
@@ -102,7 +102,6 @@ class Cine:
                     cross_check=cross_check,
                     damaged=damaged,
                 )
-            )
             self.header = self._pictures.header
         except InputError as error:
             self._stack.close()

@@ -49,16 +49,26 @@ def value(dataset: Dataset, keyword: str) -> Any:
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
-    """The finite numbers of an element, [] where one of them is not."""
+    """The finite numbers of an element, [] where one of them is not.
+
+    Texts with a decimal comma, which some writers of continental Europe leave, are
+    understood: `33,3`, and of several `33,3\\33,4`.
+    """
     found = value(dataset, keyword)
     if found is None:
         return []
     several: Any = found if hasattr(found, "append") else [found]
     try:
-        result = [float(number) for number in several]
+        result = [_number(number) for number in several]
     except (TypeError, ValueError, OverflowError):
         return []
     return result if all(map(math.isfinite, result)) else []
+
+
+def _number(stored: Any) -> float:
+    if isinstance(stored, str) and stored.count(",") == 1 and "." not in stored:
+        stored = stored.replace(",", ".")
+    return float(stored)
 
 
 def number(dataset: Dataset, keyword: str) -> float | None:
@@ -81,6 +91,17 @@ def text(dataset: Dataset, keyword: str) -> str:
         return " ".join(str(found).replace("\0", " ").split())
     except Exception:  # a name in a broken character set
         return ""
+
+
+def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    """Every value of an element as one stripped line each, () where there is none."""
+    found = value(dataset, keyword)
+    several: Any = found if hasattr(found, "append") else [found]
+    try:
+        lines = [" ".join(str(one or "").replace("\0", " ").split()) for one in several]
+    except Exception:  # a text in a broken character set
+        return ()
+    return tuple(line for line in lines if line)
 
 
 def items(dataset: Dataset, keyword: str) -> list[Dataset]:

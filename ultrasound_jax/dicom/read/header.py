@@ -7,6 +7,10 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from ultrasound_jax.dicom.read import elements
+from ultrasound_jax.dicom.read.particulars import (
+    Particulars,
+    read_particulars,
+)
 from ultrasound_jax.dicom.read.regions import (
     Region,
     read_regions,
@@ -31,6 +35,9 @@ ULTRASOUND = {
     _STORAGE + "6.1",  # single frame
 }
 VOLUME = _STORAGE + "6.2"
+# Secondary Capture: single frame, and multi-frame of 1 bit, grey and colour.
+CAPTURES = {_STORAGE + "7", *(f"{_STORAGE}7.{n}" for n in range(1, 5))}
+CAPTURED = {"", "OT", "SC", "US", "IVUS", "BDUS"}  # modalities that captures state
 MODALITIES = {"US", "IVUS", "BDUS"}
 PHOTOMETRIC = {
     "MONOCHROME1",
@@ -60,6 +67,8 @@ class CineHeader:
     transfer_syntax: UID; found out where the file does not say.
     regions: every calibrated region, in the file's order.
     frame_bytes: one frame, uncompressed, as the header describes it.
+    is_capture: a Secondary Capture that claims no modality, or ultrasound: a picture of
+        a screen, which may show ultrasound.
     """
 
     path: Path
@@ -82,6 +91,8 @@ class CineHeader:
     manufacturer: str
     model: str
     frame_bytes: int
+    is_capture: bool = False
+    particulars: Particulars = dataclasses.field(default_factory=Particulars)
 
 
 def read_header(path: str | Path, *, limits: Limits | None = None) -> CineHeader:
@@ -134,6 +145,7 @@ def header_of(path: Path, source: Source, limits: Limits) -> CineHeader:
             f"{frames} frames of {columns} x {rows} pixels, allowed are "
             f"{limits.frames} frames of {limits.pixels} pixels"
         )
+    modality = elements.text(dataset, "Modality").upper()
     photometric = elements.text(dataset, "PhotometricInterpretation").upper()
     photometric = photometric or ("RGB" if samples == 3 else "MONOCHROME2")
     if photometric not in PHOTOMETRIC:
@@ -147,8 +159,7 @@ def header_of(path: Path, source: Source, limits: Limits) -> CineHeader:
         study_uid=elements.text(dataset, "StudyInstanceUID"),
         study_date=elements.text(dataset, "StudyDate"),
         instance_number=elements.integer(dataset, "InstanceNumber"),
-        is_ultrasound=sop_class in ULTRASOUND
-        or elements.text(dataset, "Modality").upper() in MODALITIES,
+        is_ultrasound=sop_class in ULTRASOUND or modality in MODALITIES,
         frames=frames,
         multi_frame=stated,
         rows=rows,
@@ -162,6 +173,8 @@ def header_of(path: Path, source: Source, limits: Limits) -> CineHeader:
         manufacturer=elements.text(dataset, "Manufacturer"),
         model=elements.text(dataset, "ManufacturerModelName"),
         frame_bytes=math.ceil(rows * columns * samples * bits / 8),
+        is_capture=sop_class in CAPTURES and modality in CAPTURED,
+        particulars=read_particulars(dataset),
     )
 
 

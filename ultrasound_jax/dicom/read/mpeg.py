@@ -6,6 +6,7 @@ frame's two fields come in packets of their own, frames are counted by decoding 
 """
 
 import bisect
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -22,6 +23,7 @@ from ultrasound_jax.dicom.read.damage import (
 from ultrasound_jax.dicom.read.film import FilmFile, Packets
 from ultrasound_jax.dicom.read.header import CineHeader, with_frames
 from ultrasound_jax.dicom.read.source import Source
+from ultrasound_jax.dicom.read.timing import with_film_rate
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
@@ -79,7 +81,7 @@ class Film:
 
     Untagged films are taken as of limited range, as films are.
 
-    header: with the film's own count of frames.
+    header: with the film's own count of frames, and its rate where none was stated.
     damage: of the frames that were damaged so far, where they are kept.
     """
 
@@ -102,6 +104,8 @@ class Film:
         if count != self.header.frames:
             notes = [note for note in notes if not note.startswith("the header states")]
             self.header = corrected(source, header, count, limits, notes)
+        timing = with_film_rate(self.header.timing, self._film.rate())
+        self.header = dataclasses.replace(self.header, timing=timing)
         self._notes = notes
 
     @property

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 from pydicom.tag import Tag
 
-from ultrasound_jax.dicom.read import elements
+from ultrasound_jax.dicom.read import elements, particulars
 from ultrasound_jax.dicom.read.stream import (
     BoundedStream,
     inflated,
@@ -55,6 +55,8 @@ KEYWORDS = (
     "FrameTime",
     "FrameTimeVector",
     "RecommendedDisplayFrameRate",
+    "ActualFrameDuration",
+    "EffectiveDuration",
     "FrameIncrementPointer",
     "SamplesPerPixel",
     "PhotometricInterpretation",
@@ -85,7 +87,7 @@ KEYWORDS = (
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
 )
-_TAGS = [Tag(keyword) for keyword in KEYWORDS]
+_TAGS = [Tag(keyword) for keyword in (*KEYWORDS, *particulars.KEYWORDS)]
 
 
 @dataclasses.dataclass(frozen=True)

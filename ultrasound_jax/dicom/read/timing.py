@@ -1,6 +1,7 @@
 """When each frame of a cine was taken, and which element says so."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,6 +12,15 @@ from ultrasound_jax.types import InputError
 
 RATE_RANGE = (0.1, 1000.0)  # Hz; slower is a slide show, faster no B-mode
 STEADY = 0.01  # intervals within 1 % of their median are one rate, but for rounding
+CONTRADICTS = 0.05  # rates that differ by more are noted
+_ORDER: tuple[str, ...] = (
+    "FrameTimeVector",
+    "FrameTime",
+    "CineRate",
+    "ActualFrameDuration",
+    "EffectiveDuration",
+    "RecommendedDisplayFrameRate",
+)
 _POINTERS = {0x00181063: "FrameTime", 0x00181065: "FrameTimeVector"}
 
 
@@ -19,7 +29,10 @@ class FrameTiming:
     """The frame rate of a cine and where it comes from.
 
     rate: Hz; the mean one where times vary; None where the file does not say.
-    source: FrameTimeVector, FrameTime, CineRate, RecommendedDisplayFrameRate or none.
+    source: FrameTimeVector, FrameTime, CineRate, ActualFrameDuration,
+        EffectiveDuration, RecommendedDisplayFrameRate, film (what the MPEG stream
+        inside says) or none; of a series that is one cine also AcquisitionTime and
+        ContentTime.
     times: seconds after the first frame, only where the intervals vary.
     notes: sources that were refused or that contradict the one in use.
     """
@@ -57,11 +70,13 @@ def read_timing(dataset: Dataset, frames: int) -> FrameTiming:
 
     The element that FrameIncrementPointer names comes first: the scanner itself says
     that it drives this cine. Then, from what was measured to what is only a wish:
-    FrameTimeVector (each interval), FrameTime (their mean), CineRate, and
-    RecommendedDisplayFrameRate. A value that is not positive or gives a rate outside
-    0.1-1000 Hz is passed over with a note; so is a vector of the wrong length.
+    FrameTimeVector (each interval), FrameTime (their mean), CineRate,
+    ActualFrameDuration (whole milliseconds, so that fast rates are rounded),
+    EffectiveDuration (of all frames), and RecommendedDisplayFrameRate. A value that is
+    not positive or gives a rate outside 0.1-1000 Hz is passed over with a note; so is a
+    vector of the wrong length. A film's own rate comes last: see `with_film_rate`.
     """
-    order = ["FrameTimeVector", "FrameTime", "CineRate", "RecommendedDisplayFrameRate"]
+    order = list(_ORDER)
     pointed = _POINTERS.get(_pointer(dataset))
     if pointed:
         order.remove(pointed)
@@ -75,10 +90,9 @@ def read_timing(dataset: Dataset, frames: int) -> FrameTiming:
         if source == "FrameTimeVector":
             timing = _from_vector(values, frames)
         else:
-            rate = (
-                1000 / values[0] if source == "FrameTime" and values[0] else values[0]
-            )
-            timing = FrameTiming(rate, source)
+            if source == "EffectiveDuration" and frames < 2:
+                continue  # a still has no rate, however long it took
+            timing = FrameTiming(_rate(source, values[0], frames), source)
         if timing is None:
             notes.append(
                 f"FrameTimeVector of {len(values)} increments is no use for "
@@ -88,16 +102,44 @@ def read_timing(dataset: Dataset, frames: int) -> FrameTiming:
             notes.append(f"{source} gives {timing.rate:.6g} Hz and is passed over")
         else:
             found.append(timing)
+    return most_trusted(found, notes)
+
+
+def most_trusted(found: Sequence[FrameTiming], notes: Sequence[str]) -> FrameTiming:
+    """The first of what was found, with a note for each that contradicts it."""
+    notes = list(notes)
     if not found:
         return FrameTiming(None, "none", notes=tuple(notes))
     first = found[0]
     for other in found[1:]:
-        if abs((other.rate or 0) / (first.rate or 1) - 1) > 0.05:
+        if abs((other.rate or 0) / (first.rate or 1) - 1) > CONTRADICTS:
             notes.append(
                 f"{first.source} gives {first.rate:.4g} Hz but {other.source} "
                 f"{other.rate:.4g} Hz"
             )
     return dataclasses.replace(first, notes=tuple(notes))
+
+
+def with_film_rate(timing: FrameTiming, rate: float | None) -> FrameTiming:
+    """The timing of a film's header, filled from the stream inside.
+
+    The header comes first, as for other files; a stream that says otherwise is noted.
+    """
+    if rate is None:
+        return timing
+    if not RATE_RANGE[0] <= rate <= RATE_RANGE[1]:
+        note = f"film gives {rate:.6g} Hz and is passed over"
+        return dataclasses.replace(timing, notes=(*timing.notes, note))
+    stated = [timing] if timing.rate is not None else []
+    return most_trusted([*stated, FrameTiming(rate, "film")], timing.notes)
+
+
+def _rate(source: str, value: float, frames: int) -> float:
+    if source in ("FrameTime", "ActualFrameDuration") and value:
+        return 1000 / value
+    if source == "EffectiveDuration" and value:
+        return frames / value
+    return value
 
 
 def _pointer(dataset: Dataset) -> int:
@@ -120,6 +162,12 @@ def _from_vector(values: list[float], frames: int) -> FrameTiming | None:
     if len(steps) != frames - 1 or len(steps) == 0 or np.any(steps <= 0):
         return None
     times = np.concatenate([[0.0], np.cumsum(steps)]) / 1000
+    return timing_of_times(times, "FrameTimeVector")
+
+
+def timing_of_times(times: Float64[np.ndarray, " t"], source: str) -> FrameTiming:
+    """The timing of two and more increasing seconds after the first frame."""
+    steps = np.diff(times)
     rate = float(len(steps) / times[-1])
     steady = np.all(np.abs(steps / np.median(steps) - 1) <= STEADY)
-    return FrameTiming(rate, "FrameTimeVector", None if steady else times)
+    return FrameTiming(rate, source, None if steady else times)
