@@ -16,12 +16,13 @@ import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import cv2
 import imagecodecs
 import numpy as np
+from av.video.stream import VideoStream
 from jaxtyping import UInt8
 from PIL import Image
 
@@ -81,7 +82,7 @@ def opencv(colours: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", colours, options)[1].tobytes()
 
 
-ENCODERS: dict[str, Callable[[np.ndarray], bytes]] = {
+ENCODERS: dict[str, Callable[[np.ndarray], bytes | bytearray]] = {
     "JPEG baseline, grey": lambda p: imagecodecs.jpeg8_encode(grey(p), 90),
     "JPEG baseline, 4:2:2": lambda p: imagecodecs.jpeg8_encode(
         p, 90, colorspace="RGB", outcolorspace="YCBCR", subsampling="422"
@@ -113,7 +114,7 @@ def film(codec: str, container: str) -> bytes:
     ahead = {"movflags": "+faststart"} if container == "mp4" else {}
     with tempfile.NamedTemporaryFile() as file:
         with av.open(file.name, "w", format=container, container_options=ahead) as out:
-            stream = out.add_stream(codec, rate=25)
+            stream = cast(VideoStream, out.add_stream(codec, rate=25))
             stream.width, stream.height, stream.pix_fmt = COLUMNS, ROWS, "yuv420p"
             for seed in range(LENGTH):
                 frame = av.VideoFrame.from_ndarray(picture(seed), format="rgb24")
