@@ -1,7 +1,10 @@
 """Damaged frames are said, in every syntax, and what is only odd is not."""
 
+import importlib.util
 import io
+import json
 import struct
+from pathlib import Path
 
 import cv2
 import imagecodecs
@@ -18,6 +21,7 @@ from ultrasound_jax.dicom.read.decode import open_cine
 from ultrasound_jax.dicom.read.whole_jpeg import decode_jpeg
 from ultrasound_jax.types import InputError
 
+ROOT = Path(__file__).parents[2]
 ROWS, COLUMNS, FRAMES, HURT = 96, 128, 5, 3
 PICTURES = [scan(ROWS, COLUMNS, seed) for seed in range(FRAMES)]
 
@@ -396,3 +400,15 @@ def test_items_that_claim_more_than_the_file_has_leave_no_frame(tmp_path):
     for damaged in ("refuse", "keep"):
         with pytest.raises(InputError, match="the file ends within item 1"):
             open_cine(path, damaged=damaged)
+
+
+def test_the_page_shows_the_rates_that_were_measured():
+    path = ROOT / "experiments/damaged_frames.py"
+    spec = importlib.util.spec_from_file_location("damaged_frames", path)
+    assert spec and spec.loader
+    experiment = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(experiment)
+    rows = json.loads(experiment.RESULTS.read_text())["rows"]
+    assert experiment.table(rows) in experiment.PAGE.read_text()
+    assert not any(row["false_alarms"] for row in rows)
+    assert all(row["cut"] > 0.98 for row in rows)

@@ -94,6 +94,7 @@ class FilmFile:
                 stuffed = context.name in ("mpeg1video", "mpeg2video")
                 options["err_detect"] = _STRICT_MPEG2 if stuffed else _STRICT
             context.options = options
+            context.thread_count = 1  # several threads swallow each other's errors
             context.flags |= _COPY_OPAQUE
             number = 0
             packets = container.demux(stream)
