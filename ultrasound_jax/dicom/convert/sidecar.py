@@ -36,6 +36,8 @@ FROM_CLEANING = (
     "mm_per_pixel_y",
     "notes",
     "review",
+    "withheld_frames",
+    "black_frames",
 )
 ALLOWED = frozenset(
     (
