@@ -5,7 +5,7 @@ nearby, more than otherwise appear there; and they go as they came. Echoes move,
 most of their edges were near in the frame before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -37,6 +37,20 @@ class Marks:
 
 
 @dataclass(frozen=True)
+class Event:
+    """Strokes that come to one place, or go, with frame `frame`.
+
+    amount: of edges. clear: how much more that is than usual there. comes: or goes.
+    """
+
+    place: int
+    frame: int
+    amount: float
+    clear: float
+    comes: bool
+
+
+@dataclass(frozen=True)
 class Run:
     """Frames `start` to `end` (not included) over which a mark stands at one place.
 
@@ -56,45 +70,108 @@ class Run:
         return self.clear >= (CLEAR if self.end - self.start <= BRIEF else CLEARER)
 
 
-def find_flashed_marks(signs: Signs) -> Marks:
-    """The frames in which strokes stand that come or go within the cine."""
+def find_flashed_marks(signs: Signs, foreign: Bool[np.ndarray, " t"]) -> Marks:
+    """The frames in which strokes stand that come or go within the cine.
+
+    Args:
+        signs: of all frames.
+        foreign: frames known to show another picture: what changes with them is no
+            mark on others.
+    """
     frames = len(signs.fresh)
     shown, long = np.zeros(frames, bool), np.zeros(frames, bool)
-    for run in mark_runs(signs):
+    events = list(mark_events(signs))
+    for run in mark_runs(events, frames, foreign):
         if run.certain:
             flags = long if run.end - run.start > MOST * frames else shown
             flags[run.start : run.end] = True
     return Marks(shown, long & ~shown)
 
 
-def mark_runs(signs: Signs) -> Iterator[Run]:
-    """Every run of frames over which a place may show a mark."""
+def mark_runs(
+    events: Sequence[Event], frames: int, foreign: Bool[np.ndarray, " t"]
+) -> Iterator[Run]:
+    """Every run of frames over which a place may show a mark.
+
+    First those that come and go. What else came is taken to stay to the end, what went
+    to have been there from the start, as far as no other picture stands between.
+    """
+    taken, single = foreign.copy(), []
+    of_place: dict[int, list[Event]] = {}
+    for event in events:
+        if not _touches(foreign, event.frame):
+            of_place.setdefault(event.place, []).append(event)
+    for there in of_place.values():
+        goes = [event for event in there if not event.comes]
+        used = set()
+        for event in there:
+            if not event.comes:
+                continue
+            ends = (
+                other
+                for other in goes
+                if other.frame > event.frame and other.amount >= ALIKE * event.amount
+            )
+            end = next(ends, None)
+            if end is None:
+                single.append(event)
+                continue
+            used.add(end.frame)
+            run = Run(event.frame, end.frame, min(event.clear, end.clear), True)
+            if run.certain and run.end - run.start <= MOST * frames:
+                taken[run.start : run.end] = True
+            yield run
+        single += [event for event in goes if event.frame not in used]
+    yield from _open_runs([e for e in single if not _touches(taken, e.frame)], taken)
+
+
+def _open_runs(events: Sequence[Event], taken: np.ndarray) -> Iterator[Run]:
+    frames = len(taken)
+    both = {e.frame for e in events if e.comes and e.clear >= CLEAREST}
+    both &= {e.frame for e in events if not e.comes and e.clear >= CLEAREST}
+    for event in events:
+        at = event.frame
+        if event.comes:
+            stop = np.flatnonzero(taken[at:])
+            run = Run(
+                at, at + int(stop[0]) if len(stop) else frames, event.clear, False
+            )
+        else:
+            stop = np.flatnonzero(taken[:at])
+            run = Run(int(stop[-1]) + 1 if len(stop) else 0, at, event.clear, False)
+        # Where one picture gives way to another, both have edges: the rarer is odd.
+        rarer = (at > frames / 2) == event.comes
+        if at not in both or rarer:
+            yield run
+
+
+def _touches(flags: np.ndarray, frame: int) -> bool:
+    return bool(flags[frame] or flags[frame - 1])
+
+
+def mark_events(signs: Signs) -> Iterator[Event]:
+    """Everything that comes or goes more clearly than usual, place by place in time."""
     fresh, gone = _everywhere(signs.fresh, signs), _everywhere(signs.gone, signs)
-    general = np.maximum(fresh - gone, 0), np.maximum(gone - fresh, 0)
     frames, rows, columns = signs.fresh.shape
-    down = WINDOW[0]
+    down, place = WINDOW[0], 0
     most = max(1, BAND // (frames * columns))
     for top in range(0, max(rows - down, 0) + 1, most):
         band = slice(top, min(top + most + down - 1, rows))
         if not signs.inside[band].any():
             continue
-        fresh, gone = (
-            _windows(edges[:, band], signs.inside[band])
-            for edges in (signs.fresh, signs.gone)
-        )
-        came, went = fresh - gone, gone - fresh
-        clear_came, clear_went = (
-            _clearness(sums, usual)
-            for sums, usual in zip((came, went), general, strict=True)
-        )
-        places = (clear_came >= 1).any(axis=0) | (clear_went >= 1).any(axis=0)
-        for place in np.flatnonzero(places):
-            yield from _runs_at(
-                came[:, place],
-                went[:, place],
-                clear_came[:, place],
-                clear_went[:, place],
-            )
+        net = _windows(signs.fresh[:, band], signs.inside[band])
+        net -= _windows(signs.gone[:, band], signs.inside[band])
+        came = _clearness(net, np.maximum(fresh - gone, 0))
+        went = _clearness(-net, np.maximum(gone - fresh, 0))
+        clear = np.maximum(came, went)
+        for column in np.flatnonzero((clear >= 1).any(axis=0)):
+            for frame in np.flatnonzero(clear[:, column] >= 1):
+                amount, sure = float(net[frame, column]), float(clear[frame, column])
+                if frame:
+                    yield Event(
+                        place + column, int(frame), abs(amount), sure, amount > 0
+                    )
+        place += clear.shape[1]
 
 
 def _everywhere(edges: np.ndarray, signs: Signs) -> Float32[np.ndarray, " t"]:
@@ -111,7 +188,14 @@ def _windows(edges: np.ndarray, inside: np.ndarray) -> Float32[np.ndarray, "t n"
     down, across = WINDOW
     rows = max(1, inside.shape[0] - down + 1)
     sums = [
-        cv2.boxFilter(frame * inside, cv2.CV_32F, (across, down), anchor=(1, 0), normalize=False, borderType=cv2.BORDER_CONSTANT)[:rows]
+        cv2.boxFilter(
+            frame * inside,
+            cv2.CV_32F,
+            (across, down),
+            anchor=(1, 0),
+            normalize=False,
+            borderType=cv2.BORDER_CONSTANT,
+        )[:rows]
         for frame in edges
     ]
     return np.stack(sums).reshape(len(edges), -1)
@@ -123,22 +207,3 @@ def _clearness(sums: np.ndarray, general: np.ndarray) -> Float32[np.ndarray, "t 
     rank = min(int(USUAL * frames), frames - 3) if frames >= FEW else frames - 1
     usual = np.maximum(np.partition(sums, rank, axis=0)[rank], 0)
     return (sums - TIMES * general[:, None]) / (LEAST + TIMES * usual)
-
-
-def _runs_at(
-    came: np.ndarray, went: np.ndarray, clear_came: np.ndarray, clear_went: np.ndarray
-) -> Iterator[Run]:
-    """Pairs what came at one place with what went; what is left stays, or was there."""
-    goes = np.flatnonzero(clear_went >= 1)
-    used = set()
-    for start in np.flatnonzero(clear_came >= 1):
-        ends = [end for end in goes if end > start and went[end] >= ALIKE * came[start]]
-        if ends:
-            used.add(ends[0])
-            clear = float(min(clear_came[start], clear_went[ends[0]]))
-            yield Run(int(start), int(ends[0]), clear, True)
-        else:
-            yield Run(int(start), len(came), float(clear_came[start]), False)
-    for end in goes:
-        if end not in used:
-            yield Run(0, int(end), float(clear_went[end]), False)

@@ -5,6 +5,7 @@ or whose depth was changed, but that does not come back; and a probe that is lif
 then the picture is dark.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,17 @@ COMPARED = 64  # frames that every frame is compared with
 COMMON = 0.3  # share of frames that a frame must resemble to belong
 FAR, APART = 6.0, 2.2  # grey levels, and times the usual distance, of unlike frames
 RELATED = 0.9  # correlation with another frame, above which only brightness differs
-JUMP = 0.5  # of its distance, in one step, that a frame comes or goes with
+SUDDEN = 5.0  # times the usual step, from which a step leads to another picture
+JUMP, SLOWLY = (
+    0.5,
+    0.8,
+)  # of its distance, in one step or `FADE`, that a frame comes with
 FADE = 4  # frames that it may take to come or go
+MIXED = 0.12  # share of a foreign picture that is seen
+NEAREST = 0.7  # of a jump, that a frame is off all others
+BRIEF = 3  # frames that need not stand still at the start or end of a cine
+PAPER = 0.4  # share of one grey in pages and worksheets
+INVERTED = -0.3  # correlation of a picture that is inverted
 BACK = 0.6  # of its distance, below which frames before and after a run are alike
 STILL = 0.3  # of the usual step, below which frames stand still
 RARE = 0.3  # share of frames that may be unlike the others; more is another scene
@@ -69,94 +79,192 @@ def _drawn(cells: np.ndarray, peak: np.ndarray, shown: np.ndarray) -> np.ndarray
 
 
 def _unlike(cells: Float32[np.ndarray, "t n"]) -> tuple[np.ndarray, np.ndarray]:
-    """Foreign frames, and those that are unlike but belong."""
-    count = len(cells)
-    compared = np.unique(np.linspace(0, count - 1, min(count, COMPARED)).round())
-    others = cells[compared.astype(int)]
-    apart = np.stack([np.abs(cells - other).mean(axis=1) for other in others], 1)
-    place = min(int(COMMON * len(others)), len(others) - 1)
-    far = np.partition(apart, place, axis=1)[:, place]
-    usual = float(np.median(far))
-    candidates = far > max(FAR, APART * usual)
-    main = others[~candidates[compared.astype(int)]]
-    if not candidates.any() or not len(main):
-        return np.zeros(count, bool), np.zeros(count, bool)
-    steps = np.r_[0.0, np.abs(np.diff(cells, axis=0)).mean(axis=1)]
-    foreign = np.zeros(count, bool)
-    for start, end in _stretches(candidates):
-        if _is_foreign(cells, start, end, far, steps, main):
-            first, last = _with_fades(start, end, steps, far)
-            foreign[first:last] = True
-    if foreign.sum() > RARE * count:
-        return np.zeros(count, bool), foreign
-    return foreign, np.zeros(count, bool)
+    """Foreign frames; those that are unlike, but so many that they are scenes."""
+    cine = _Cine.of(cells)
+    foreign = np.zeros(len(cells), bool)
+    for start, end in cine.excursions():
+        foreign[start:end] = True
+    for start, end in _stretches(cine.candidates & ~foreign):
+        parts = [(start, end), *cine.parts(start, end)]
+        for first, last in parts:
+            if cine.is_foreign(first, last):
+                foreign[first:last] = True
+                if (first, last) == (start, end):
+                    break
+    for start, end in cine.ends():
+        foreign[start:end] = True
+    for start, end in _stretches(foreign):
+        first, last = cine.with_fades(start, end)
+        foreign[first:last] = True
+    if foreign.sum() > RARE * len(cells):
+        return np.zeros_like(foreign), foreign
+    return foreign, np.zeros_like(foreign)
 
 
-def _is_foreign(
-    cells: np.ndarray,
-    start: int,
-    end: int,
-    far: np.ndarray,
-    steps: np.ndarray,
-    main: np.ndarray,
-) -> bool:
-    """Whether a run of unlike frames was put in, rather than filmed."""
-    run = cells[start:end]
-    middle = run[len(run) // 2]
-    distance = float(np.median(far[start:end]))
-    if _darker(run, main) or _related(middle, main) >= RELATED:
+@dataclass(frozen=True)
+class _Cine:
+    """Small pictures of a cine's frames, and how they differ.
+
+    steps: how much each differs from the one before. jump: a step from which it is
+    another picture. far: of each, the distance to those that it must resemble.
+    candidates: frames that are far. main: some that are not.
+    """
+
+    cells: Float32[np.ndarray, "t n"]
+    steps: Float32[np.ndarray, " t"]
+    lively: float
+    jump: float
+    far: Float32[np.ndarray, " t"]
+    candidates: Bool[np.ndarray, " t"]
+    main: Float32[np.ndarray, "m n"]
+
+    @classmethod
+    def of(cls, cells: Float32[np.ndarray, "t n"]) -> "_Cine":
+        count = len(cells)
+        chosen = np.linspace(0, count - 1, min(count, COMPARED)).round().astype(int)
+        apart = np.stack([_apart(cells, cells[index]) for index in chosen], 1)
+        place = min(int(COMMON * len(chosen)), len(chosen) - 1)
+        far = np.partition(apart, place, axis=1)[:, place]
+        candidates = far > max(FAR, APART * float(np.median(far)))
+        main = cells[chosen[~candidates[chosen]]]
+        steps = np.zeros(count, np.float32)
+        for index in range(1, count):
+            steps[index] = np.abs(cells[index] - cells[index - 1]).mean()
+        lively = float(np.percentile(steps[1:], 75))
+        jump = max(FAR, SUDDEN * lively)
+        return cls(cells, steps, lively, jump, far, candidates, main)
+
+    def excursions(self) -> Iterator[tuple[int, int]]:
+        """Runs between two jumps, after which the cine goes on as before."""
+        jumps, done = np.flatnonzero(self.steps >= self.jump), 0
+        for start in jumps:
+            if start < done:
+                continue
+            for end in jumps[jumps > start]:
+                if end - start > RARE * len(self.cells):
+                    break
+                change = float(min(self.steps[start], self.steps[end]))
+                if self._back(start, end) <= BACK * change and self._new(start, end):
+                    yield int(start), int(end)
+                    done = end
+                    break
+
+    def ends(self) -> Iterator[tuple[int, int]]:
+        """What stands before the first jump or after the last, if it is brief or still."""
+        jumps = np.flatnonzero(self.steps >= self.jump)
+        count = len(self.cells)
+        for start, end in ((0, end) for end in jumps):
+            if self._alone(start, end, float(self.steps[end])):
+                yield start, int(end)
+        for start, end in ((start, count) for start in jumps):
+            if self._alone(start, end, float(self.steps[start])):
+                yield int(start), end
+
+    def parts(self, start: int, end: int) -> list[tuple[int, int]]:
+        """A run, cut where it jumps."""
+        distance = float(np.median(self.far[start:end]))
+        cuts = (
+            start + 1 + np.flatnonzero(self.steps[start + 1 : end] >= JUMP * distance)
+        )
+        edges = [start, *map(int, cuts), end]
+        return list(zip(edges, edges[1:], strict=False)) if len(edges) > 2 else []
+
+    def is_foreign(self, start: int, end: int) -> bool:
+        """Whether a run of unlike frames was put in, rather than filmed."""
+        if not self._new(start, end):
+            return False
+        if self._is_drawn(start, end):
+            return True
+        distance = float(np.median(self.far[start:end]))
+        comes = start > 0 and self._changes(start, distance)
+        goes = end < len(self.cells) and self._changes(end, distance)
+        if start > 0 and end < len(self.cells):
+            return comes and goes and self._back(start, end) <= BACK * distance
+        return (comes or goes) and self._alone(start, end, distance)
+
+    def with_fades(self, start: int, end: int) -> tuple[int, int]:
+        """The run with the frames before and after in which it fades in and out."""
+        first, last, count = start, end, len(self.cells)
+        before = self.cells[max(0, start - 2 * FADE)]
+        while first > max(1, start - 2 * FADE) and self._mixed(
+            before, start, first - 1
+        ):
+            first -= 1
+        after = self.cells[min(count - 1, end - 1 + 2 * FADE)]
+        while last < min(count - 1, end + 2 * FADE) and self._mixed(
+            after, end - 1, last
+        ):
+            last += 1
+        return first, last
+
+    def _mixed(self, usual: np.ndarray, foreign: int, index: int) -> bool:
+        """Whether a frame is a mixture of a usual and a foreign one."""
+        towards = self.cells[foreign] - usual
+        change = self.cells[index] - usual
+        part = float(change @ towards / max(float(towards @ towards), 1e-6))
+        rest = float(np.abs(change - part * towards).mean())
+        return part >= MIXED and rest <= max(0.5 * float(np.abs(towards).mean()), 2.0)
+
+    def _new(self, start: int, end: int) -> bool:
+        """Whether something is shown that is neither darker nor only brighter."""
+        run = self.cells[start:end]
+        if not len(self.main):
+            return False
+        usual = np.median(self.main, axis=0)
+        brighter = float(np.median((run > usual + 10).mean(axis=1)))
+        return brighter >= 0.03 and _related(run[len(run) // 2], self.main) < RELATED
+
+    def _is_drawn(self, start: int, end: int) -> bool:
+        """Whether one grey fills most of it, as of a page, or it is inverted."""
+        middle = self.cells[(start + end) // 2]
+        counts = np.bincount(middle.astype(int), minlength=256)
+        around = np.convolve(counts, np.ones(5, int), "same")
+        paper = around[24:].max() >= PAPER * len(middle)
+        usual = np.median(self.main, axis=0)
+        return bool(paper) or _related(middle, usual[None]) <= INVERTED
+
+    def _back(self, start: int, end: int) -> float:
+        """How alike the frames before and after a run are."""
+        before = self.cells[max(0, start - FADE) : start]
+        after = self.cells[end : end + FADE]
+        return min(float(_apart(after, one).min()) for one in before)
+
+    def _alone(self, start: int, end: int, distance: float) -> bool:
+        """Whether a run at either end of the cine is brief or stands still."""
+        length, count = end - start, len(self.cells)
+        if length > RARE * count or not self._new(start, end):
+            return False
+        rest = np.r_[self.cells[:start], self.cells[end:]]
+        nearest = float(_apart(rest, self.cells[(start + end) // 2]).min())
+        if nearest < NEAREST * distance:
+            return False
+        inner = self.steps[start + 1 : end]
+        still = len(inner) > 0 and float(np.median(inner)) <= STILL * self.lively
+        torn = len(inner) > 0 and float(np.median(inner)) >= JUMP * distance
+        return length <= BRIEF or still or torn
+
+    def _changes(self, at: int, distance: float) -> bool:
+        """Whether the picture changes about frame `at`, within `FADE` frames."""
+        count = len(self.cells)
+        for lag in range(1, FADE + 1):
+            for begin in range(max(0, at - lag), min(at, count - lag - 1) + 1):
+                change = self.cells[begin + lag] - self.cells[begin]
+                limit = JUMP if lag == 1 else SLOWLY
+                if float(np.abs(change).mean()) >= limit * distance:
+                    return True
         return False
-    comes = start > 0 and _jumps(cells, start, distance)
-    goes = end < len(cells) and _jumps(cells, end, distance)
-    if start > 0 and end < len(cells):
-        before, after = cells[max(0, start - 8) : start], cells[end : end + 8]
-        back = min(float(np.abs(after - one).mean(axis=1).min()) for one in before)
-        return comes and goes and back <= BACK * distance
-    if not comes and not goes:
-        return False
-    inner = steps[start + 1 : end]
-    lively = float(np.percentile(steps[1:], 75))
-    still = len(inner) > 0 and float(np.median(inner)) <= STILL * lively
-    torn = len(inner) > 0 and float(np.median(inner)) >= JUMP * distance
-    return len(run) <= 2 or still or torn
 
 
-def _jumps(cells: np.ndarray, at: int, distance: float) -> bool:
-    """Whether the picture changes about frame `at`, within `FADE` frames."""
-    for lag in range(1, FADE + 1):
-        for begin in range(max(0, at - lag), min(at, len(cells) - lag - 1) + 1):
-            change = float(np.abs(cells[begin + lag] - cells[begin]).mean())
-            if change >= (JUMP if lag == 1 else 0.8) * distance:
-                return True
-    return False
+def _apart(pictures: np.ndarray, one: np.ndarray) -> np.ndarray:
+    return np.array([np.abs(picture - one).mean() for picture in pictures], np.float32)
 
 
-def _darker(run: np.ndarray, main: np.ndarray) -> bool:
-    """Whether nothing is brighter than it usually is: no picture was put there."""
-    usual = np.median(main, axis=0)
-    brighter = (run > usual + 10).mean(axis=1)
-    return bool(np.median(brighter) < 0.03)
-
-
-def _related(one: np.ndarray, main: np.ndarray) -> float:
-    """The highest correlation with any of the frames that belong."""
+def _related(one: np.ndarray, others: np.ndarray) -> float:
+    """The highest correlation with any of some pictures."""
     one = one - one.mean()
-    others = main - main.mean(axis=1, keepdims=True)
+    others = others - others.mean(axis=1, keepdims=True)
     size = np.linalg.norm(one) * np.linalg.norm(others, axis=1)
     return float((others @ one / np.maximum(size, 1e-6)).max())
-
-
-def _with_fades(
-    start: int, end: int, steps: np.ndarray, far: np.ndarray
-) -> tuple[int, int]:
-    """The run with the frames before and after in which it fades in and out."""
-    unusual = max(1.0, 2.5 * float(np.percentile(steps[1:], 75)))
-    first, last = start, end
-    while first > 1 and start - first < 2 * FADE and steps[first - 1] > unusual:
-        first -= 1
-    while last < len(steps) - 1 and last - end < 2 * FADE and steps[last + 1] > unusual:
-        last += 1
-    return first, last
 
 
 def _stretches(flags: np.ndarray) -> list[tuple[int, int]]:

@@ -61,7 +61,8 @@ class FrameWatch:
             return Watched()
         signs = self._signs.finish(mask)
         foreign = find_foreign_frames(signs)
-        marks = find_flashed_marks(signs)
+        left = foreign.black | foreign.flat | foreign.drawn | foreign.unlike
+        marks = find_flashed_marks(signs, left)
         reasons = {}
         for flags, reason in (
             (foreign.flat, "one grey from edge to edge"),
