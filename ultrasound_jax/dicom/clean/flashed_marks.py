@@ -19,8 +19,10 @@ LEAST = 4.0  # sum of tiles' mean excess of edges; a word of small letters has m
 USUAL, TIMES = 0.9, 3.0  # quantile of a place's changes, and how far above it words are
 FEW = 5  # frames, below which nothing is usual
 ALIKE = 0.5  # share of the edges that came, that must go when a mark does
+FADE = 4  # frames that a mark may take to come, or to go
+PART = 0.08  # share of a mark that is seen
 BRIEF = 3  # frames; marks shown for longer have to be clearer
-CLEAR, CLEARER, CLEAREST = 4.5, 5.0, 8.0  # for brief ones, others, and those that stay
+CLEAR, CLEARER, CLEAREST = 5.0, 5.0, 8.0  # for brief ones, others, and those that stay
 MOST = 0.5  # share of the frames that may show a mark; more, and it belongs to the cine
 BAND = 1 << 19  # numbers that are looked at together
 
@@ -122,22 +124,24 @@ def mark_runs(
                 taken[run.start : run.end] = True
             yield run
         single += [event for event in goes if event.frame not in used]
-    yield from _open_runs([e for e in single if not _touches(taken, e.frame)], taken)
+    yield from _open_runs(
+        [event for event in single if not _touches(taken, event.frame, FADE)], foreign
+    )
 
 
-def _open_runs(events: Sequence[Event], taken: np.ndarray) -> Iterator[Run]:
-    frames = len(taken)
+def _open_runs(events: Sequence[Event], foreign: np.ndarray) -> Iterator[Run]:
+    frames = len(foreign)
     both = {e.frame for e in events if e.comes and e.clear >= CLEAREST}
     both &= {e.frame for e in events if not e.comes and e.clear >= CLEAREST}
     for event in events:
         at = event.frame
         if event.comes:
-            stop = np.flatnonzero(taken[at:])
+            stop = np.flatnonzero(foreign[at:])
             run = Run(
                 at, at + int(stop[0]) if len(stop) else frames, event.clear, False
             )
         else:
-            stop = np.flatnonzero(taken[:at])
+            stop = np.flatnonzero(foreign[:at])
             run = Run(int(stop[-1]) + 1 if len(stop) else 0, at, event.clear, False)
         # Where one picture gives way to another, both have edges: the rarer is odd.
         rarer = (at > frames / 2) == event.comes
@@ -145,8 +149,8 @@ def _open_runs(events: Sequence[Event], taken: np.ndarray) -> Iterator[Run]:
             yield run
 
 
-def _touches(flags: np.ndarray, frame: int) -> bool:
-    return bool(flags[frame] or flags[frame - 1])
+def _touches(flags: np.ndarray, frame: int, margin: int = 1) -> bool:
+    return bool(flags[max(0, frame - margin) : frame + margin].any())
 
 
 def mark_events(signs: Signs) -> Iterator[Event]:
@@ -161,17 +165,47 @@ def mark_events(signs: Signs) -> Iterator[Event]:
             continue
         net = _windows(signs.fresh[:, band], signs.inside[band])
         net -= _windows(signs.gone[:, band], signs.inside[band])
-        came = _clearness(net, np.maximum(fresh - gone, 0))
-        went = _clearness(-net, np.maximum(gone - fresh, 0))
-        clear = np.maximum(came, went)
-        for column in np.flatnonzero((clear >= 1).any(axis=0)):
-            for frame in np.flatnonzero(clear[:, column] >= 1):
-                amount, sure = float(net[frame, column]), float(clear[frame, column])
-                if frame:
-                    yield Event(
-                        place + column, int(frame), abs(amount), sure, amount > 0
-                    )
-        place += clear.shape[1]
+        for span in (1, FADE):
+            yield from _events_in(net, fresh - gone, span, place)
+            place += net.shape[1]
+
+
+def _events_in(
+    net: np.ndarray, general: np.ndarray, span: int, first_place: int
+) -> Iterator[Event]:
+    """What comes and goes within `span` frames in some windows."""
+    whole, general = _summed(net, span), _summed(general, span)
+    clear = np.maximum(
+        _clearness(whole, np.maximum(general, 0)),
+        _clearness(-whole, np.maximum(-general, 0)),
+    )
+    for place in np.flatnonzero((clear >= 1).any(axis=0)):
+        there, last = clear[:, place], -1
+        for frame in np.flatnonzero(there >= 1):
+            if frame == 0 or frame <= last:
+                continue
+            amount = float(whole[frame, place])
+            if span > 1:  # the clearest of the next few frames, and when most came
+                later = frame + int(np.argmax(there[frame : frame + span]))
+                amount, last = float(whole[later, place]), later
+                begin = max(later - span + 1, 1)
+                parts = net[begin : later + 1, place] / amount
+                some = begin + np.flatnonzero(parts >= PART)
+                frame = int(some[0] if amount > 0 else some[-1])
+                sure = float(there[later])
+            else:
+                sure = float(there[frame])
+            at = first_place + int(place)
+            yield Event(at, int(frame), abs(amount), sure, amount > 0)
+
+
+def _summed(series: np.ndarray, span: int) -> np.ndarray:
+    """Sums over `span` frames that end with each."""
+    if span == 1:
+        return series
+    sums = np.cumsum(series, axis=0)
+    sums[span:] = sums[span:] - sums[:-span]
+    return sums
 
 
 def _everywhere(edges: np.ndarray, signs: Signs) -> Float32[np.ndarray, " t"]:

@@ -8,6 +8,7 @@ then the picture is dark.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
@@ -15,11 +16,11 @@ from ultrasound_jax.dicom.clean.frame_signs import Signs
 
 BLACK = 16  # grey level that is black still, in films
 FLAT = 2.0  # grey levels of standard deviation over a frame, below which it is flat
-COMPARED = 64  # frames that every frame is compared with
+COMPARED = 32  # frames that every frame is compared with
 COMMON = 0.3  # share of frames that a frame must resemble to belong
 FAR, APART = 6.0, 2.2  # grey levels, and times the usual distance, of unlike frames
 RELATED = 0.9  # correlation with another frame, above which only brightness differs
-SUDDEN = 5.0  # times the usual step, from which a step leads to another picture
+SUDDEN, BUSY = 5.0, 2.5  # times usual and large steps, from which it is another picture
 JUMP, SLOWLY = (
     0.5,
     0.8,
@@ -28,10 +29,12 @@ FADE = 4  # frames that it may take to come or go
 MIXED = 0.12  # share of a foreign picture that is seen
 NEAREST = 0.7  # of a jump, that a frame is off all others
 BRIEF = 3  # frames that need not stand still at the start or end of a cine
-PAPER = 0.4  # share of one grey in pages and worksheets
+PAPER = 0.25  # share of areas without texture, above the usual, in pages
+EVEN, GREY = 4, 24  # grey levels from mean to peak there, and their least brightness
 INVERTED = -0.3  # correlation of a picture that is inverted
 BACK = 0.6  # of its distance, below which frames before and after a run are alike
 STILL = 0.3  # of the usual step, below which frames stand still
+CHUNK = 256  # frames that are computed with together
 RARE = 0.3  # share of frames that may be unlike the others; more is another scene
 
 
@@ -57,6 +60,7 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     if not seen.any():
         seen = signs.cells_inside >= signs.cells_inside.max()
     cells = signs.light[:, seen].astype(np.float32)
+    paper = _paper(signs.light[:, seen], signs.peak[:, seen])
     peak = signs.peak[:, signs.cells_inside > 0]
     black = peak.max(axis=1) <= BLACK
     flat = ~black & (cells.std(axis=1) < FLAT)
@@ -65,9 +69,22 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     unlike, scenes = np.zeros_like(black), np.zeros_like(black)
     if len(alive) >= 3:
         unlike[alive], scenes[alive] = _unlike(cells[alive])
+        unlike |= paper & (paper.mean() <= RARE)
     if flat.mean() > RARE:
         flat = np.zeros_like(flat)
     return Foreign(black, flat, drawn, unlike, scenes)
+
+
+def _paper(light: np.ndarray, peak: np.ndarray) -> np.ndarray:
+    """Frames with areas without any texture, as of a page, in a cine that has none."""
+    even = np.array(
+        [
+            ((cv2.subtract(high, mean) <= EVEN) & (mean >= GREY)).mean()
+            for high, mean in zip(peak, light, strict=True)
+        ]
+    )
+    usual = float(np.quantile(even, 1 - RARE))
+    return even >= usual + PAPER
 
 
 def _drawn(cells: np.ndarray, peak: np.ndarray, shown: np.ndarray) -> np.ndarray:
@@ -128,10 +145,13 @@ class _Cine:
         candidates = far > max(FAR, APART * float(np.median(far)))
         main = cells[chosen[~candidates[chosen]]]
         steps = np.zeros(count, np.float32)
-        for index in range(1, count):
-            steps[index] = np.abs(cells[index] - cells[index - 1]).mean()
+        for start in range(1, count, CHUNK):
+            end = min(start + CHUNK, count)
+            change = cells[start:end] - cells[start - 1 : end - 1]
+            steps[start:end] = np.abs(change).mean(axis=1)
         lively = float(np.percentile(steps[1:], 75))
-        jump = max(FAR, SUDDEN * lively)
+        busy = float(np.percentile(steps[1:], 95))
+        jump = max(FAR, min(SUDDEN * lively, BUSY * busy))
         return cls(cells, steps, lively, jump, far, candidates, main)
 
     def excursions(self) -> Iterator[tuple[int, int]]:
@@ -144,7 +164,8 @@ class _Cine:
                 if end - start > RARE * len(self.cells):
                     break
                 change = float(min(self.steps[start], self.steps[end]))
-                if self._back(start, end) <= BACK * change and self._new(start, end):
+                back = self._back(start, end) <= BACK * change
+                if (back or self._stands(start, end)) and self._new(start, end):
                     yield int(start), int(end)
                     done = end
                     break
@@ -153,12 +174,15 @@ class _Cine:
         """What stands before the first jump or after the last, if it is brief or still."""
         jumps = np.flatnonzero(self.steps >= self.jump)
         count = len(self.cells)
-        for start, end in ((0, end) for end in jumps):
-            if self._alone(start, end, float(self.steps[end])):
-                yield start, int(end)
-        for start, end in ((start, count) for start in jumps):
-            if self._alone(start, end, float(self.steps[start])):
-                yield int(start), end
+        runs = [(0, int(end), int(end), range(end + 1, end + FADE)) for end in jumps]
+        runs += [
+            (int(start), count, int(start), range(start - 3, start)) for start in jumps
+        ]
+        for start, end, at, beside in runs:
+            calm = [self.steps[index] for index in beside if 0 < index < count]
+            change = float(self.steps[at])
+            if change >= 2 * max(calm, default=0) and self._alone(start, end, change):
+                yield start, end
 
     def parts(self, start: int, end: int) -> list[tuple[int, int]]:
         """A run, cut where it jumps."""
@@ -173,27 +197,32 @@ class _Cine:
         """Whether a run of unlike frames was put in, rather than filmed."""
         if not self._new(start, end):
             return False
-        if self._is_drawn(start, end):
+        if self._is_inverted(start, end):
             return True
         distance = float(np.median(self.far[start:end]))
-        comes = start > 0 and self._changes(start, distance)
-        goes = end < len(self.cells) and self._changes(end, distance)
+        comes = self._changes(start, distance) if start > 0 else 0
+        goes = self._changes(end, distance) if end < len(self.cells) else 0
         if start > 0 and end < len(self.cells):
-            return comes and goes and self._back(start, end) <= BACK * distance
-        return (comes or goes) and self._alone(start, end, distance)
+            if not comes or not goes or self._back(start, end) > BACK * distance:
+                return False
+            # What takes some frames to come may have been filmed, unless it stands.
+            sudden = comes == goes == 1 or end - start <= BRIEF
+            return sudden or self._stands(start + FADE, end - FADE)
+        return bool(comes or goes) and self._alone(start, end, distance)
 
     def with_fades(self, start: int, end: int) -> tuple[int, int]:
         """The run with the frames before and after in which it fades in and out."""
         first, last, count = start, end, len(self.cells)
-        before = self.cells[max(0, start - 2 * FADE)]
-        while first > max(1, start - 2 * FADE) and self._mixed(
-            before, start, first - 1
-        ):
+        unusual = max(1.0, 1.5 * self.lively)
+        before = self.cells[max(0, start - FADE - 1)]
+        while first > max(1, start - FADE) and self.steps[first - 1] >= unusual:
+            if not self._mixed(before, start, first - 1):
+                break
             first -= 1
-        after = self.cells[min(count - 1, end - 1 + 2 * FADE)]
-        while last < min(count - 1, end + 2 * FADE) and self._mixed(
-            after, end - 1, last
-        ):
+        after = self.cells[min(count - 1, end + FADE)]
+        while last < min(count - 1, end + FADE) and self.steps[last + 1] >= unusual:
+            if not self._mixed(after, end - 1, last):
+                break
             last += 1
         return first, last
 
@@ -203,7 +232,7 @@ class _Cine:
         change = self.cells[index] - usual
         part = float(change @ towards / max(float(towards @ towards), 1e-6))
         rest = float(np.abs(change - part * towards).mean())
-        return part >= MIXED and rest <= max(0.5 * float(np.abs(towards).mean()), 2.0)
+        return part >= MIXED and rest <= max(0.35 * float(np.abs(towards).mean()), 2.0)
 
     def _new(self, start: int, end: int) -> bool:
         """Whether something is shown that is neither darker nor only brighter."""
@@ -214,14 +243,11 @@ class _Cine:
         brighter = float(np.median((run > usual + 10).mean(axis=1)))
         return brighter >= 0.03 and _related(run[len(run) // 2], self.main) < RELATED
 
-    def _is_drawn(self, start: int, end: int) -> bool:
-        """Whether one grey fills most of it, as of a page, or it is inverted."""
+    def _is_inverted(self, start: int, end: int) -> bool:
+        """Whether what is usually dark is bright."""
         middle = self.cells[(start + end) // 2]
-        counts = np.bincount(middle.astype(int), minlength=256)
-        around = np.convolve(counts, np.ones(5, int), "same")
-        paper = around[24:].max() >= PAPER * len(middle)
         usual = np.median(self.main, axis=0)
-        return bool(paper) or _related(middle, usual[None]) <= INVERTED
+        return _related(middle, usual[None]) <= INVERTED
 
     def _back(self, start: int, end: int) -> float:
         """How alike the frames before and after a run are."""
@@ -243,20 +269,35 @@ class _Cine:
         torn = len(inner) > 0 and float(np.median(inner)) >= JUMP * distance
         return length <= BRIEF or still or torn
 
-    def _changes(self, at: int, distance: float) -> bool:
-        """Whether the picture changes about frame `at`, within `FADE` frames."""
+    def _stands(self, start: int, end: int) -> bool:
+        """Whether frames stand still in a cine that moves from frame to frame."""
+        inner = self.steps[start + 1 : end]
+        moves = float(np.median(self.steps[1:])) >= 0.5 * self.lively > 0
+        return (
+            moves and len(inner) > 0 and float(np.median(inner)) <= STILL * self.lively
+        )
+
+    def _changes(self, at: int, distance: float) -> int:
+        """In how many frames the picture changes about frame `at`; 0 if it does not."""
         count = len(self.cells)
         for lag in range(1, FADE + 1):
             for begin in range(max(0, at - lag), min(at, count - lag - 1) + 1):
                 change = self.cells[begin + lag] - self.cells[begin]
                 limit = JUMP if lag == 1 else SLOWLY
                 if float(np.abs(change).mean()) >= limit * distance:
-                    return True
-        return False
+                    return lag
+        return 0
 
 
-def _apart(pictures: np.ndarray, one: np.ndarray) -> np.ndarray:
-    return np.array([np.abs(picture - one).mean() for picture in pictures], np.float32)
+def _apart(
+    pictures: Float32[np.ndarray, "t n"], one: Float32[np.ndarray, " n"]
+) -> Float32[np.ndarray, " t"]:
+    """How many grey levels each picture differs by."""
+    found = [
+        np.abs(pictures[start : start + CHUNK] - one).mean(axis=1)
+        for start in range(0, len(pictures), CHUNK)
+    ]
+    return np.concatenate(found)
 
 
 def _related(one: np.ndarray, others: np.ndarray) -> float:
