@@ -22,7 +22,7 @@ ALIKE = 0.5  # share of the edges that came, that must go when a mark does
 FADE = 4  # frames that a mark may take to come, or to go
 PART = 0.08  # share of a mark that is seen
 BRIEF = 3  # frames; marks shown for longer have to be clearer
-CLEAR, CLEARER, CLEAREST = 5.0, 5.0, 8.0  # for brief ones, others, and those that stay
+CLEAR, CLEARER, CLEAREST = 5.0, 5.0, 9.5  # for brief ones, others, and those that stay
 MOST = 0.5  # share of the frames that may show a mark; more, and it belongs to the cine
 BAND = 1 << 19  # numbers that are looked at together
 

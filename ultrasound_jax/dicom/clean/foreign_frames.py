@@ -8,7 +8,6 @@ then the picture is dark.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
@@ -30,7 +29,7 @@ MIXED = 0.12  # share of a foreign picture that is seen
 NEAREST = 0.7  # of a jump, that a frame is off all others
 BRIEF = 3  # frames that need not stand still at the start or end of a cine
 PAPER = 0.25  # share of areas without texture, above the usual, in pages
-EVEN, GREY = 4, 24  # grey levels from mean to peak there, and their least brightness
+EVEN, GREY = 1, 24  # mean of edges there, and their least brightness
 INVERTED = -0.3  # correlation of a picture that is inverted
 BACK = 0.6  # of its distance, below which frames before and after a run are alike
 STILL = 0.3  # of the usual step, below which frames stand still
@@ -60,7 +59,7 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     if not seen.any():
         seen = signs.cells_inside >= signs.cells_inside.max()
     cells = signs.light[:, seen].astype(np.float32)
-    paper = _paper(signs.light[:, seen], signs.peak[:, seen])
+    paper = _paper(signs.light[:, seen], signs.texture[:, seen])
     peak = signs.peak[:, signs.cells_inside > 0]
     black = peak.max(axis=1) <= BLACK
     flat = ~black & (cells.std(axis=1) < FLAT)
@@ -75,14 +74,9 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     return Foreign(black, flat, drawn, unlike, scenes)
 
 
-def _paper(light: np.ndarray, peak: np.ndarray) -> np.ndarray:
+def _paper(light: np.ndarray, texture: np.ndarray) -> np.ndarray:
     """Frames with areas without any texture, as of a page, in a cine that has none."""
-    even = np.array(
-        [
-            ((cv2.subtract(high, mean) <= EVEN) & (mean >= GREY)).mean()
-            for high, mean in zip(peak, light, strict=True)
-        ]
-    )
+    even = ((texture <= EVEN) & (light >= GREY)).mean(axis=1)
     usual = float(np.quantile(even, 1 - RARE))
     return even >= usual + PAPER
 
@@ -156,33 +150,34 @@ class _Cine:
 
     def excursions(self) -> Iterator[tuple[int, int]]:
         """Runs between two jumps, after which the cine goes on as before."""
-        jumps, done = np.flatnonzero(self.steps >= self.jump), 0
+        jumps, done = self._jumps(), 0
         for start in jumps:
             if start < done:
                 continue
-            for end in jumps[jumps > start]:
+            for end in (jump for jump in jumps if jump > start):
                 if end - start > RARE * len(self.cells):
                     break
                 change = float(min(self.steps[start], self.steps[end]))
                 back = self._back(start, end) <= BACK * change
                 if (back or self._stands(start, end)) and self._new(start, end):
-                    yield int(start), int(end)
+                    yield start, end
                     done = end
                     break
 
     def ends(self) -> Iterator[tuple[int, int]]:
-        """What stands before the first jump or after the last, if it is brief or still."""
-        jumps = np.flatnonzero(self.steps >= self.jump)
+        """What stands before or after a jump, if it is brief or still."""
+        jumps = self._jumps()
         count = len(self.cells)
-        runs = [(0, int(end), int(end), range(end + 1, end + FADE)) for end in jumps]
-        runs += [
-            (int(start), count, int(start), range(start - 3, start)) for start in jumps
-        ]
+        runs = [(0, jump, jump, range(jump + 1, jump + FADE)) for jump in jumps]
+        runs += [(jump, count, jump, range(jump - 3, jump)) for jump in jumps]
         for start, end, at, beside in runs:
             calm = [self.steps[index] for index in beside if 0 < index < count]
             change = float(self.steps[at])
             if change >= 2 * max(calm, default=0) and self._alone(start, end, change):
                 yield start, end
+
+    def _jumps(self) -> list[int]:
+        return np.flatnonzero(self.steps >= self.jump).tolist()
 
     def parts(self, start: int, end: int) -> list[tuple[int, int]]:
         """A run, cut where it jumps."""
@@ -247,7 +242,7 @@ class _Cine:
         """Whether what is usually dark is bright."""
         middle = self.cells[(start + end) // 2]
         usual = np.median(self.main, axis=0)
-        return _related(middle, usual[None]) <= INVERTED
+        return bool(_related(middle, usual[None]) <= INVERTED)
 
     def _back(self, start: int, end: int) -> float:
         """How alike the frames before and after a run are."""

@@ -3,6 +3,7 @@
 The fan is found from 32 frames; a screen with a patient's name may stand between them.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -84,14 +85,16 @@ class FrameWatch:
         ):
             left = np.flatnonzero(flags) + 1
             if len(left):
-                review.append(f"{len(left)} frames show {what}: {listed(left)}")
+                review.append(
+                    f"{len(left)} frames show {what}: {listed(left.tolist())}"
+                )
         return Watched(signs.light.shape[0], withheld, black, tuple(review))
 
 
-def listed(numbers: np.ndarray | list[int], most: int = 6) -> str:
+def listed(numbers: Iterable[int], most: int = 6) -> str:
     """Numbers as stretches, `3, 7-9`; of many, the first `most` stretches."""
     stretches: list[list[int]] = []
-    for number in map(int, numbers):
+    for number in numbers:
         if stretches and number == stretches[-1][1] + 1:
             stretches[-1][1] = number
         else:
