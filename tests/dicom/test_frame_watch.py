@@ -82,7 +82,7 @@ def still(frame):
     """Another patient's picture in the same fan."""
     other = echoes(*frame.shape, frames=1, seed=9)[0][:, ::-1]
     blot = cv2.GaussianBlur(np.eye(*frame.shape, dtype=np.float32), (0, 0), 25)
-    grey = other * (0.3 + 1.2 * blot / blot.max())
+    grey = other * (0.5 + 1.8 * blot / blot.max())
     return np.clip(grey, 0, 255).astype(np.uint8)
 
 

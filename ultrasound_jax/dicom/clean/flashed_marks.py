@@ -6,7 +6,7 @@ most of their edges were near in the frame before.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ WINDOW = (2, 3)  # tiles down and across, that a short word fills
 LEAST = 4.0  # sum of tiles' mean excess of edges; a word of small letters has more
 USUAL, TIMES = 0.9, 3.0  # quantile of a place's changes, and how far above it words are
 FEW = 5  # frames, below which nothing is usual
+OFTEN, NORMAL = 0.3, 2.0  # share of frames that may be clearer than that
 ALIKE = 0.5  # share of the edges that came, that must go when a mark does
 FADE = 4  # frames that a mark may take to come, or to go
 PART = 0.08  # share of a mark that is seen
@@ -82,12 +83,23 @@ def find_flashed_marks(signs: Signs, foreign: Bool[np.ndarray, " t"]) -> Marks:
     """
     frames = len(signs.fresh)
     shown, long = np.zeros(frames, bool), np.zeros(frames, bool)
-    events = list(mark_events(signs))
+    events = _unusual(list(mark_events(signs)), frames)
     for run in mark_runs(events, frames, foreign):
         if run.certain:
             flags = long if run.end - run.start > MOST * frames else shown
             flags[run.start : run.end] = True
     return Marks(shown, long & ~shown)
+
+
+def _unusual(events: Sequence[Event], frames: int) -> list[Event]:
+    """The events, less clear where many frames have some: lines that sweep, say."""
+    most = np.zeros(frames, np.float32)
+    for event in events:
+        most[event.frame] = max(most[event.frame], event.clear)
+    often = float(np.quantile(most, 1 - OFTEN)) / NORMAL
+    if often <= 1:
+        return list(events)
+    return [replace(event, clear=event.clear / often) for event in events]
 
 
 def mark_runs(

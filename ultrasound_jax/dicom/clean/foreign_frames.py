@@ -29,7 +29,8 @@ MIXED = 0.12  # share of a foreign picture that is seen
 NEAREST = 0.7  # of a jump, that a frame is off all others
 BRIEF = 3  # frames that need not stand still at the start or end of a cine
 PAPER = 0.25  # share of areas without texture, above the usual, in pages
-EVEN, GREY = 1, 24  # mean of edges there, and their least brightness
+EVEN, GREY = 1, 24  # mean of their edges, and their least brightness
+LIFTED = 0.5  # of the usual brightness, below which the probe may be lifted
 INVERTED = -0.3  # correlation of a picture that is inverted
 BACK = 0.6  # of its distance, below which frames before and after a run are alike
 STILL = 0.3  # of the usual step, below which frames stand still
@@ -59,16 +60,18 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     if not seen.any():
         seen = signs.cells_inside >= signs.cells_inside.max()
     cells = signs.light[:, seen].astype(np.float32)
-    paper = _paper(signs.light[:, seen], signs.texture[:, seen])
-    peak = signs.peak[:, signs.cells_inside > 0]
-    black = peak.max(axis=1) <= BLACK
+    texture = signs.texture[:, seen]
+    paper = _paper(signs.light[:, seen], texture)
+    black = (cells.max(axis=1) <= BLACK) & (texture.max(axis=1) <= EVEN)
     flat = ~black & (cells.std(axis=1) < FLAT)
-    drawn = _drawn(cells, peak, ~black & ~flat)
+    drawn = _drawn(cells, texture, ~black & ~flat)
     alive = np.flatnonzero(~black & ~flat & ~drawn)
     unlike, scenes = np.zeros_like(black), np.zeros_like(black)
     if len(alive) >= 3:
         unlike[alive], scenes[alive] = _unlike(cells[alive])
-        unlike |= paper & (paper.mean() <= RARE)
+        for start, end in _stretches(paper & (paper.mean() <= RARE)):
+            if _breaks(cells, start) or _breaks(cells, end):
+                unlike[start:end] = True
     if flat.mean() > RARE:
         flat = np.zeros_like(flat)
     return Foreign(black, flat, drawn, unlike, scenes)
@@ -81,11 +84,20 @@ def _paper(light: np.ndarray, texture: np.ndarray) -> np.ndarray:
     return even >= usual + PAPER
 
 
-def _drawn(cells: np.ndarray, peak: np.ndarray, shown: np.ndarray) -> np.ndarray:
+def _breaks(cells: np.ndarray, at: int) -> bool:
+    """Whether another picture begins at frame `at`, at once or within `FADE` frames."""
+    if not 0 < at < len(cells):
+        return False
+    before, after = cells[max(0, at - FADE)], cells[min(at + FADE, len(cells)) - 1]
+    changes = cells[at] - cells[at - 1], cells[at] - before, after - cells[at - 1]
+    return max(float(np.abs(change).mean()) for change in changes) >= FAR
+
+
+def _drawn(cells: np.ndarray, texture: np.ndarray, shown: np.ndarray) -> np.ndarray:
     """Frames that are black but for some strokes, in a cine that is not dark."""
     mean = cells.mean(axis=1)
     usual = float(np.median(mean[shown])) if shown.any() else 0.0
-    some = (peak > BLACK).mean(axis=1) < 0.25
+    some = (texture > EVEN).mean(axis=1) < 0.25
     return shown & (mean < 2) & some & (usual >= 8)
 
 
@@ -230,13 +242,16 @@ class _Cine:
         return part >= MIXED and rest <= max(0.35 * float(np.abs(towards).mean()), 2.0)
 
     def _new(self, start: int, end: int) -> bool:
-        """Whether something is shown that is neither darker nor only brighter."""
+        """Whether it is neither just brighter nor as dark as of a lifted probe."""
         run = self.cells[start:end]
         if not len(self.main):
             return False
         usual = np.median(self.main, axis=0)
         brighter = float(np.median((run > usual + 10).mean(axis=1)))
-        return brighter >= 0.03 and _related(run[len(run) // 2], self.main) < RELATED
+        dark = float(np.median(run.mean(axis=1))) < LIFTED * float(usual.mean())
+        if dark and brighter < 0.03:
+            return False
+        return _related(run[len(run) // 2], self.main) < RELATED
 
     def _is_inverted(self, start: int, end: int) -> bool:
         """Whether what is usually dark is bright."""

@@ -26,16 +26,14 @@ CELLS = 32  # about how many there are along the longest side of the small pictu
 class Signs:
     """What was kept of all frames.
 
-    light: mean of each cell. texture: mean of its edges. peak: its brightest pixel, 255
-    of frames that are not dark. fresh: mean excess over `EDGE` of those of a tile's
-    edges that were not there in the frame before. gone: the same of those that were,
-    and are no longer. inside, cells_inside: share of each tile, and each cell, that
-    will be seen.
+    light: mean of each cell. texture: mean of its edges. fresh: mean excess over `EDGE`
+    of those of a tile's edges that were not there in the frame before. gone: the same
+    of those that were, and are no longer. inside, cells_inside: share of each tile, and
+    each cell, that will be seen.
     """
 
     light: UInt8[np.ndarray, "t v u"]
     texture: UInt8[np.ndarray, "t v u"]
-    peak: UInt8[np.ndarray, "t v u"]
     fresh: UInt8[np.ndarray, "t y x"]
     gone: UInt8[np.ndarray, "t y x"]
     inside: Float32[np.ndarray, "y x"]
@@ -49,7 +47,7 @@ class SignsBuilder:
         self.frames = 0
         self._shape: tuple[int, ...] = ()
         self._before: tuple[np.ndarray, np.ndarray] | None = None
-        names = "light", "texture", "peak", "fresh", "gone"
+        names = "light", "texture", "fresh", "gone"
         self._kept = {name: bytearray() for name in names}
 
     def add(
@@ -75,20 +73,17 @@ class SignsBuilder:
         self._shape = grey.shape
         fine, coarse = _halvings(grey.shape)
         grey = _padded(grey, 2**coarse)
-        edges, bright = _edges(grey), grey
+        edges = _edges(grey)
         if legible is not None:
-            bright = _padded(legible, 2**coarse)
-            edges = cv2.max(edges, _edges(bright))
-        light = _halved(grey, coarse)
+            edges = cv2.max(edges, _edges(_padded(legible, 2**coarse)))
         # From here on pairs of pixels will do: strokes keep their sum.
         hard = _halved(cv2.subtract(edges, np.full((1, 1), EDGE, np.float64)), 1)
         near = cv2.dilate(hard, np.ones((NEAR, NEAR), np.uint8))
         old_hard, old_near = self._before or (hard, near)
         self._before = hard, near
         signs = {
-            "light": light,
+            "light": _halved(grey, coarse),
             "texture": _halved(edges, coarse),
-            "peak": _peaks(bright, 2**coarse) if _is_dark(light) else _unknown(light),
             "fresh": _halved(cv2.subtract(hard, old_near), fine - 1),
             "gone": _halved(cv2.subtract(old_hard, near), fine - 1),
         }
@@ -107,26 +102,17 @@ class SignsBuilder:
         fine, coarse = _halvings(self._shape)
         share = _padded(mask.astype(np.float32), 2**coarse, cv2.BORDER_CONSTANT)
         inside, cells = _halved(share, fine), _halved(share, coarse)
-        light, texture, peak, fresh, gone = (
+        light, texture, fresh, gone = (
             np.frombuffer(kept, np.uint8).reshape(self.frames, *grid.shape)
             for kept, grid in zip(
-                self._kept.values(), (cells,) * 3 + (inside,) * 2, strict=True
+                self._kept.values(), (cells, cells, inside, inside), strict=True
             )
         )
-        return Signs(light, texture, peak, fresh, gone, inside, cells)
+        return Signs(light, texture, fresh, gone, inside, cells)
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:
     return cv2.subtract(picture, cv2.erode(picture, np.ones((3, 3), np.uint8)))
-
-
-def _is_dark(light: np.ndarray) -> bool:
-    rows, columns = (slice(side // 3, side - side // 3) for side in light.shape)
-    return float(light[rows, columns].mean()) <= DARK
-
-
-def _unknown(light: np.ndarray) -> np.ndarray:
-    return np.full_like(light, 255)
 
 
 def _halvings(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -151,8 +137,3 @@ def _halved(picture: np.ndarray, times: int) -> np.ndarray:
         size = (width // 2, height // 2)
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     return picture
-
-
-def _peaks(picture: np.ndarray, side: int) -> np.ndarray:
-    rows = picture.reshape(-1, side, picture.shape[1]).max(axis=1)
-    return rows.reshape(len(rows), -1, side).max(axis=2)
