@@ -117,11 +117,8 @@ def legible(before: Frame, after: Frame) -> bool:
     """Whether strokes differ enough from what is under them."""
     change = cv2.absdiff(before, after)
     change = change if change.ndim == 2 else change.max(axis=2)
-    return (
-        float(np.median(change[change > 8], axis=None)) >= LEGIBLE
-        if (change > 8).any()
-        else False
-    )
+    strokes = change[change > 8]
+    return len(strokes) > 0 and float(np.median(strokes)) >= LEGIBLE
 
 
 def _lines(screen: Frame, rng: np.random.Generator, grey: int, count: int) -> Frame:
@@ -130,7 +127,7 @@ def _lines(screen: Frame, rng: np.random.Generator, grey: int, count: int) -> Fr
         tall = max(8, rows * float(rng.choice((0.015, 0.025, 0.04))))
         at = int(columns * rng.uniform(0.05, 0.5)), int(rows * rng.uniform(0.1, 0.9))
         scale, thick = tall / 22, max(1, round(tall / 12))
-        text = f"{rng.choice(NAMES)}  {rng.integers(1e6)}"
+        text = f"{rng.choice(NAMES)}  {rng.integers(10**6)}"
         cv2.putText(screen, text, at, FACES[0], scale, (grey,) * 3, thick, cv2.LINE_AA)
     return screen
 
@@ -154,7 +151,7 @@ def _worksheet(frame: Frame, rng: np.random.Generator, others: list[Frame]) -> F
 
 def _label(frame: Frame, rng: np.random.Generator, others: list[Frame]) -> Frame:
     mask = np.zeros(frame.shape[:2], bool)
-    rows, columns = mask.shape
+    rows, columns = frame.shape[:2]
     mask[rows // 4 : 3 * rows // 4, columns // 5 :] = True
     drawn = named(np.zeros_like(frame), mask, rng)
     while drawn is None or drawn.max() < 100:
@@ -264,7 +261,7 @@ def summary(trials: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     """Walks through all cines and writes the rates."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="the shared data")
     parser.add_argument("--every", type=int, default=1, help="take every n-th cine")
     parser.add_argument("--out", type=Path, default=RESULTS)
