@@ -242,6 +242,24 @@ def ingest() -> str:
     return "\n".join([*rows, "", f"{note}; medians of {found['repeats']}."])
 
 
+def frame_watch() -> str:
+    """What is withheld of real cines, and of what was put into them."""
+    found = read("frame_watch_rates")
+    run, clean = found["run"], found["clean"]
+    rows = [
+        "| put into the cine | trials | all withheld | other frames withheld |",
+        "|---|---:|---:|---:|",
+    ]
+    for kind, rates in found["made"].items():
+        others = f"{rates['other_frames_withheld']} of {rates['other_frames']}"
+        rows.append(f"| {kind} | {rates['trials']} | {rates['caught']} | {others} |")
+    nothing = f"{clean['withheld']} of {clean['frames']}"
+    rows.append(f"| nothing | {clean['cines']} | | {nothing} |")
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}"
+    file = "experiments/results/frame_watch_rates.json"
+    return "\n".join([*rows, "", f"{note} ([every miss and alarm]({file}))."])
+
+
 # Which tables stand on which page.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom},
@@ -252,6 +270,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "busi_masks": busi_masks,
         "elsewhere": elsewhere,
     },
+    "docs/dicom.md": {"frame_watch": frame_watch},
     "docs/speed.md": {"benchmark": benchmark, "ingest": ingest},
 }
 

@@ -38,6 +38,7 @@ def test_every_table_is_made_from_the_committed_results():
         "busi",
         "busi_masks",
         "elsewhere",
+        "frame_watch",
         "ingest",
         "phantom",
         "pocus",

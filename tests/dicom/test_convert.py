@@ -16,6 +16,7 @@ from ultrasound_jax.dicom.convert.cine import (
     convert_one,
     schedule,
 )
+from ultrasound_jax.dicom.convert.outcome import report
 from ultrasound_jax.dicom.convert.sidecar import (
     ALLOWED,
     write_sidecar,
@@ -457,3 +458,60 @@ def test_all_shared_files_convert_and_their_text_is_gone(tmp_path):
     assert not echo[:120].any() and not echo[650:].any()
     for name in good:
         assert name in ("ExplVR_BigEnd.dcm",) or rows[name]["fan"] != "whole"
+
+
+def foreign(frames, *places):
+    """Frames of moving speckle; at some places another picture, at others a name."""
+    clip = speckle((64, 64), frames=frames)
+    for place in places:
+        clip[place] = 250
+        cv2.putText(clip[place], "DOE", (8, 40), 0, 0.8, 0, 1)
+    return clip
+
+
+def test_frames_that_do_not_belong_are_black_in_films_and_have_no_png(tmp_path):
+    source = cine(tmp_path / "1.dcm", foreign(40, 7, 8, 21))
+    result = done(source, tmp_path / "avi")
+    frames = read_video(tmp_path / "avi" / "P1_00001.avi").frames
+    assert [n for n, frame in enumerate(frames, 1) if not frame.any()] == [8, 9, 22]
+    about = json.loads((tmp_path / "avi" / "P1_00001.avi.json").read_text())
+    assert [one["frame"] for one in about["withheld_frames"]] == [8, 9, 22]
+    assert all(one["reason"] for one in about["withheld_frames"])
+    assert (result["withheld"], result["black"], result["frames"]) == (3, 0, 40)
+    assert "3 frames are withheld: 8-9, 22" in result["review"]
+    pngs = done(source, tmp_path / "png", to="png")
+    names = {path.name for path in (tmp_path / "png" / "P1_00001").iterdir()}
+    numbers = set(range(1, 41)) - {8, 9, 22}
+    assert names == {f"P1_00001_{number:05d}.png" for number in numbers}
+    assert pngs["files"] == 37
+    done(source, tmp_path / "clips", to="clips", length=10, step=10)
+    clip = read_video(tmp_path / "clips" / "P1_00001_00001_00010.avi").frames
+    assert [n for n, frame in enumerate(clip, 1) if not frame.any()] == [8, 9]
+
+
+def test_a_withheld_frame_that_is_shown_twice_is_listed_once(tmp_path):
+    source = cine(tmp_path / "1.dcm", foreign(20, 6), frame_rate=15.0)
+    done(source, tmp_path, rate=30.0)
+    frames = read_video(tmp_path / "P1_00001.avi").frames
+    assert [n for n, frame in enumerate(frames) if not frame.any()] == [12, 13]
+    about = json.loads((tmp_path / "P1_00001.avi.json").read_text())
+    assert [one["frame"] for one in about["withheld_frames"]] == [7]
+    pngs = done(source, tmp_path / "png", to="png", rate=30.0)
+    assert pngs["files"] == 38
+
+
+def test_black_frames_are_counted(tmp_path):
+    clip = speckle((64, 64), frames=20)
+    clip[4] = 0
+    result = done(cine(tmp_path / "1.dcm", clip), tmp_path)
+    about = json.loads((tmp_path / "P1_00001.avi.json").read_text())
+    assert about["black_frames"] == [5] and about["withheld_frames"] == []
+    assert (result["withheld"], result["black"]) == (0, 1)
+
+
+def test_a_run_says_how_many_frames_are_withheld():
+    row = {"video_id": "P1_00001", "status": "ok", "files": 1, "frames": 9}
+    row |= {"fan": "sector", "withheld": 2, "review": ["2 frames are withheld: 3-4"]}
+    text = "\n".join(report([row | {"notes": [], "black": 0}], 0))
+    assert "2 frames of 1 videos are withheld" in text
+    assert "P1_00001: 2 frames are withheld: 3-4" in text

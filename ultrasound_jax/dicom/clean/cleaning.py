@@ -1,18 +1,21 @@
 """Frames fit to be given away: cropped to the region, masked to the fan, grey, square.
 
-Two passes over the file: the first looks at some frames to find the fan, the second
-cleans every frame as it comes. No cine ever stands in memory as a whole.
+Two passes over the file: the first finds the fan from some frames and looks at all of
+them for what does not belong there, the second cleans every frame as it comes. No cine
+ever stands in memory as a whole.
 """
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from ultrasound_jax.dicom.clean.fan_shape import Fan
 from ultrasound_jax.dicom.clean.find_fan import fit_fan
+from ultrasound_jax.dicom.clean.frame_watch import FrameWatch, Watched
 from ultrasound_jax.dicom.clean.overlays import (
     Overlays,
     find_overlays,
@@ -83,6 +86,7 @@ class Cleaning:
     in the crop's pixels, None if nothing was to be masked. mask: of the crop. mm: size
     of a crop's pixel, across and down. out_mm: the same of a cleaned frame's pixel.
     kept, filled: as of `fan_fit.Fit`. review: reasons for somebody to look at it.
+    watched: which frames may not be shown, and which are black.
     """
 
     settings: CleanSettings
@@ -94,6 +98,7 @@ class Cleaning:
     filled: float | None
     notes: tuple[str, ...]
     review: tuple[str, ...]
+    watched: Watched = Watched()
 
     def apply(self, frame: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "y x *d"]:
         """Clean one frame of the file.
@@ -157,53 +162,63 @@ class Cleaning:
             "mm_per_pixel_y": _rounded(self.out_mm[1]),
             "notes": list(self.notes),
             "review": list(self.review),
+            "withheld_frames": [one._asdict() for one in self.watched.withheld],
+            "black_frames": list(self.watched.black),
         }
 
 
 def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
     """The first pass: choose the region, find the fan, look for marks.
 
+    Every frame is looked at, for those that may not be shown (`Cleaning.watched`).
+
     Raises:
-        InputError: no frame decodes, the region does not exist, or no echoes are found
-            to fit a fan to (then nothing shows what would have to be masked), as none
-            is in a file without a 2-D region, unless another region is asked for.
+        InputError: no frame decodes, the region does not exist, frames are of several
+            sizes, or no echoes are found to fit a fan to (then nothing shows what would
+            have to be masked), as none is in a file without a 2-D region, unless
+            another region is asked for.
     """
     fanless = _fanless(cine.header, settings)
-    builder, box, notes, mm = MomentsBuilder(), None, (), (None, None)
-    middle = None
+    builder, watch = MomentsBuilder(), FrameWatch()
+    box, mm, middle, notes = None, (None, None), None, ()
     count = most_frames(cine.header.rows, cine.header.columns)
     wanted = set(spread_out(cine.header.frames, count).tolist())
     for index, frame in enumerate(cine.frames()):
-        if index not in wanted or _is_damaged(cine, index + 1):
-            continue
         if box is None:
             box, mm, middle, notes = _crop(cine.header, settings, frame.shape[:2])
             left, top, right, bottom = box
-        cut = frame[top : bottom + 1, left : right + 1]
-        builder.add(np.ascontiguousarray(cut))
-        if index == max(wanted):
-            break
+        cut = np.ascontiguousarray(frame[top : bottom + 1, left : right + 1])
+        watch.look(*_as_seen(cut, settings))
+        if index in wanted and not _is_damaged(cine, index + 1):
+            builder.add(cut)
     moments = builder.finish()
     assert box is not None  # noqa: S101  (finish raises without frames)
     whole_crop = np.ones(moments.mean.shape, bool)
     if not settings.mask_fan:
-        review = ("nothing is masked: text beside the fan stays",)
+        watched = watch.judge(None)
+        review = ("nothing is masked: text beside the fan stays", *watched.review)
         review += _captured(cine.header)
         review += _marks(find_overlays(moments, whole_crop))
-        return Cleaning(settings, box, None, None, mm, None, None, notes, review)
+        return Cleaning(
+            settings, box, None, None, mm, None, None, notes, review, watched
+        )
     if fanless:
         _check_within(box, cine.header, settings)
-        review = (f"{fanless}: there is no fan, and text within the region stays",)
-        return Cleaning(settings, box, None, None, mm, None, None, notes, review)
+        watched = watch.judge(None)
+        stays = f"{fanless}: there is no fan, and text within the region stays"
+        review = (stays, *watched.review)
+        return Cleaning(
+            settings, box, None, None, mm, None, None, notes, review, watched
+        )
     fit = fit_fan(moments, middle=middle)
     if fit is None:
         raise InputError(
             "no echoes are found to fit a fan to, so burned-in text could not be told "
             "from them; allowed without a mask only"
         )
-    review = (
-        _captured(cine.header) + fit.review + _marks(find_overlays(moments, fit.mask))
-    )
+    watched = watch.judge(fit.mask)
+    review = _captured(cine.header) + watched.review + fit.review
+    review += _marks(find_overlays(moments, fit.mask))
     return Cleaning(
         settings,
         box,
@@ -214,6 +229,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
         fit.filled,
         notes + fit.notes,
         review,
+        watched,
     )
 
 
@@ -222,18 +238,42 @@ def prepare_frames(
 ) -> Iterator[UInt8[np.ndarray, "y x *c"]]:
     """Cleaned frames one by one, `y x` grey (or `y x 3` with `grey="none"`).
 
+    Frames that may not be shown (`cleaning.watched.withheld`) are black.
+
     Args:
         cine: an opened cine; it is walked through twice, once if `cleaning` is given.
         settings: how to clean; a grey cine stays grey with `grey="none"`.
         cleaning: what `plan_cleaning` gave for this cine and these settings.
 
     Raises:
-        InputError: as `plan_cleaning`, or a frame that does not decode.
+        InputError: as `plan_cleaning`, or a frame that does not decode, or that was not
+            there when `plan_cleaning` looked at them.
     """
     if cleaning is None:
         cleaning = plan_cleaning(cine, settings)
-    for frame in cine.frames():
-        yield cleaning.apply(frame)
+    withheld = {one.frame for one in cleaning.watched.withheld}
+    for number, frame in enumerate(cine.frames(), 1):
+        if number > cleaning.watched.frames:
+            raise InputError(
+                f"frame {number} appears only when the file is read again, allowed are "
+                "files that stay as they are"
+            )
+        cleaned = cleaning.apply(frame)
+        yield np.zeros_like(cleaned) if number in withheld else cleaned
+
+
+def _as_seen(
+    cut: np.ndarray, settings: CleanSettings
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The grey of a frame that will be given away; brightest colours where they are."""
+    if cut.ndim == 2:
+        return cut, None
+    if settings.grey == "red":
+        return np.ascontiguousarray(cut[..., 0]), None
+    if settings.grey == "luminance":
+        return luminance(cut), None
+    red, green, blue = cv2.split(cut)
+    return luminance(cut), cv2.max(cv2.max(red, green), blue)
 
 
 def _is_damaged(cine: Frames, number: int) -> bool:

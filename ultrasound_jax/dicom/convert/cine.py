@@ -1,7 +1,7 @@
 """One cine file -> AVI, PNG frames or clips, with a sidecar; runs in a worker."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ultrasound_jax.dicom.clean.cleaning import (
     plan_cleaning,
     prepare_frames,
 )
-from ultrasound_jax.dicom.convert import sidecar
+from ultrasound_jax.dicom.convert import left_out, sidecar
 from ultrasound_jax.dicom.read.damage import CHOICES, OnDamage
 from ultrasound_jax.dicom.read.decode import (
     Cine,
@@ -194,7 +194,11 @@ def _convert(cine: Cine | CineSeries, job: Job) -> dict[str, Any]:
     if job.to == "avi":
         files = _write_avi(job, counted, rate)
     elif job.to == "png":
-        files = _write_pngs(job, counted, cine, order)
+        # All damage is known, as every frame has been looked at.
+        away = {one.frame for one in cleaning.watched.withheld} | dict(
+            cine.damaged
+        ).keys()
+        files = _write_pngs(job, counted, left_out.places(order, away))
     else:
         files = _write_clips(job, counted, rate, len(order))
     if counted.count < len(order):
@@ -217,7 +221,8 @@ def summary(fields: dict[str, Any]) -> dict[str, Any]:
     row["fan"] = (fields["fan"] or {"kind": "none"})["kind"]
     return (
         row
-        | {"files": len(fields["files"]), "damaged": len(fields["damaged_frames"])}
+        | {"files": len(fields["files"])}
+        | {n: len(fields[f"{n}_frames"]) for n in ("withheld", "black", "damaged")}
         | {name: list(fields[name]) for name in ("review", "notes")}
     )
 
@@ -234,6 +239,8 @@ def _fields(
     fields["damaged_frames"] = [
         {"frame": frame, "reason": reason} for frame, reason in cine.damaged
     ]
+    hurt = {frame for frame, _ in cine.damaged}  # black as well, but not by themselves
+    fields["black_frames"] = [n for n in fields["black_frames"] if n not in hurt]
     fields |= {
         "video_id": job.video_id,
         "fingerprint": job.fingerprint,
@@ -307,16 +314,12 @@ def _write_avi(job: Job, frames: Iterable[np.ndarray], rate: float) -> list[str]
 
 
 def _write_pngs(
-    job: Job,
-    frames: Iterable[np.ndarray],
-    cine: Cine | CineSeries,
-    order: Int[np.ndarray, " n"],
+    job: Job, frames: Iterable[np.ndarray], left_out: Collection[int]
 ) -> list[str]:
     """A file for each frame but those left out, whose numbers are missing."""
     files = []
     for number, frame in enumerate(frames, 1):
-        # Damage is known once a frame has come.
-        if order[number - 1] + 1 in dict(cine.damaged):
+        if number in left_out:
             continue
         files.append(f"{job.name}/{job.name}_{number:05d}.png")
         write_png(Path(job.out) / files[-1], frame)

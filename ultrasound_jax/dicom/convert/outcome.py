@@ -25,6 +25,8 @@ COLUMNS = (
     "name",
     "region_index",
     "damaged",
+    "withheld",
+    "black",
 )
 
 
@@ -57,10 +59,11 @@ def report(table: Sequence[dict[str, Any]], earlier: int) -> list[str]:
     lines = [
         f"{len(good)} of {len(table)} files converted: {frames} frames, {files} files"
     ]
-    hurt = [row for row in good if row["damaged"]]
-    if hurt:
-        count = sum(row["damaged"] for row in hurt)
-        lines.append(f"{count} frames of {len(hurt)} videos are damaged: black")
+    for what in ("withheld", "damaged"):
+        left = [row for row in good if row[what]]
+        if left:
+            count = sum(row[what] for row in left)
+            lines.append(f"{count} frames of {len(left)} videos are {what}: black")
     if earlier:
         lines.append(f"{earlier} of them by an earlier run")
     reasons = Counter(row["reason"] for row in table if row["status"] != "ok")
