@@ -512,6 +512,6 @@ def test_black_frames_are_counted(tmp_path):
 def test_a_run_says_how_many_frames_are_withheld():
     row = {"video_id": "P1_00001", "status": "ok", "files": 1, "frames": 9}
     row |= {"fan": "sector", "withheld": 2, "review": ["2 frames are withheld: 3-4"]}
-    text = "\n".join(report([row | {"notes": [], "black": 0}], 0))
+    text = "\n".join(report([row | {"notes": [], "black": 0, "damaged": 0}], 0))
     assert "2 frames of 1 videos are withheld" in text
     assert "P1_00001: 2 frames are withheld: 3-4" in text
