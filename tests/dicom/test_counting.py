@@ -233,6 +233,23 @@ def test_pictures_more_than_stated_are_frames(tmp_path, stated):
         assert len(list(cine.frames())) == 8
 
 
+@pytest.mark.parametrize("name", ["h264 mp4", "h264 stream", "mpeg2 ps"])
+def test_a_film_says_its_rate(tmp_path, name):
+    with open_cine(written(tmp_path / "a", name, 1)) as cine:
+        assert cine._pictures.rate == pytest.approx(25, rel=0.01)
+
+
+def test_a_damaged_picture_among_more_than_stated_is_still_a_frame(tmp_path):
+    codes = [jpeg(scan(60, 80, seed)) for seed in range(8)]
+    codes[5] = codes[5][: len(codes[5]) // 2]
+    codes = [code + b"\0" * (len(code) % 2) for code in codes]
+    path = make(tmp_path / "a", codes, scan(60, 80), made.JPEG, NumberOfFrames=1)
+    with open_cine(path) as cine:
+        assert cine.header.frames == 8
+        with pytest.raises(InputError, match="frame 6 of 8: its JPEG data end early"):
+            list(cine.frames())
+
+
 def test_fewer_pictures_than_stated_are_refused_by_headers_alone_too(tmp_path):
     codes = [jpeg(scan(60, 80)) for _ in range(3)]
     path = make(tmp_path / "a", codes, scan(60, 80), made.JPEG, NumberOfFrames=9)

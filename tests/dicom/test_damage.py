@@ -320,6 +320,32 @@ def test_looking_for_damage_changes_no_pixel(sampling):
         np.testing.assert_array_equal(found, plain)
 
 
+def odd_samplings(picture):
+    """JPEGs of the samplings and restart intervals that there are."""
+    one = bytearray(made.jpeg(grey(picture)))
+    one[one.index(b"\xff\xc0") + 11] = 0x22  # of a single component it says nothing
+    yield bytes(one)
+    for sampling in ("440", "411"):
+        yield made.jpeg(picture, subsampling=sampling)
+    for blocks in (1, 3, 1000):
+        for shown in (picture, grey(picture)):
+            yield pillow(shown, restart_marker_blocks=blocks, optimize=True)
+
+
+@pytest.mark.parametrize("rows", [5, 88, 89, 96])
+@pytest.mark.parametrize("columns", [3, 16, 121, 128])
+def test_every_sampling_and_size_is_read_as_before(rows, columns):
+    noise = np.random.default_rng(2).integers(0, 255, (rows, columns, 3), np.uint8)
+    for picture in (noise, np.full_like(noise, 128), np.zeros_like(noise)):
+        for code in odd_samplings(picture):
+            stream = read_codestream(code)
+            space = "GRAYSCALE" if stream.samples == 1 else "YCBCR"
+            plain = imagecodecs.jpeg8_decode(
+                code, colorspace=space, outcolorspace=space
+            )
+            np.testing.assert_array_equal(decode_jpeg(code, stream), plain)
+
+
 def test_a_restart_mark_that_is_missing_is_told():
     code = encoded("jpeg restarts")[0]
     place = code.index(b"\xff\xd2")

@@ -13,6 +13,7 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from ultrasound_jax.dicom.read.fragments import Piece
 from ultrasound_jax.dicom.read.stream import BoundedStream
@@ -24,6 +25,7 @@ _BARE = {"h264", "hevc", "mpegvideo"}  # streams without times
 # the check of its bits does not like.
 _STRICT = "explode+crccheck+bitstream+buffer"
 _STRICT_MPEG2 = "explode+crccheck+buffer"
+_BARE = {"h264", "hevc", "mpegvideo"}  # streams without times
 _COPY_OPAQUE = 1 << 7  # AV_CODEC_FLAG_COPY_OPAQUE
 
 
@@ -45,13 +47,18 @@ class Packets:
         return number if self.ranks is None else self.ranks[number]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class FilmFile:
-    """Where a film stands, and the most pixels that its frames may have."""
+    """Where a film stands, and the most pixels that its frames may have.
+
+    rate: Hz, as the stream or its container says, once a frame was decoded; None where
+        neither does.
+    """
 
     stream: BoundedStream
     pieces: Sequence[Piece]
     most_pixels: int
+    rate: float | None = None
 
     def packets(self) -> Packets:
         """Counts the packets, decoding none.
@@ -118,6 +125,8 @@ class FilmFile:
                     continue
                 if packet.is_corrupt and here is not None and here >= 0:
                     yield here, None
+                if shown:
+                    self.rate = self.rate or _rate_of(container, stream)
                 for frame in shown:
                     if isinstance(frame, av.VideoFrame) and frame.opaque != -1:
                         yield int(frame.opaque), frame  # pyright: ignore
@@ -153,6 +162,18 @@ class FilmFile:
             container.close()
             raise InputError("nothing can decode its film")
         return container
+
+
+def _rate_of(container: InputContainer, stream: VideoStream) -> float | None:
+    """The measured rate of a container's times; without a container, the stream's.
+
+    FFmpeg says 25 Hz of every bare stream, so that only what its decoder has read
+    in the stream counts (the VUI of H.264 and HEVC, the sequence header of MPEG-2).
+    """
+    bare = container.format.name in _BARE
+    rate = None if bare else stream.average_rate
+    rate = rate or stream.codec_context.framerate
+    return float(rate) if rate else None
 
 
 class _Pieces(io.RawIOBase):

@@ -80,12 +80,13 @@ def encapsulated_frames(
     elif walked.cut:
         missing = walked.cut
     elif len(groups) > frames:
-        if all(_is_like(source, groups[0], other) for other in groups[frames:]):
-            notes.append(believed(frames if stated else None, len(groups), "file"))
-        else:
+        there = frames + _more_frames(source, groups[0], groups[frames:])
+        if there > frames:
+            notes.append(believed(frames if stated else None, there, "file"))
+        if there < len(groups):
             says = f"states {frames} frames" if stated else "has no NumberOfFrames"
             notes.append(f"{says} and holds {len(groups)}: the others are left out")
-            groups = groups[:frames]
+        groups = groups[:there]
     return FrameTable(groups, tuple(notes), missing)
 
 
@@ -205,9 +206,23 @@ def _is_rle(source: Source, fragments: list[Piece]) -> bool:
     return len(heads) == 1 and heads.pop()[4:] == struct.pack("<I", 64)
 
 
-def _is_like(source: Source, first: list[Piece], other: list[Piece]) -> bool:
-    """Whether one more group is a picture of the first's kind and size."""
-    one, two = (b"".join(_parts(source.stream, group)) for group in (first, other))
+def _more_frames(source: Source, first: list[Piece], others: list[list[Piece]]) -> int:
+    """How many of the groups behind the stated frames are frames too.
+
+    They begin as pictures of the first's kind and size, and the last of them is whole;
+    what is not whole between them is a damaged frame, and behind them it is nothing.
+    """
+    one, count = _code(source.stream, first), 0
+    for number, group in enumerate(others, 1):
+        two = _code(source.stream, group)
+        if not _begins_like(source, one, two):
+            break
+        if source.syntax == RLE or not starts_picture(one) or _ends(two) == _ends(one):
+            count = number
+    return count
+
+
+def _begins_like(source: Source, one: bytes, two: bytes) -> bool:
     if source.syntax == RLE:
         return len(two) >= 64 and one[:8] == two[:8]
     if not starts_picture(one):
@@ -217,19 +232,19 @@ def _is_like(source: Source, first: list[Piece], other: list[Piece]) -> bool:
     except InputError:
         return False
     heads = [(s.kind, s.columns, s.rows, s.samples, s.precision) for s in streams]
-    return heads[0] == heads[1] and _ends(one) == _ends(two)
+    return heads[0] == heads[1]
 
 
 def _ends(code: bytes) -> bool:
     return b"\xff\xd9" in code[-16:]
 
 
-def _parts(stream: BoundedStream, pieces: Sequence[Piece]) -> list[bytes]:
+def _code(stream: BoundedStream, pieces: Sequence[Piece]) -> bytes:
     parts = []
     for start, length in pieces:
         stream.seek(start)
         parts.append(stream.read(length))
-    return parts
+    return b"".join(parts)
 
 
 def native_frames(

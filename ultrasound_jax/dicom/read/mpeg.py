@@ -109,6 +109,11 @@ class Film:
         self._notes = notes
 
     @property
+    def rate(self) -> float | None:
+        """Hz, as the stream or its container says; None where neither does."""
+        return self._film.rate
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What was odd about the film."""
         return tuple(self._notes)
