@@ -22,8 +22,8 @@ OFTEN, NORMAL = 0.3, 2.0  # share of frames that may be clearer than that
 ALIKE = 0.5  # share of the edges that came, that must go when a mark does
 FADE = 4  # frames that a mark may take to come, or to go
 PART = 0.08  # share of a mark that is seen
-BRIEF = 3  # frames; marks shown for longer have to be clearer
-CLEAR, CLEARER, CLEAREST = 5.0, 5.0, 9.5  # for brief ones, others, and those that stay
+CLEAR, CLEAREST = 5.0, 9.5  # for those that come and go, and those that only do one
+ENDS, CLEARER = 12, 6.0  # frames at either end of the cine, and what is clear there
 MOST = 0.5  # share of the frames that may show a mark; more, and it belongs to the cine
 BAND = 1 << 19  # numbers that are looked at together
 
@@ -68,9 +68,10 @@ class Run:
     @property
     def certain(self) -> bool:
         """Whether it is a mark and not an echo."""
-        if not self.closed:
-            return self.clear >= CLEAREST
-        return self.clear >= (CLEAR if self.end - self.start <= BRIEF else CLEARER)
+        if self.closed:
+            return self.clear >= CLEAR
+        short = self.end - self.start <= ENDS
+        return self.clear >= (CLEARER if short else CLEAREST)
 
 
 def find_flashed_marks(signs: Signs, foreign: Bool[np.ndarray, " t"]) -> Marks:

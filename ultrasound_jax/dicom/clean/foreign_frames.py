@@ -227,6 +227,12 @@ class _Cine:
                 break
             first -= 1
         after = self.cells[min(count - 1, end + FADE)]
+        if end + FADE < count:  # before the first frames nothing usual stands
+            full = float(np.abs(self.cells[start] - after).mean())
+            while 0 < first <= FADE and self.steps[first] <= SLOWLY * full:
+                if not self._mixed(after, start, first - 1):
+                    break
+                first -= 1
         while last < min(count - 1, end + FADE) and self.steps[last + 1] >= unusual:
             if not self._mixed(after, end - 1, last):
                 break
