@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
+from typing import ClassVar
 
 from ultrasound_jax.dicom.read import elements
 from ultrasound_jax.dicom.read.regions import (
@@ -55,7 +56,10 @@ class CineHeader:
     transfer_syntax: UID; found out where the file does not say.
     regions: every calibrated region, in the file's order.
     frame_bytes: one frame, uncompressed, as the header describes it.
+    pixel_aspect: what lies outside of calibrated regions is taken as square.
     """
+
+    pixel_aspect: ClassVar[float] = 1.0
 
     path: Path
     sop_instance_uid: str
