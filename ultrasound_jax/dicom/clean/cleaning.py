@@ -33,22 +33,32 @@ LARGEST = 4096  # side of the letterbox
 
 @runtime_checkable
 class Layout(Protocol):
-    """What cleaning must know of a file; a `CineHeader` knows it, among other things.
-
-    frames: how many there are. pixel_aspect: width of a pixel over its height, where no
-    region is calibrated.
-    """
+    """What cleaning must know of a file; a `CineHeader` knows it, among other things."""
 
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """Height of the frames in pixels."""
+        ...
+
     @property
-    def columns(self) -> int: ...
+    def columns(self) -> int:
+        """Their width."""
+        ...
+
     @property
-    def frames(self) -> int: ...
+    def frames(self) -> int:
+        """How many there are."""
+        ...
+
     @property
-    def regions(self) -> tuple[Region, ...]: ...
+    def regions(self) -> tuple[Region, ...]:
+        """The calibrated ones, if any."""
+        ...
+
     @property
-    def pixel_aspect(self) -> float: ...
+    def pixel_aspect(self) -> float:
+        """Width of a pixel over its height, where no region is calibrated."""
+        ...
 
 
 @runtime_checkable

@@ -3,7 +3,6 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import ClassVar
 
 from ultrasound_jax.dicom.read import elements
 from ultrasound_jax.dicom.read.regions import (
@@ -56,10 +55,7 @@ class CineHeader:
     transfer_syntax: UID; found out where the file does not say.
     regions: every calibrated region, in the file's order.
     frame_bytes: one frame, uncompressed, as the header describes it.
-    pixel_aspect: what lies outside of calibrated regions is taken as square.
     """
-
-    pixel_aspect: ClassVar[float] = 1.0
 
     path: Path
     sop_instance_uid: str
@@ -81,6 +77,11 @@ class CineHeader:
     manufacturer: str
     model: str
     frame_bytes: int
+
+    @property
+    def pixel_aspect(self) -> float:
+        """1: what lies outside of calibrated regions is taken as square."""
+        return 1.0
 
 
 def read_header(path: str | Path, *, limits: Limits | None = None) -> CineHeader:
