@@ -62,9 +62,19 @@ class Decoded:
 
 @contextlib.contextmanager
 def decoded(
-    path: str | Path, settings: CleanSettings, *, limits: Limits = LIMITS
+    path: str | Path,
+    settings: CleanSettings,
+    *,
+    limits: Limits = LIMITS,
+    withhold: bool = True,
 ) -> Iterator[Decoded]:
     """A recording of any kind, cleaned, while the block lasts.
+
+    Args:
+        path: of a DICOM file or a video.
+        settings: how to clean.
+        limits: of time and memory.
+        withhold: as `open_clean` has it.
 
     Raises:
         InputError: it cannot be read, no fan is found to mask it to, it is beyond the
@@ -74,6 +84,7 @@ def decoded(
         "path": str(path),
         "settings": dataclasses.asdict(settings),
         "limits": dataclasses.asdict(limits),
+        "withhold": withhold,
     }
     frames, about = _called(_clean, arguments, limits, of=str(path))
     about["frames"] = frames
@@ -162,11 +173,16 @@ def answer(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _clean(
-    target: Path, path: str, settings: dict[str, Any], limits: dict[str, Any]
+    target: Path,
+    path: str,
+    settings: dict[str, Any],
+    limits: dict[str, Any],
+    withhold: bool,
 ) -> dict[str, Any]:
     count, black, shape = 0, [], (0, 0)
     how, within = CleanSettings(**settings), Limits(**limits)
-    with open_clean(path, how, limits=within) as file, target.open("wb") as pixels:
+    opened = open_clean(path, how, limits=within, withhold=withhold)
+    with opened as file, target.open("wb") as pixels:
         for count, frame in enumerate(file.frames(), 1):
             if shape not in ((0, 0), frame.shape):
                 raise InputError("frames of several sizes, allowed is one size")
@@ -176,6 +192,8 @@ def _clean(
             _write(pixels.write, frame)
         if not count:
             raise InputError("no frame decodes")
+        damaged = getattr(file.cine, "damaged", ())
+        hidden = {number for number, _ in (*file.withheld, *damaged)}
         return {
             "shape": [count, *shape],
             "dtype": "uint8",
@@ -185,9 +203,9 @@ def _clean(
             "pixel_mm": file.pixel_mm,
             "notes": file.notes,
             "review": file.review,
-            "black": black,
-            "withheld": [],
-            "damaged": [],
+            "black": [number for number in black if number not in hidden],
+            "withheld": file.withheld,
+            "damaged": damaged,
         }
 
 

@@ -113,8 +113,8 @@ def _opened(config: LusClipsConfig, item: Item) -> Iterator[tuple[Decoded, float
     if kind_of(path) == "video":
         scale = _converted(path, config)
         settings = dataclasses.replace(config.cleaning, region=None, mask_fan=False)
-        with decoded(path, settings) as video:
-            # Whether marks are left in it was said when it was converted.
+        # It was looked at when it was converted, and its sidecar tells what was found.
+        with decoded(path, settings, withhold=False) as video:
             yield dataclasses.replace(video, review=()), scale
         return
     with decoded(path, config.cleaning) as video:

@@ -32,7 +32,8 @@ def cut_video(config: PocusConfig, item: Item) -> Iterator[Made]:
     """The clips of one video, and a fact that the summary counts it by."""
     recording, clips = item.recording, 0
     try:
-        with decoded(recording.path, config.cleaning) as video:
+        # Unmasked, the published videos are taken frame by frame as they are.
+        with decoded(recording.path, config.cleaning, withhold=config.mask) as video:
             for example in _clips(config, item, video):
                 clips += 1
                 yield example["example_id"], example

@@ -5,6 +5,7 @@ taken from the stream before anything is cut out.
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from ultrasound_jax.dicom.clean.cleaning import (
     prepare_frames,
 )
 from ultrasound_jax.dicom.clean.film import FilmCine
+from ultrasound_jax.dicom.clean.frame_watch import listed
 from ultrasound_jax.dicom.read.decode import Cine, open_cine
 from ultrasound_jax.dicom.read.timing import FrameTiming
 from ultrasound_jax.media.open import kind_of
@@ -49,9 +51,20 @@ def open_any(
 
 @contextlib.contextmanager
 def open_clean(
-    path: str | Path, settings: CleanSettings, *, limits: Limits | None = None
+    path: str | Path,
+    settings: CleanSettings,
+    *,
+    limits: Limits | None = None,
+    withhold: bool = True,
 ) -> Iterator["CleanFile"]:
     """A file whose frames come cleaned, once it is known how to clean them.
+
+    Args:
+        path: of a DICOM file or a video.
+        settings: how to clean.
+        limits: what it may take.
+        withhold: make frames black that do not belong to the cine; otherwise they are
+            shown, and `review` lists them.
 
     Raises:
         InputError: as `open_any` and `plan_cleaning`.
@@ -59,12 +72,34 @@ def open_clean(
     path = Path(path)
     with _opened(path, settings, limits) as cine:
         try:
-            look = cine.looked_at if isinstance(cine, FilmCine) else cine
-            cleaning = plan_cleaning(look, settings)
+            cleaning = _planned(cine, settings)
+            if not withhold:
+                cleaning = _shown(cleaning)
         except InputError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise InputError(f"{path}: {reason}") from None
         yield CleanFile(cine, cleaning)
+
+
+def _planned(cine: Cine | FilmCine, settings: CleanSettings) -> Cleaning:
+    if isinstance(cine, FilmCine):
+        return plan_cleaning(cine.look, settings, measured=cine.look.measured)
+    return plan_cleaning(cine, settings)
+
+
+def _shown(cleaning: Cleaning) -> Cleaning:
+    """The same, with every frame shown."""
+    watched = cleaning.watched
+    if not watched.withheld:
+        return cleaning
+    numbers = listed([one.frame for one in watched.withheld])
+    told = tuple(line for line in cleaning.review if line not in watched.review)
+    foreign = f"frames that may not belong to it: {numbers}"
+    return dataclasses.replace(
+        cleaning,
+        watched=dataclasses.replace(watched, withheld=()),
+        review=(*told, foreign),
+    )
 
 
 def _kind(path: Path) -> str:
@@ -140,6 +175,11 @@ class CleanFile:
     def notes(self) -> tuple[str, ...]:
         """What was odd about the file, its times and its picture, one line each."""
         return (*self.cine.notes, *self.timing.notes, *self.cleaning.notes)
+
+    @property
+    def withheld(self) -> tuple[tuple[int, str], ...]:
+        """Frames that are black because they may not be shown, from 1, and why."""
+        return tuple((one.frame, one.reason) for one in self.cleaning.watched.withheld)
 
     @property
     def review(self) -> tuple[str, ...]:

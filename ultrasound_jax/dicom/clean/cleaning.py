@@ -1,18 +1,21 @@
 """Frames fit to be given away: cropped to the region, masked to the fan, grey, square.
 
-Two passes over the file: the first looks at some frames to find the fan, the second
-cleans every frame as it comes. No cine ever stands in memory as a whole.
+Two passes over the file: the first finds the fan from some frames and looks at all of
+them for what does not belong there, the second cleans every frame as it comes. No cine
+ever stands in memory as a whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
 from ultrasound_jax.dicom.clean.fan_shape import Fan
 from ultrasound_jax.dicom.clean.find_fan import fit_fan
+from ultrasound_jax.dicom.clean.frame_watch import FrameWatch, Watched
 from ultrasound_jax.dicom.clean.overlays import (
     Overlays,
     find_overlays,
@@ -107,6 +110,7 @@ class Cleaning:
     in the crop's pixels, None if nothing was to be masked. mask: of the crop. mm: size
     of a crop's pixel, across and down. out_mm: the same of a cleaned frame's pixel.
     kept, filled: as of `fan_fit.Fit`. review: reasons for somebody to look at it.
+    watched: which frames may not be shown, and which are black.
     aspect: width of a pixel over its height as the file has it, used without `mm`.
     """
 
@@ -119,6 +123,7 @@ class Cleaning:
     filled: float | None
     notes: tuple[str, ...]
     review: tuple[str, ...]
+    watched: Watched = Watched()
     aspect: float = 1.0
 
     def apply(self, frame: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "y x *d"]:
@@ -185,38 +190,60 @@ class Cleaning:
             "mm_per_pixel_y": _rounded(self.out_mm[1]),
             "notes": list(self.notes),
             "review": list(self.review),
+            "withheld_frames": [one._asdict() for one in self.watched.withheld],
+            "black_frames": list(self.watched.black),
         }
 
 
-def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
+def plan_cleaning(
+    cine: Frames, settings: CleanSettings, *, measured: Collection[int] | None = None
+) -> Cleaning:
     """The first pass: choose the region, find the fan, look for marks.
 
+    Every frame is looked at, for those that may not be shown (`Cleaning.watched`).
+
+    Args:
+        cine: an opened cine; it is walked through once.
+        settings: how to clean.
+        measured: indices of the frames that fan and marks are found from; by default
+            some that are spread evenly.
+
     Raises:
-        InputError: no frame decodes, the region does not exist, or no echoes are found
-            to fit a fan to (then nothing shows what would have to be masked).
+        InputError: no frame decodes, the region does not exist, frames are of several
+            sizes, or no echoes are found to fit a fan to (then nothing shows what would
+            have to be masked).
     """
-    builder, box, notes, mm = MomentsBuilder(), None, (), (None, None)
-    middle = None
+    builder, watch = MomentsBuilder(), FrameWatch()
+    box, mm, middle, notes = None, (None, None), None, ()
     count = most_frames(cine.header.rows, cine.header.columns)
-    wanted = set(spread_out(cine.header.frames, count).tolist())
+    wanted = set(measured or spread_out(cine.header.frames, count).tolist())
     for index, frame in enumerate(cine.frames()):
-        if index not in wanted:
-            continue
         if box is None:
             box, mm, middle, notes = _crop(cine.header, settings, frame.shape[:2])
             left, top, right, bottom = box
-        cut = frame[top : bottom + 1, left : right + 1]
-        builder.add(np.ascontiguousarray(cut))
-        if index == max(wanted):
-            break
+        cut = np.ascontiguousarray(frame[top : bottom + 1, left : right + 1])
+        watch.look(*_as_seen(cut, settings))
+        if index in wanted:
+            builder.add(cut)
     moments = builder.finish()
     assert box is not None  # noqa: S101  (finish raises without frames)
     whole_crop, aspect = np.ones(moments.mean.shape, bool), cine.header.pixel_aspect
     if not settings.mask_fan:
-        review = (UNMASKED,)
+        watched = watch.judge(None)
+        review = (UNMASKED, *watched.review)
         review += _marks(find_overlays(moments, whole_crop))
         return Cleaning(
-            settings, box, None, None, mm, None, None, notes, review, aspect
+            settings,
+            box,
+            None,
+            None,
+            mm,
+            None,
+            None,
+            notes,
+            review,
+            watched,
+            aspect,
         )
     fit = fit_fan(moments, middle=middle)
     if fit is None:
@@ -224,7 +251,8 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
             "no echoes are found to fit a fan to, so burned-in text could not be told "
             "from them; allowed without a mask only"
         )
-    review = fit.review + _marks(find_overlays(moments, fit.mask))
+    watched = watch.judge(fit.mask)
+    review = watched.review + fit.review + _marks(find_overlays(moments, fit.mask))
     return Cleaning(
         settings,
         box,
@@ -235,6 +263,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
         fit.filled,
         notes + fit.notes,
         review,
+        watched,
         aspect,
     )
 
@@ -244,18 +273,42 @@ def prepare_frames(
 ) -> Iterator[UInt8[np.ndarray, "y x *c"]]:
     """Cleaned frames one by one, `y x` grey (or `y x 3` with `grey="none"`).
 
+    Frames that may not be shown (`cleaning.watched.withheld`) are black.
+
     Args:
         cine: an opened cine; it is walked through twice, once if `cleaning` is given.
         settings: how to clean; a grey cine stays grey with `grey="none"`.
         cleaning: what `plan_cleaning` gave for this cine and these settings.
 
     Raises:
-        InputError: as `plan_cleaning`, or a frame that does not decode.
+        InputError: as `plan_cleaning`, or a frame that does not decode, or that was not
+            there when `plan_cleaning` looked at them.
     """
     if cleaning is None:
         cleaning = plan_cleaning(cine, settings)
-    for frame in cine.frames():
-        yield cleaning.apply(frame)
+    withheld = {one.frame for one in cleaning.watched.withheld}
+    for number, frame in enumerate(cine.frames(), 1):
+        if number > cleaning.watched.frames:
+            raise InputError(
+                f"frame {number} appears only when the file is read again, allowed are "
+                "files that stay as they are"
+            )
+        cleaned = cleaning.apply(frame)
+        yield np.zeros_like(cleaned) if number in withheld else cleaned
+
+
+def _as_seen(
+    cut: np.ndarray, settings: CleanSettings
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The grey of a frame that will be given away; brightest colours where they are."""
+    if cut.ndim == 2:
+        return cut, None
+    if settings.grey == "red":
+        return np.ascontiguousarray(cut[..., 0]), None
+    if settings.grey == "luminance":
+        return luminance(cut), None
+    red, green, blue = cv2.split(cut)
+    return luminance(cut), cv2.max(cv2.max(red, green), blue)
 
 
 def _crop(

@@ -13,6 +13,7 @@ from types import TracebackType
 import numpy as np
 from jaxtyping import Float64
 
+from ultrasound_jax.dicom.clean.pixel_statistics import most_frames, spread_out
 from ultrasound_jax.dicom.read.regions import Region
 from ultrasound_jax.dicom.read.timing import FrameTiming
 from ultrasound_jax.media.formats.video import Film
@@ -21,7 +22,7 @@ from ultrasound_jax.media.video import Frame
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
-KEPT_BYTES = 128 << 20  # of decoded frames; most clips of ultrasound are shorter
+KEPT_BYTES = 256 << 20  # of decoded frames; most clips of ultrasound are shorter
 LOOK_BYTES = 256 << 20  # of frames in colour
 MOST_LOOKED_AT = 64  # at least half as many of a longer film
 STEADY = 0.01  # intervals within 1 % of their median are one rate …
@@ -43,22 +44,32 @@ class FilmHeader:
     regions: tuple[Region, ...] | None = None
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class Look:
-    """Some frames of a film, evenly spread over it: the first and every n-th."""
+    """A film to plan the cleaning by: all of its frames, some of them in colour.
 
-    header: FilmHeader
-    kept: list[np.ndarray]
+    measured: indices of those, the first and every n-th.
+    """
+
+    def __init__(self, film: "FilmCine", colours: dict[int, np.ndarray]) -> None:
+        self.header, self._film, self._colours = film.header, film, colours
+        places = np.array(sorted(colours))
+        most = most_frames(film.header.rows, film.header.columns)
+        self.measured = tuple(places[spread_out(len(places), most)].tolist())
 
     def frames(self) -> Iterator[np.ndarray]:
         """As `Cine.frames`."""
-        return iter(self.kept)
+        for index, frame in enumerate(self._film.frames()):
+            yield self._colours.get(index, frame)
+
+    def close(self) -> None:
+        """Lets go of the frames in colour."""
+        self._colours = {}
 
 
 class FilmCine:
     """An open video with the members of `decode.Cine` that do not speak of DICOM.
 
-    looked_at: frames in colour, to plan the cleaning by.
+    look: the same to plan the cleaning by.
     """
 
     colour = "video"
@@ -79,9 +90,7 @@ class FilmCine:
         rows, columns = spread.frames[0].shape[:2]
         aspect = self._film.pixel_aspect
         self.header = FilmHeader(rows, columns, count, aspect, timing)
-        self.looked_at = Look(
-            dataclasses.replace(self.header, frames=len(spread.frames)), spread.frames
-        )
+        self.look = Look(self, spread.frames)
         self.decoder = self._film.decoder
 
     def frames(self) -> Iterator[np.ndarray]:
@@ -101,7 +110,7 @@ class FilmCine:
     def close(self) -> None:
         """Lets go of the frames."""
         self._kept = None
-        self.looked_at = Look(self.header, [])
+        self.look.close()
 
     def __enter__(self) -> "FilmCine":
         return self
@@ -119,17 +128,18 @@ class _Spread:
     """Takes every n-th frame of a film; n doubles whenever there are too many."""
 
     def __init__(self) -> None:
-        self.frames: list[np.ndarray] = []
+        self.frames: dict[int, np.ndarray] = {}
         self._seen, self._every = 0, 1
 
     def add(self, frame: Frame, *, coloured: bool) -> None:
         if self._seen % self._every == 0:
-            self.frames.append(frame.pixels if coloured else frame.colours())
+            self.frames[self._seen] = frame.pixels if coloured else frame.colours()
         self._seen += 1
         one = max(1, self.frames[0].nbytes)
         if len(self.frames) > min(MOST_LOOKED_AT, max(4, LOOK_BYTES // one)):
-            del self.frames[1::2]
             self._every *= 2
+            held = self.frames.items()
+            self.frames = {i: one for i, one in held if i % self._every == 0}
 
 
 def _timing(

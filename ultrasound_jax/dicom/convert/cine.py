@@ -1,7 +1,7 @@
 """One cine file -> AVI, PNG frames or clips, with a sidecar; runs in a worker."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ultrasound_jax.dicom.clean.cleaning import (
     plan_cleaning,
     prepare_frames,
 )
-from ultrasound_jax.dicom.convert import sidecar
+from ultrasound_jax.dicom.convert import left_out, sidecar
 from ultrasound_jax.dicom.read.decode import (
     Cine,
     open_cine,
@@ -165,7 +165,8 @@ def _convert(cine: Cine, job: Job) -> dict[str, Any]:
     if job.to == "avi":
         files = _write_avi(job, counted, rate)
     elif job.to == "png":
-        files = _write_pngs(job, counted)
+        withheld = [one.frame for one in cleaning.watched.withheld]
+        files = _write_pngs(job, counted, left_out.places(order, withheld))
     else:
         files = _write_clips(job, counted, rate, len(order))
     if counted.count < len(order):
@@ -188,6 +189,7 @@ def summary(fields: dict[str, Any]) -> dict[str, Any]:
     return (
         row
         | {"files": len(fields["files"])}
+        | {name: len(fields[f"{name}_frames"]) for name in ("withheld", "black")}
         | {name: list(fields[name]) for name in ("review", "notes")}
     )
 
@@ -250,9 +252,14 @@ def _write_avi(job: Job, frames: Iterable[np.ndarray], rate: float) -> list[str]
     return [name]
 
 
-def _write_pngs(job: Job, frames: Iterable[np.ndarray]) -> list[str]:
+def _write_pngs(
+    job: Job, frames: Iterable[np.ndarray], left_out: Collection[int]
+) -> list[str]:
+    """A file for each frame but those left out, whose numbers are missing."""
     files = []
     for number, frame in enumerate(frames, 1):
+        if number in left_out:
+            continue
         files.append(f"{job.video_id}/{job.video_id}_{number:05d}.png")
         write_png(Path(job.out) / files[-1], frame)
     if not files:

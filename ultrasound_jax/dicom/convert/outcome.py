@@ -22,6 +22,8 @@ COLUMNS = (
     "fan_kept",
     "review",
     "notes",
+    "withheld",
+    "black",
 )
 
 
@@ -32,6 +34,10 @@ def report(table: Sequence[dict[str, Any]], earlier: int) -> list[str]:
     lines = [
         f"{len(good)} of {len(table)} files converted: {frames} frames, {files} files"
     ]
+    left = [row for row in good if row["withheld"]]
+    if left:
+        count = sum(row["withheld"] for row in left)
+        lines.append(f"{count} frames of {len(left)} videos are withheld: black")
     if earlier:
         lines.append(f"{earlier} of them by an earlier run")
     reasons = Counter(row["reason"] for row in table if row["status"] != "ok")

@@ -36,6 +36,8 @@ FROM_CLEANING = (
     "mm_per_pixel_y",
     "notes",
     "review",
+    "withheld_frames",
+    "black_frames",
 )
 ALLOWED = frozenset(
     (
@@ -63,7 +65,7 @@ ALLOWED = frozenset(
         "files",
     )
 )
-FORMAT = "ultrasound_jax sidecar 1"
+FORMAT = "ultrasound_jax sidecar 2"  # 1: not every frame had been looked at
 
 
 def program() -> str:
