@@ -26,6 +26,7 @@ RATE_RANGE = (0.1, 1000.0)  # Hz; slower is a slide show, faster no B-mode
 # Naming the demuxers keeps pictures, text and play lists that point at other files out.
 _DEMUXERS = "asf,avi,flv,gif,matroska,webm,mov,mp4,mpeg,mpegts,mpegvideo,ogg"
 _LUMA_FIRST = ("yuv4", "yuvj4", "yuva4", "nv12", "nv21", "gray")
+NEUTRAL = 4  # levels of chroma from the middle; marks in colour have ten times that
 _FULL_RANGE, _LIMITED_RANGE = 2, 1  # AVCOL_RANGE_JPEG, AVCOL_RANGE_MPEG
 _EXPAND = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
@@ -36,7 +37,8 @@ class Frame(NamedTuple):
     seconds: presentation time, None where the file has none.
     pixel_aspect: width of a pixel over its height.
     stated_rate: what the container says, Hz; 0 where it says nothing.
-    colours: the same in its colours, made when it is called, before the next frame.
+    colours: the same in its colours, grey where there are none; made when it is called,
+        which must be before the next frame.
     """
 
     pixels: np.ndarray
@@ -179,7 +181,7 @@ def pyav_frames(path: Path, damage: Damage, want: Want = "grey") -> Iterator[Fra
                     frame.time,
                     1 / aspect if turns % 2 else aspect,
                     stated_rate,
-                    partial(_upright, _as_stored, frame, turns),
+                    partial(_upright, _colours_if_any, frame, turns),
                 )
 
 
@@ -210,6 +212,20 @@ def _as_stored(frame: av.VideoFrame) -> np.ndarray:
     if frame.format.name.startswith("gray"):
         return _luminance(frame)
     return _colours(frame)
+
+
+def _colours_if_any(frame: av.VideoFrame) -> np.ndarray:
+    """As `_as_stored`, but grey where a YUV frame has no colour: that is soon seen."""
+    name, parts = frame.format.name, frame.format.components
+    planar = name.startswith(("yuv4", "yuvj4")) and len(frame.planes) == 3
+    if planar and all(part.bits == 8 for part in parts):
+        for plane in frame.planes[1:]:
+            chroma = np.frombuffer(memoryview(plane), np.uint8)
+            chroma = chroma.reshape(-1, plane.line_size)[: plane.height, : plane.width]
+            if chroma.max() > 128 + NEUTRAL or chroma.min() < 128 - NEUTRAL:
+                return _as_stored(frame)
+        return _luminance(frame)
+    return _as_stored(frame)
 
 
 def _colours(frame: av.VideoFrame) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
+import cv2
 import numpy as np
 from jaxtyping import Float64
 
@@ -24,7 +25,7 @@ from ultrasound_jax.types import InputError
 
 KEPT_BYTES = 256 << 20  # of decoded frames; most clips of ultrasound are shorter
 LOOK_BYTES = 256 << 20  # of frames in colour
-MOST_LOOKED_AT = 64  # at least half as many of a longer film
+MOST_LOOKED_AT = 48  # at least half as many of a longer film
 STEADY = 0.01  # intervals within 1 % of their median are one rate …
 ROUNDED = 0.0015  # … and so are those that a container has rounded to milliseconds
 
@@ -51,7 +52,13 @@ class Look:
     """
 
     def __init__(self, film: "FilmCine", colours: dict[int, np.ndarray]) -> None:
-        self.header, self._film, self._colours = film.header, film, colours
+        self.header, self._film = film.header, film
+        some = any(frame.ndim == 3 for frame in colours.values())
+        # All of one kind, as what is measured over time has to be.
+        self._colours = {
+            index: _coloured(frame) if some else frame
+            for index, frame in colours.items()
+        }
         places = np.array(sorted(colours))
         most = most_frames(film.header.rows, film.header.columns)
         self.measured = tuple(places[spread_out(len(places), most)].tolist())
@@ -124,6 +131,10 @@ class FilmCine:
         self.close()
 
 
+def _coloured(frame: np.ndarray) -> np.ndarray:
+    return frame if frame.ndim == 3 else cv2.cvtColor(frame, cv2.COLOR_GRAY2RGB)
+
+
 class _Spread:
     """Takes every n-th frame of a film; n doubles whenever there are too many."""
 
@@ -135,7 +146,7 @@ class _Spread:
         if self._seen % self._every == 0:
             self.frames[self._seen] = frame.pixels if coloured else frame.colours()
         self._seen += 1
-        one = max(1, self.frames[0].nbytes)
+        one = max(1, 3 * frame.pixels.shape[0] * frame.pixels.shape[1])
         if len(self.frames) > min(MOST_LOOKED_AT, max(4, LOOK_BYTES // one)):
             self._every *= 2
             held = self.frames.items()
