@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from tests.datasets.test_decoded import rle_of_one_bit
+from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.lus_clips.lus_clips_dataset_builder import Builder
 from ultrasound_jax.datasets.lus_phantom.export import READERS, export
@@ -388,3 +390,41 @@ def test_a_damaged_recording_costs_its_own_clips_only(hospital, temporal, tmp_pa
     assert video not in left and left
     reasons = {s["file"]: s["reason"] for s in builder.info.metadata["skipped"]}
     assert reasons[video] and str(tmp_path) not in reasons[video]
+
+
+def test_a_recording_that_kills_its_decoder_costs_its_own_clips_only(
+    hospital, temporal, tmp_path
+):
+    """Run-length coding of one bit a pixel makes GDCM end the process."""
+    shutil.copytree(hospital[0] / "temporal", tmp_path / "temporal")
+    shutil.copy(hospital[0] / "pseudonyms.json", tmp_path)
+    index = tmp_path / "temporal" / "index.sources.json"
+    tree = json.loads(index.read_text())
+    video = text(records(temporal)[0], "video_id")
+    tree["files"][video] = str(rle_of_one_bit(tmp_path / "Doe.dcm"))
+    index.write_text(json.dumps(tree))
+    builder = built(tmp_path, tmp_path / "data", part="temporal", **PLAIN)
+    left = {text(record, "video_id") for record in records(builder)}
+    assert video not in left and left
+    reasons = {s["file"]: s["reason"] for s in builder.info.metadata["skipped"]}
+    assert reasons[video] == "decoder crashed (signal 6)"
+
+
+def test_black_frames_are_listed(temporal):
+    assert temporal.info.metadata["black_frames"] == {}
+    assert temporal.info.metadata["withheld_frames"] == {}
+    video = {"black_frames": [3, 4, 9], "withheld_frames": [[7, "flat"]]}
+    video |= {"damaged_frames": [], "review": ["look"], "notes": []}
+    about = frame_account.account([("P1_00001", video), ("P2_00001", video)])
+    assert about["black_frames"] == {"P1_00001": [3, 4, 9], "P2_00001": [3, 4, 9]}
+    assert frame_account.lines(about) == [
+        "6 black frames in 2 videos",
+        "black P1_00001: 3-4, 9",
+        "black P2_00001: 3-4, 9",
+        "2 withheld frames in 2 videos",
+        "withheld P1_00001: 7",
+        "withheld P2_00001: 7",
+        "2 reasons to look before it is given away",
+        "review P1_00001: look",
+        "review P2_00001: look",
+    ]

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from tests.dicom import scans
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.pocus_dataset_builder import Builder
+from ultrasound_jax.media.writers import write_avi
 
 REPO = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("ULTRASOUND_JAX_DATA") or REPO.parent / "shared" / "data")
@@ -27,13 +29,14 @@ SHEET = (
 ) + "Cov_M\xfcller,,5,CC BY 4.0,1,0,0,0,0\n".encode("cp1252")
 
 
-def film(path, frames, rate, codec="mpeg4", pixels="yuv420p"):
+def film(path, frames, rate, codec="mpeg4", pixels="yuv420p", black=()):
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.height, stream.width, stream.pix_fmt = 24, 32, pixels
         for index in range(frames):
-            image = np.full((24, 32, 3), 40 + 4 * index, np.uint8)
+            level = 0 if index in black else 40 + 4 * index
+            image = np.full((24, 32, 3), level, np.uint8)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             container.mux(stream.encode(frame.reformat(format=pixels)))
         container.mux(stream.encode())
@@ -154,6 +157,40 @@ def test_the_metadata_is_what_a_reader_needs(tiny):
     assert saved == dict(tiny.info.metadata)
     assert saved["classes"] == ["a_line", "b_line", "consolidation", "pleural_effusion"]
     assert (saved["clip_frames"], saved["size"], saved["frame_rate"]) == (10, 16, 10.0)
+
+
+def test_black_frames_are_listed(tiny, tmp_path, caplog):
+    assert tiny.info.metadata["black_frames"] == {}
+    tree(tmp_path / "pocus")
+    path = tmp_path / "pocus" / "data" / "pocus_videos" / "convex" / "Cov_a.mp4"
+    film(path, 50, 20, black=(5, 6, 20))
+    with caplog.at_level("INFO", logger="absl"):
+        builder = built(tmp_path, tmp_path / "out", **TINY)
+    saved = json.loads((builder.data_path / "metadata.json").read_text("utf-8"))
+    assert saved["black_frames"] == {"convex/Cov_a.mp4": [6, 7, 21]}
+    assert "black convex/Cov_a.mp4: 6-7, 21" in caplog.text
+    assert len(records(builder)) == len(records(tiny))
+
+
+def test_a_mask_is_an_option(tmp_path):
+    tree(tmp_path / "pocus")
+    videos = tmp_path / "pocus" / "data" / "pocus_videos"
+    clip, fan = scans.phantom(3, 160, 12)
+    marks = np.where(scans.grown(fan, 8), 0, scans.burned_in(160))
+    write_avi(videos / "convex" / "Cov_a.avi", np.maximum(clip, marks), 20.0)
+    (videos / "convex" / "Cov_a.mp4").unlink()
+    whole = built(tmp_path, tmp_path / "out", size=160, frame_rate=20)
+    masked = built(tmp_path, tmp_path / "out", size=160, frame_rate=20, mask=True)
+    assert masked.builder_config.name == "160px_20hz_1s_mask"
+    for builder, shown in ((whole, 230), (masked, 0)):
+        ids = {name: one for one, name in builder.info.metadata["videos"].items()}
+        of_film = [
+            one["clip"][..., 0]
+            for one in records(builder)
+            if text(one, "video_id") == ids["convex/Cov_a.avi"]
+        ]
+        assert max(one[:, marks > 100].max() for one in of_film) >= shown
+        assert shown or max(one[:, marks > 100].max() for one in of_film) == 0
 
 
 def test_records_are_kept_in_array_records(tiny):

@@ -125,4 +125,10 @@ def overlap(one, other):
 
 def widened(mask):
     """A mask and two pixels around it."""
-    return cv2.dilate(mask.astype(np.uint8), np.ones((5, 5))).astype(bool)
+    return grown(mask, 2)
+
+
+def grown(mask, pixels):
+    """A mask and what is near it."""
+    side = 2 * pixels + 1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((side, side))).astype(bool)

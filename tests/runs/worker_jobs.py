@@ -68,3 +68,11 @@ def late(item):
     """Says who works on it, in the file given, and then takes long."""
     Path(item).write_text(str(os.getpid()))
     time.sleep(60)
+
+
+def picture(path, *, name, how="fine"):
+    """Reads a picture as broken decoders do."""
+    if how == "refuse":
+        raise InputError(f"{name}: is no picture, as {path} has it")
+    misbehave(how)
+    return np.arange(12, dtype=np.int16).reshape(3, 4)

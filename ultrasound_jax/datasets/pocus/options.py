@@ -3,6 +3,7 @@
 import dataclasses
 
 from ultrasound_jax.datasets.options import BuildConfig
+from ultrasound_jax.dicom.clean.cleaning import CleanSettings
 from ultrasound_jax.media.cutting import CONTAINED
 
 
@@ -15,6 +16,8 @@ class PocusConfig(BuildConfig):
     tail: `length` keeps short last clips short; `duplicate` fills them up by repeating
     their last frame, as the original does. contained: a last clip that shows nothing of
     its own is `join`ed to the clip before, or `keep`s its place as in the original.
+    mask: black outside the fan; a video without a fan that can be told, such as a
+    linear probe's whole picture, is then left out.
     """
 
     ALLOWED = {
@@ -32,6 +35,12 @@ class PocusConfig(BuildConfig):
     overlap: float = 0.2
     tail: str = "length"
     contained: str = "join"
+    mask: bool = False
+
+    @property
+    def cleaning(self) -> CleanSettings:
+        """How frames are cleaned."""
+        return CleanSettings(size=self.size, mask_fan=self.mask)
 
     @property
     def clip_frames(self) -> int:
@@ -45,6 +54,7 @@ class PocusConfig(BuildConfig):
             + (f"_overlap{self.overlap:.12g}" if self.overlap != 0.2 else "")
             + (f"_{self.tail}" if self.tail != "length" else "")
             + ("_keep" if self.contained == "keep" else "")
+            + ("_mask" if self.mask else "")
         ).replace(".", "p")
 
     def told(self) -> str:

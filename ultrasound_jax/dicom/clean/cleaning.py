@@ -5,7 +5,7 @@ them for what does not belong there, the second cleans every frame as it comes. 
 ever stands in memory as a whole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -33,21 +33,52 @@ from ultrasound_jax.dicom.read.region_kinds import (
     kind_of,
     kind_without_plane,
 )
-from ultrasound_jax.dicom.read.regions import choose_region
+from ultrasound_jax.dicom.read.regions import Region, choose_region
 from ultrasound_jax.media.geometry import letterbox
 from ultrasound_jax.types import InputError
 
 GREYS = ("luminance", "red", "none")
 LARGEST = 4096  # side of the letterbox
+UNMASKED = "nothing is masked: text beside the fan stays"
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """What cleaning must know of a file; a `CineHeader` knows it and more."""
+
+    @property
+    def rows(self) -> int:
+        """Height of the frames in pixels."""
+        ...
+
+    @property
+    def columns(self) -> int:
+        """Their width."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def regions(self) -> tuple[Region, ...] | None:
+        """The calibrated ones; None where a kind of file never has any."""
+        ...
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a pixel over its height, where no region is calibrated."""
+        ...
 
 
 @runtime_checkable
 class Frames(Protocol):
-    """What is cleaned: a header, and frames that can be walked through again."""
+    """What is cleaned: a layout, and frames that can be walked through again."""
 
     @property
-    def header(self) -> CineHeader:
-        """What the file says about itself."""
+    def header(self) -> Layout:
+        """What is known of the frames before they are seen."""
         ...
 
     def frames(self) -> Iterator[np.ndarray]:
@@ -87,6 +118,7 @@ class Cleaning:
     of a crop's pixel, across and down. out_mm: the same of a cleaned frame's pixel.
     kept, filled: as of `fan_fit.Fit`. review: reasons for somebody to look at it.
     watched: which frames may not be shown, and which are black.
+    aspect: width of a pixel over its height as the file has it, used without `mm`.
     """
 
     settings: CleanSettings
@@ -99,6 +131,7 @@ class Cleaning:
     notes: tuple[str, ...]
     review: tuple[str, ...]
     watched: Watched = Watched()
+    aspect: float = 1.0
 
     def apply(self, frame: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "y x *d"]:
         """Clean one frame of the file.
@@ -129,7 +162,9 @@ class Cleaning:
     def pixel_aspect(self) -> float:
         """Width of the crop's pixels over their height; 1 where it is not known."""
         across, down = self.mm
-        if not across or not down or abs(across / down - 1) < 0.005:
+        if not across or not down:
+            return self.aspect
+        if abs(across / down - 1) < 0.005:
             return 1.0
         return across / down
 
@@ -167,10 +202,18 @@ class Cleaning:
         }
 
 
-def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
+def plan_cleaning(
+    cine: Frames, settings: CleanSettings, *, measured: Collection[int] | None = None
+) -> Cleaning:
     """The first pass: choose the region, find the fan, look for marks.
 
     Every frame is looked at, for those that may not be shown (`Cleaning.watched`).
+
+    Args:
+        cine: an opened cine; it is walked through once.
+        settings: how to clean.
+        measured: indices of the frames that fan and marks are found from; by default
+            some that are spread evenly.
 
     Raises:
         InputError: no frame decodes, the region does not exist, frames are of several
@@ -182,7 +225,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
     builder, watch = MomentsBuilder(), FrameWatch()
     box, mm, middle, notes = None, (None, None), None, ()
     count = most_frames(cine.header.rows, cine.header.columns)
-    wanted = set(spread_out(cine.header.frames, count).tolist())
+    wanted = set(measured or spread_out(cine.header.frames, count).tolist())
     for index, frame in enumerate(cine.frames()):
         if box is None:
             box, mm, middle, notes = _crop(cine.header, settings, frame.shape[:2])
@@ -193,14 +236,23 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
             builder.add(cut)
     moments = builder.finish()
     assert box is not None  # noqa: S101  (finish raises without frames)
-    whole_crop = np.ones(moments.mean.shape, bool)
+    whole_crop, aspect = np.ones(moments.mean.shape, bool), cine.header.pixel_aspect
     if not settings.mask_fan:
         watched = watch.judge(None)
-        review = ("nothing is masked: text beside the fan stays", *watched.review)
-        review += _captured(cine.header)
+        review = (UNMASKED, *watched.review, *_captured(cine.header))
         review += _marks(find_overlays(moments, whole_crop))
         return Cleaning(
-            settings, box, None, None, mm, None, None, notes, review, watched
+            settings,
+            box,
+            None,
+            None,
+            mm,
+            None,
+            None,
+            notes,
+            review,
+            watched,
+            aspect,
         )
     if fanless:
         _check_within(box, cine.header, settings)
@@ -208,7 +260,17 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
         stays = f"{fanless}: there is no fan, and text within the region stays"
         review = (stays, *watched.review)
         return Cleaning(
-            settings, box, None, None, mm, None, None, notes, review, watched
+            settings,
+            box,
+            None,
+            None,
+            mm,
+            None,
+            None,
+            notes,
+            review,
+            watched,
+            aspect,
         )
     fit = fit_fan(moments, middle=middle)
     if fit is None:
@@ -230,6 +292,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
         notes + fit.notes,
         review,
         watched,
+        aspect,
     )
 
 
@@ -282,7 +345,7 @@ def _is_damaged(cine: Frames, number: int) -> bool:
 
 
 def _crop(
-    header: CineHeader, settings: CleanSettings, shape: tuple[int, ...]
+    header: Layout, settings: CleanSettings, shape: tuple[int, ...]
 ) -> tuple[
     tuple[int, int, int, int],
     tuple[float | None, float | None],
@@ -291,15 +354,17 @@ def _crop(
 ]:
     """Box, mm a pixel, the probe's middle within the box, and notes."""
     rows, columns = shape
-    chosen = choose_region(header.regions, rows, columns, index=settings.region)
+    regions = header.regions or ()
+    chosen = choose_region(regions, rows, columns, index=settings.region)
     if chosen is None:
         if settings.region is not None:
             raise InputError(f"there is no region {settings.region}: the file has none")
         note = "no calibrated region: the whole picture is kept, its scale is unknown"
-        return (0, 0, columns - 1, rows - 1), (None, None), None, (note,)
+        notes = () if header.regions is None else (note,)
+        return (0, 0, columns - 1, rows - 1), (None, None), None, notes
     region, notes = chosen
     box = (region.left, region.top, region.right, region.bottom)
-    stored = next(r for r in header.regions if r.index == region.index)
+    stored = next(r for r in regions if r.index == region.index)
     middle = None
     # Many writers leave the reference pixel at the box's corner, which says nothing.
     if region.reference_x and region.reference_x > 0:
@@ -307,13 +372,13 @@ def _crop(
     return box, (region.mm_x, region.mm_y), middle, tuple(notes)
 
 
-def _fanless(header: CineHeader, settings: CleanSettings) -> str:
+def _fanless(header: Layout, settings: CleanSettings) -> str:
     """What the region is that will be cut out, if that is nothing with a fan.
 
     Raises:
         InputError: the whole picture would be, and nothing in it could be masked.
     """
-    regions, index = header.regions, settings.region
+    regions, index = header.regions or (), settings.region
     if index is not None:
         kind = kind_of(regions[index]) if 0 <= index < len(regions) else ""
         return kind if kind in KINDS else ""
@@ -327,10 +392,10 @@ def _fanless(header: CineHeader, settings: CleanSettings) -> str:
 
 
 def _check_within(
-    box: tuple[int, int, int, int], header: CineHeader, settings: CleanSettings
+    box: tuple[int, int, int, int], header: Layout, settings: CleanSettings
 ) -> None:
     """A region that lies outside the picture gives the whole of it, names and all."""
-    region = header.regions[settings.region or 0]
+    region = (header.regions or ())[settings.region or 0]
     if box[0] < region.left or box[2] > region.right:
         raise InputError(
             f"region {region.index} lies outside the picture, and has no fan to mask "
@@ -338,8 +403,8 @@ def _check_within(
         )
 
 
-def _captured(header: CineHeader) -> tuple[str, ...]:
-    if not header.is_capture:
+def _captured(header: Layout) -> tuple[str, ...]:
+    if not (isinstance(header, CineHeader) and header.is_capture):
         return ()
     return ("a Secondary Capture: text may be burned in anywhere, also within the fan",)
 

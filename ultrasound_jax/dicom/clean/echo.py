@@ -21,6 +21,9 @@ FLAT_BELOW = 0.02  # share of the picture with texture; below, flat parts count 
 OPEN = 0.2  # share of background around letters
 FLICKER = 0.75  # grey levels of standard deviation over time, from which a pixel moves
 OFTEN = 4  # changes, in the 32 frames that are looked at, that make a pixel move
+AS_OFTEN = 0.4  # of the changes of what moves; letters in lossy films change less
+BLOCK = 17  # pixels of a codec's block, which a letter disturbs as a whole
+DRIFT = 16  # grey levels to which codecs may lift a black background for a while
 MOVING_SHARE = 0.02  # of the picture, from which movement can be relied on
 DENSE = 0.55  # share of echo pixels in a neighbourhood that makes it an echo area
 
@@ -55,6 +58,7 @@ def find_echoes(moments: Moments) -> Echoes:
         textured = visible  # a drawing, or contrast turned up until nothing is left
     moves = textured & (moments.spread >= FLICKER + 0.01 * moments.mean)
     moves &= _changes_often(moments) & ~_rimmed(moments.fleeting)
+    moves &= ~_shivers(moments, moves)
     moving = moments.frames > 1 and float(moves.mean()) >= MOVING_SHARE
     solid = _dense_area(textured & ~_lettered(moments, background), 0.15)
     # The edges of bright tissue look like letters too: they are given back.
@@ -71,6 +75,19 @@ def find_echoes(moments: Moments) -> Echoes:
 def _changes_often(moments: Moments) -> np.ndarray:
     """Echoes change from frame to frame; a mark that comes, or goes, does so once."""
     return moments.changes >= min(OFTEN, max(1, moments.frames // 2))
+
+
+def _shivers(moments: Moments, moves: np.ndarray) -> np.ndarray:
+    """Letters, and the blocks around them, where a codec has changed its mind.
+
+    They do not change with every frame, as echoes do.
+    """
+    if not moves.any():
+        return moves
+    seldom = moments.changes < AS_OFTEN * float(np.median(moments.changes[moves]))
+    block = np.ones((BLOCK, BLOCK), np.uint8)
+    contrast = cv2.dilate(moments.mean, block) - cv2.erode(moments.mean, block)
+    return seldom & (contrast >= LETTER)
 
 
 def _rimmed(marks: np.ndarray) -> np.ndarray:
@@ -90,6 +107,8 @@ def _background(moments: Moments) -> int:
     ring = np.zeros(mean.shape, bool)
     ring[:2], ring[-2:], ring[:, :2], ring[:, -2:] = True, True, True, True
     values = mean[ring & still]
+    if values.size < 0.25 * ring.sum():  # it drifts: the brightest that it was
+        values = moments.peak[ring & (moments.peak <= DRIFT)]
     if values.size == 0:
         return 0
     counts = np.bincount(values, minlength=256)

@@ -131,24 +131,6 @@ class FilmFile:
                     if isinstance(frame, av.VideoFrame) and frame.opaque != -1:
                         yield int(frame.opaque), frame  # pyright: ignore
 
-    def rate(self) -> float | None:
-        """The measured rate of a container's times, Hz; of a bare stream, its own.
-
-        FFmpeg says 25 Hz of every bare stream, so that only what its decoder has read
-        in the stream counts (the VUI of H.264 and HEVC, the sequence header of MPEG-2).
-        """
-        try:
-            with self._open() as container:
-                stream = container.streams.video[0]
-                context = stream.codec_context
-                context.options = {"max_pixels": str(self.most_pixels)}
-                next(container.decode(stream), None)
-                bare = container.format.name in _BARE
-                rate = (None if bare else stream.average_rate) or context.framerate
-                return float(rate) if rate else None
-        except (av.error.FFmpegError, ValueError, EOFError):
-            return None
-
     def _open(self) -> InputContainer:
         file = io.BufferedReader(_Pieces(self.stream, self.pieces))
         options = {"format_whitelist": _DEMUXERS}

@@ -104,7 +104,7 @@ class Film:
         if count != self.header.frames:
             notes = [note for note in notes if not note.startswith("the header states")]
             self.header = corrected(source, header, count, limits, notes)
-        timing = with_film_rate(self.header.timing, self._film.rate())
+        timing = with_film_rate(self.header.timing, self._film.rate)
         self.header = dataclasses.replace(self.header, timing=timing)
         self._notes = notes
 
