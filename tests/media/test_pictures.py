@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ultrasound_jax.media import pictures
+from ultrasound_jax.media import picture_file
+from ultrasound_jax.media.masks import foreground
 from ultrasound_jax.media.pictures import (
-    foreground,
     grey,
     list_images,
     natural_order,
@@ -87,7 +87,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(read, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 11)
+    monkeypatch.setattr(picture_file, "MAX_PIXELS", 11)
     with pytest.raises(InputError, match="4 x 3 px, allowed are 11 pixels"):
         read(Image.fromarray(RAMP))
 
@@ -140,7 +140,6 @@ def test_hidden_files_and_others_are_not_listed(tmp_path):
         ([255, 255, 255, 255], [1, 1, 1, 1]),
         ([0, 0, 0, 0], [0, 0, 0, 0]),
         ([0, 100, 200, 255], [0, 0, 1, 1]),
-        ([0, 3, 1, 9], [0, 0, 0, 0]),
     ],
 )
 def test_what_a_mask_marks(values, marked):
@@ -151,8 +150,5 @@ def test_what_a_mask_marks(values, marked):
 def test_a_mask_of_several_dim_values_is_refused():
     with pytest.raises(InputError, match="more than two values up to 90"):
         foreground(np.array([[0, 50, 90]], np.uint8), name="x")
-
-
-def test_a_level_decides_without_looking_at_the_others():
-    mask = np.array([[0, 1, 127, 128]], np.uint8)
-    assert foreground(mask, name="x", level=127)[0, :, 0].tolist() == [0, 0, 0, 1]
+    with pytest.raises(InputError, match="more than two values up to 9 "):
+        foreground(np.array([[0, 3, 1, 9]], np.uint8), name="x")

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
+from ultrasound_jax.datasets.image_files import Reading, told_of, told_of_values
 from ultrasound_jax.datasets.skin_tumor.files import CLASSES, Picture
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler
 from ultrasound_jax.media.pictures import (
@@ -21,7 +22,7 @@ from ultrasound_jax.types import InputError
 class Preparation:
     """What is done to a picture: see `SkinTumorConfig`."""
 
-    size: int
+    how: Reading
     drop_doppler: bool
     crop_skin: bool
 
@@ -33,19 +34,21 @@ def views(how: Preparation, picture: Picture) -> list[np.ndarray]:
         DatasetError: it cannot be read or prepared.
     """
     name = picture.image_id
-    stored = read_picture(picture.path, name=name)
-    return [grey(stored, name=name), _prepared(how, stored, name)[0]]
+    stored = read_picture(picture.path, name=name, page=how.how.page)
+    return [grey(stored, name=name, bits=how.how.bits), _prepared(how, stored, name)[0]]
 
 
 def make_record(how: Preparation, picture: Picture) -> Iterator[Made]:
     """The record, or why there is none; a `Fact` where a panel was removed."""
     name = picture.image_id
     try:
-        stored = read_picture(picture.path, name=name)
+        stored = read_picture(picture.path, name=name, page=how.how.page)
         image, removed = _prepared(how, stored, name)
     except InputError as error:
         yield Skipped(name, str(error).removeprefix(f"{name}: "))
         return
+    yield from told_of(picture.path, name)
+    yield from told_of_values(stored, name)
     if removed:
         yield Fact("panel_removed", name)
     label = CLASSES.index(picture.label)
@@ -68,5 +71,5 @@ def _prepared(
     if how.drop_doppler and pixels.ndim == 3 and pixels.dtype == np.uint8:
         whole, pixels = pixels.shape, without_doppler(pixels, name=name)
         removed = pixels.shape != whole
-    image = grey(pixels, name=name)
-    return fitted(skin_crop(image) if how.crop_skin else image, how.size), removed
+    image = grey(pixels, name=name, bits=how.how.bits)
+    return fitted(skin_crop(image) if how.crop_skin else image, how.how.size), removed

@@ -71,7 +71,8 @@ class Builder(ImageBuilder):
         pictures = list_pictures(root)
         notes = _compare(pictures)
         config = self.config
-        how = Preparation(config.size, config.drop_doppler, config.crop_skin)
+        reading = self.reading([picture.path for picture in pictures])
+        how = Preparation(reading, config.drop_doppler, config.crop_skin)
         if (root / PATIENTS).is_file():
             pictures, orphans = with_patients(pictures, root / PATIENTS)
             for picture in orphans:
