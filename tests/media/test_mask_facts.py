@@ -19,8 +19,8 @@ def line(thickness, closed=True):
 
 
 def crescent():
-    mask = disc((60, 45), 40)
-    return mask - mask * disc((63, 45), 40)
+    mask = disc((60, 45), 14)
+    return mask - mask * disc((56, 45), 14)
 
 
 def frame():

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ultrasound_jax.media.masks import mask_classes, read_mask
+from ultrasound_jax.media.mask_values import mask_classes
+from ultrasound_jax.media.masks import read_mask
 from ultrasound_jax.types import InputError
 
 SIDE = 72
@@ -397,6 +398,33 @@ def test_layers_of_colours_in_alpha_are_colours(tmp_path):
     with pytest.raises(InputError, match="#00ff00, #ff0000"):
         read_mask(path, name="x")
     found = read_mask(path, name="x", colours=GREEN_RED)
+    assert np.array_equal(found[..., 0], LUNGS)
+
+
+@pytest.mark.parametrize("shade", [0.2, 0.6, 1.0])
+def test_a_picture_cut_out_by_alpha_is_marked_where_it_is_seen(tmp_path, shade):
+    picture = np.rint(speckle() * shade).astype(np.uint8)
+    for hidden in (0, 1):
+        shown = picture * np.maximum(LESION, hidden).astype(np.uint8)[..., None]
+        pixels = np.dstack([shown, LESION * 255])
+        path = saved(tmp_path / "m.png", pixels)
+        assert np.array_equal(read_mask(path, name="x")[..., 0], LESION)
+
+
+def test_a_drawing_in_a_clear_frame_is_read_as_drawn(tmp_path):
+    soft = cv2.GaussianBlur(LESION * 255, (5, 5), 0)
+    alpha = np.full_like(soft, 255)
+    alpha[:3], alpha[:, -3:] = 0, 0
+    path = saved(tmp_path / "m.png", np.dstack([soft, soft, soft, alpha]))
+    assert (read_mask(path, name="x")[..., 0] != LESION).sum() <= 4
+
+
+def test_deep_colours_are_colours(tmp_path):
+    colours = painted(LUNGS, (0, 0, 0), (0, 255, 0), (255, 0, 0)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / "m.png"), colours[..., ::-1] * 257)
+    with pytest.raises(InputError, match="#00ff00, #ff0000"):
+        read_mask(tmp_path / "m.png", name="x")
+    found = read_mask(tmp_path / "m.png", name="x", colours=GREEN_RED)
     assert np.array_equal(found[..., 0], LUNGS)
 
 

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ultrasound_jax.media import picture_file
-from ultrasound_jax.media.masks import foreground
+from ultrasound_jax.media import picture_header
+from ultrasound_jax.media.mask_values import foreground
 from ultrasound_jax.media.pictures import (
     grey,
     list_images,
@@ -87,7 +87,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(read, monkeypatch):
-    monkeypatch.setattr(picture_file, "MAX_PIXELS", 11)
+    monkeypatch.setattr(picture_header, "MAX_PIXELS", 11)
     with pytest.raises(InputError, match="4 x 3 px, allowed are 11 pixels"):
         read(Image.fromarray(RAMP))
 

@@ -15,8 +15,9 @@ from jaxtyping import UInt8
 from ultrasound_jax.datasets.beam.records import Fact
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.media import mask_facts
-from ultrasound_jax.media.masks import mask_classes, read_mask
-from ultrasound_jax.media.picture_file import header_facts
+from ultrasound_jax.media.mask_values import mask_classes
+from ultrasound_jax.media.masks import read_mask
+from ultrasound_jax.media.picture_header import header_facts
 from ultrasound_jax.media.pictures import grey, largest_value, read_picture
 from ultrasound_jax.media.sample_depth import bits_of, is_fractions
 from ultrasound_jax.types import InputError

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from ultrasound_jax.media.mask_colours import check_colours
-from ultrasound_jax.media.masks import label_values, mask_classes
+from ultrasound_jax.media.mask_values import label_values, mask_classes
 from ultrasound_jax.types import InputError
 
 TEXTS = {

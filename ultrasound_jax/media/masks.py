@@ -6,27 +6,26 @@ was drawn with soft edges. What needs to be told is asked for and never guessed:
 values (`labels`) and several colours (`colours`).
 """
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from ultrasound_jax.media.mask_colours import BACKGROUND, by_colour, hues
+from ultrasound_jax.media.mask_colours import by_colour, hues
+from ultrasound_jax.media.mask_values import (
+    BLACK,
+    Labels,
+    by_value,
+    foreground,
+    if_equal,
+    label_values,
+)
 from ultrasound_jax.media.picture_file import Samples, read_samples
 from ultrasound_jax.media.sample_depth import bits_of, upper_eight
 from ultrasound_jax.types import InputError
 
-BLACK, WHITE = 31, 224  # up to and from where lossy files leave black and white
-MIDDLE = 127
-_FEW = 8  # values of shades that label maps have, and soft edges rarely
-_NUMBERS = 16  # structures that are numbered from 1
-_SHOWN = 12  # values that a message lists
-_STRAY = 0.02  # of what is not black may be neither an edge nor white
-Labels = Mapping[Any, str]  # of whole numbers, also as text, and of ranges
+_TEXTURE = 16  # colours that a cut-out picture has at least, and a drawing has not
 
 
 def read_mask(
@@ -37,7 +36,7 @@ def read_mask(
     colours: Mapping[str, str] | None = None,
     page: int = 0,
 ) -> UInt8[np.ndarray, "h w 1"]:
-    """A mask: 0 and the number of the class, in the order of `mask_classes`.
+    """A mask: 0 and the number of the class in the order of `mask_classes`.
 
     Args:
         path: the file.
@@ -63,95 +62,9 @@ def read_mask(
     return foreground(_plane(found, name), name=name, lossy=found.lossy)
 
 
-def mask_classes(
-    labels: Labels | None = None, colours: Mapping[str, str] | None = None
-) -> tuple[str, ...]:
-    """The classes that a mask's values 1, 2, … stand for, each once; () if none."""
-    named = (labels or colours or {}).values()
-    return tuple(dict.fromkeys(word for word in named if word != BACKGROUND))
-
-
-def foreground(
-    picture: np.ndarray, *, name: str, lossy: bool = False
-) -> UInt8[np.ndarray, "h w 1"]:
-    """A mask of 0 and 1 from grey values, or colours of one hue on black.
-
-    Of two values the one that is not 0 marks. More than two, from soft edges or JPEG,
-    mark above their middle if nearly all else is black or white.
-
-    Args:
-        picture: `h w`, or RGB `h w 3`.
-        name: what errors call it.
-        lossy: the file was JPEG, so that values are not exact.
-
-    Raises:
-        InputError: the values may be numbers of structures, the colours those of
-            several, or it shows a picture.
-    """
-    if picture.ndim == 3:
-        picture = _one_plane(picture, name)
-    if not np.isfinite(picture).all():
-        raise InputError(f"{name}: mask with values that are not finite")
-    if picture.size == 0:
-        raise InputError(f"{name}: mask without pixels")
-    values = np.unique(picture)
-    if len(values) <= 2:
-        return _of_two(picture, values, name)[..., None].astype(np.uint8)
-    if not lossy:
-        _refuse_labels(picture, values, name)
-    shades = _as_shades(picture, values, name, lossy)
-    return _of_shades(shades, values, name)[..., None].astype(np.uint8)
-
-
-def by_value(
-    numbers: np.ndarray, labels: Labels, *, name: str
-) -> UInt8[np.ndarray, "h w"]:
-    """Numbers of classes from a map of values: see `read_mask`.
-
-    Raises:
-        InputError: a value that no label names, or one that is no whole number.
-    """
-    meant = label_values(labels)
-    values = np.unique(numbers)
-    unnamed = [value for value in values.tolist() if value not in meant and value != 0]
-    if unnamed:
-        raise InputError(
-            f"{name}: mask with the values {_listed(unnamed)}, which the labels do not "
-            f"name; allowed are 0, {_listed(sorted(meant))}, or more labels"
-        )
-    order = mask_classes(labels)
-    mask = np.zeros(numbers.shape, np.uint8)
-    for value in values.tolist():
-        word = meant.get(value, BACKGROUND)
-        if word != BACKGROUND:
-            mask[numbers == value] = order.index(word) + 1
-    return mask
-
-
-def label_values(labels: Labels) -> dict[int, str]:
-    """Value -> class, ranges spelt out.
-
-    Raises:
-        InputError: a key is neither a whole number nor a range of two.
-    """
-    meant: dict[int, str] = {}
-    for key, word in labels.items():
-        match = re.fullmatch(r"\s*(-?\d+)\s*(?:-\s*(\d+)\s*)?", str(key))
-        if match is None or not word:
-            raise InputError(f"labels {key}={word}: allowed are such as 1=lesion, 3-5=")
-        first = int(match[1])
-        last = int(match[2]) if match[2] else first
-        if not -(2**16) < first <= last < 2**16:
-            raise InputError(f"labels {key}: allowed are ranges of up to 65535")
-        for value in range(first, last + 1):
-            if meant.setdefault(value, word) != word:
-                raise InputError(f"labels: {value} is {meant[value]} and {word}")
-    return meant
-
-
 def _numbers(found: Samples, labels: Labels, name: str) -> np.ndarray:
     """The numbers that labels speak of: as stored or, if those have none, as shown."""
-    numbers, shown = _if_equal(found.stored), _if_equal(found.shown)
+    numbers, shown = if_equal(found.stored), if_equal(found.shown)
     if found.alpha is not None and np.ptp(found.alpha) > 0 and np.ptp(numbers) == 0:
         numbers = found.alpha
     if numbers.ndim == 3:
@@ -170,18 +83,11 @@ def _of_one_colour(picture: np.ndarray, where: Bool[np.ndarray, "h w"]) -> bool:
     return not len(pixels) or bool((pixels == pixels[0]).all())
 
 
-def _if_equal(colours: np.ndarray) -> np.ndarray:
-    """Equal channels as one."""
-    if colours.ndim == 3 and (colours == colours[..., :1]).all():
-        return colours[..., 0]
-    return colours
-
-
 def _plane(found: Samples, name: str) -> np.ndarray:
     """Where the mask stands: in alpha, in the stored numbers, or in what is shown."""
     if found.alpha is not None and np.ptp(found.alpha) > 0:
-        seen = foreground(_alpha8(found.alpha), name=f"{name}: alpha")[..., 0] > 0
-        if _of_one_colour(found.shown, seen):
+        seen = foreground(_eight(found.alpha), name=f"{name}: alpha")[..., 0] > 0
+        if _of_one_colour(found.shown, seen) or _is_cut_out(found, seen):
             return seen.astype(np.uint8)
         return _over_black(found)
     clear = found.alpha is not None and not found.alpha.any()
@@ -213,126 +119,31 @@ def _marked_reading(found: Samples) -> np.ndarray:
     return min((found.stored, found.shown), key=covered)
 
 
-def _over_black(found: Samples) -> np.ndarray:
+def _is_cut_out(found: Samples, seen: Bool[np.ndarray, "h w"]) -> bool:
+    """Whether a picture shows where the mask is, and nothing elsewhere."""
+    colours = _eight(found.shown)[seen]
+    if len(np.unique(colours, axis=0)) < _TEXTURE:
+        return False
+    plane = _over_black(found)
+    if plane.ndim == 3 and len(hues(plane)) > 1:
+        return False
+    try:
+        foreground(plane, name="cut-out")
+    except InputError:
+        return True
+    return False  # a drawing with soft edges
+
+
+def _over_black(found: Samples) -> UInt8[np.ndarray, "h w *c"]:
     """What is seen on black; what is not seen has no colour."""
-    if found.alpha is None:
-        return found.shown
-    share = _alpha8(found.alpha).astype(np.float32) / 255
-    if share.min() == share.max():  # nothing is told by it, not even by 0
-        return found.shown
-    seen = found.shown * (share if found.shown.ndim == 2 else share[..., None])
-    return np.rint(seen).astype(found.shown.dtype)
+    shown = _eight(found.shown)
+    if found.alpha is None or np.ptp(found.alpha) == 0:
+        return shown  # an alpha that is the same everywhere tells nothing
+    seen = _eight(found.alpha) > BLACK
+    return np.where(seen if shown.ndim == 2 else seen[..., None], shown, 0)
 
 
-def _alpha8(alpha: np.ndarray) -> UInt8[np.ndarray, "h w"]:
-    return alpha if alpha.dtype == np.uint8 else upper_eight(alpha, 16)
-
-
-def _one_plane(colours: np.ndarray, name: str) -> np.ndarray:
-    """The grey of equal channels, or how bright the one hue on black is."""
-    grey = _if_equal(colours)
-    if grey.ndim == 2:
-        return grey
-    if colours.dtype != np.uint8:
-        colours = upper_eight(colours, bits_of(int(colours.max())))
-    found = hues(colours)
-    if len(found) > 1:
-        raise InputError(
-            f"{name}: mask with the colours {', '.join(found)}, which one means what "
-            'is not said; allowed with the option colours, such as "#ff0000=lesion"'
-        )
-    return colours.max(axis=2)
-
-
-def _of_two(
-    picture: np.ndarray, values: np.ndarray, name: str
-) -> Bool[np.ndarray, "h w"]:
-    low, high = values[0], values[-1]
-    if low < 0:
-        raise InputError(_unclear(name, values))
-    if len(values) == 1:
-        return np.full(picture.shape, bool(high))
-    middle = 0.5 if high <= 1 else _top(picture) / 2
-    if low and not low <= middle < high:
-        raise InputError(_unclear(name, values))
-    return picture == high
-
-
-def _refuse_labels(picture: np.ndarray, values: np.ndarray, name: str) -> None:
-    """Several values of which each fills an area are numbers of structures."""
-    top = _top(picture)
-    inner = values[(values > top * BLACK / 255) & (values < top * WHITE / 255)]
-    dark = values[(values > 0) & (values <= top * BLACK / 255)]
-    # What JPEG leaves beside black and white fills no areas, and not beside black only.
-    numbers = len(values) <= _NUMBERS and len(values) - len(inner) - len(dark) <= 2
-    filled = len(dark) and all(_has_area(picture == value) for value in dark)
-    shades = len(values) <= _FEW and any(_has_area(picture == one) for one in inner)
-    if shades or (numbers and filled):
-        raise InputError(_unclear(name, values))
-
-
-def _has_area(marked: Bool[np.ndarray, "h w"]) -> bool:
-    """Whether a 3 x 3 field lies in it; soft edges are thinner."""
-    return bool(cv2.erode(marked.astype(np.uint8), np.ones((3, 3), np.uint8)).any())
-
-
-def _as_shades(
-    picture: np.ndarray, values: np.ndarray, name: str, lossy: bool
-) -> UInt8[np.ndarray, "h w"]:
-    """Values as shades of 0 to 255, whose marks are above the middle."""
-    low, high = float(values[0]), float(values[-1])
-    if low < 0 or (picture.dtype.kind == "f" and 1 < high and (values % 1).any()):
-        raise InputError(_unclear(name, values))
-    if picture.dtype.kind == "f" and high <= 1:
-        return np.rint(picture * 255).astype(np.uint8)
-    if high > 255:
-        return upper_eight(picture, bits_of(int(high)))
-    if high <= BLACK or (high <= MIDDLE and not lossy):
-        raise InputError(_unclear(name, values))
-    shades = picture.astype(np.uint8)
-    if high > MIDDLE:
-        return shades
-    return np.rint(shades * (255 / high)).astype(np.uint8)
-
-
-def _of_shades(
-    shades: UInt8[np.ndarray, "h w"], values: np.ndarray, name: str
-) -> Bool[np.ndarray, "h w"]:
-    """Marked above the middle, if what is between black and white is edges."""
-    dark, bright = shades <= BLACK, shades >= WHITE
-    reach = max(8, max(shades.shape) // 32)
-    square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    edges = cv2.dilate(dark.view(np.uint8), square) & cv2.dilate(
-        bright.view(np.uint8), square
-    )
-    stray = ~dark & ~bright & ~edges.view(bool)
-    if stray.sum() > max(16, _STRAY * (~dark).sum()):
-        raise InputError(
-            f"{name}: mask with {len(values)} values of which "
-            f"{stray.sum() / shades.size:.0%} of the pixels are neither black nor "
-            f"white: a picture, or several structures ({_listed(values.tolist())}); "
-            'allowed with the option labels, such as "128-255=lesion,0-127=background"'
-        )
-    return shades > MIDDLE
-
-
-def _top(picture: np.ndarray) -> float:
-    """White of the depth that a picture uses."""
-    high = float(picture.max())
-    if high <= 1:
-        return 1.0 if picture.dtype.kind == "f" else 255.0
-    return 255.0 if high <= 255 else float(2 ** bits_of(int(high)) - 1)
-
-
-def _unclear(name: str, values: np.ndarray) -> str:
-    several = "more than two values" if len(values) > 2 else "values"
-    return (
-        f"{name}: mask with {several} up to {values[-1]} ({_listed(values.tolist())}), "
-        "which one marks what is not said; allowed with the option labels, such as "
-        f'"{values[-1]:g}=lesion"'
-    )
-
-
-def _listed(values: list) -> str:
-    some = ", ".join(f"{value:g}" for value in values[:_SHOWN])
-    return some + (", …" if len(values) > _SHOWN else "")
+def _eight(values: np.ndarray) -> UInt8[np.ndarray, "h w *c"]:
+    if values.dtype == np.uint8:
+        return values
+    return upper_eight(values, bits_of(int(values.max(initial=0))))

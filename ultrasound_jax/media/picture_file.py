@@ -7,20 +7,31 @@ from typing import Any
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from ultrasound_jax.media.picture_header import (
+    COMPRESSION,
+    FORMATS,
+    HEIGHT,
+    ORIENTATION,
+    PHOTOMETRIC,
+    WIDTH,
+    check_size,
+    declared_by,
+    has_alpha,
+    is_lossy,
+    kind_of_samples,
+    orientation_of,
+    stored_bits,
+    tiff_tags,
+    turn_to_page,
+    white_is_zero,
+)
 from ultrasound_jax.media.sample_depth import bits_of
 from ultrasound_jax.types import InputError
 
 MAX_BYTES = 256 * 2**20
-MAX_PIXELS = 64 * 2**20
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 SAMPLES = "uint8, uint16, int16, int32, float32 and float64"
-_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 256, 257, 258, 259, 262
-_DESCRIPTION, _ORIENTATION, _SOFTWARE, _SAMPLE_FORMAT = 270, 274, 305, 339
-_SUBFILE_TYPE = 254  # bit 0: a reduced copy, bit 2: a transparency mask
-_FAX = ("group3", "group4", "tiff_ccitt")  # their writers store shown black as 1
-_LOSSY = ("jpeg", "tiff_jpeg", "webp", "jpeg2000")
 _TURNS = {  # EXIF orientation -> what makes the picture upright
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -30,7 +41,6 @@ _TURNS = {  # EXIF orientation -> what makes the picture upright
     7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
     8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
 }
-_KINDS = {1: "uint", 2: "int", 3: "float", 5: "complex int", 6: "complex float"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,93 +117,24 @@ def read_samples(path: Path, *, name: str, page: int = 0) -> Samples:
         raise InputError(f"{name}: {_reason(error, path)}") from error
 
 
-def header_facts(path: Path, *, name: str) -> list[str]:
-    """What the header says that a reader must act on: `turned`, `white_is_zero`,
-    `palette`, `alpha`. Nothing is decoded, and what cannot be opened has none.
-    """
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            tags: Any = getattr(picture, "tag_v2", {})
-            told = {
-                "turned": _orientation(picture) != 1,
-                "white_is_zero": bool(_white_is_zero(picture, tags)),
-                "palette": picture.mode in ("P", "PA"),
-                "alpha": _has_alpha(picture),
-            }
-    except Exception:  # reading says why
-        return []
-    return [word for word, is_so in told.items() if is_so]
-
-
-def is_deep(path: Path) -> bool:
-    """Whether a file holds samples of more than 8 bits; nothing is decoded."""
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            return _stored_bits(picture, path) > 8
-    except UnidentifiedImageError:
-        return True  # such as a TIFF of float64
-    except Exception:  # reading says why
-        return False
-
-
 def _read(path: Path, name: str, page: int) -> Samples:
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{name}: file above {MAX_BYTES >> 20} MiB")
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            _check_size(*picture.size, name)
-            _turn_to_page(picture, name, page)
-            _check_size(*picture.size, name)
+            check_size(*picture.size, name)
+            turn_to_page(picture, name, page)
+            check_size(*picture.size, name)
             return _samples(picture, path, name)
     except UnidentifiedImageError:
-        tags, more = _tiff_tags(path)
+        tags, more = tiff_tags(path)
         if not tags:
             raise
         if more:
             raise InputError(
-                f"{name}: several pages of {_kind(tags)}, allowed is one"
+                f"{name}: several pages of {kind_of_samples(tags)}, allowed is one"
             ) from None
         return _other_tiff(tags, path, name)
-
-
-def _check_size(width: int, height: int, name: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{name}: {width} x {height} px, allowed are {MAX_PIXELS} pixels"
-        )
-
-
-def _turn_to_page(picture: Image.Image, name: str, page: int) -> None:
-    """Goes to the page that is meant; copies of a page in small do not count."""
-    count = getattr(picture, "n_frames", 1)
-    if picture.format == "MPO":
-        count = 1  # the first is the picture, the others are its depth or preview
-    pages = list(range(count))
-    if count > 1 and picture.format == "TIFF":
-        pages = [place for place in pages if not _is_copy(picture, place)] or pages
-    if not page and len(pages) > 1:
-        what = "pages" if picture.format == "TIFF" else "frames of an animation"
-        raise InputError(
-            f"{name}: several pictures in one file ({len(pages)} {what}), allowed is "
-            "one, or the option page says which"
-        )
-    if page > len(pages) > 1:
-        raise InputError(f"{name}: page {page} of {len(pages)} is not there")
-    if count > 1:
-        picture.seek(pages[min(max(page, 1), len(pages)) - 1])
-    stack = str(getattr(picture, "tag_v2", {}).get(_DESCRIPTION, ""))
-    images = [line for line in stack.splitlines() if line.startswith("images=")]
-    if stack.startswith("ImageJ=") and count == 1 and images not in ([], ["images=1"]):
-        raise InputError(
-            f"{name}: several pictures in one file (an ImageJ stack, {images[0]}), "
-            "allowed is one"
-        )
-
-
-def _is_copy(picture: Image.Image, place: int) -> bool:
-    picture.seek(place)
-    tags: Any = getattr(picture, "tag_v2", {})
-    return bool(int(tags.get(_SUBFILE_TYPE, 0)) & 0b101)
 
 
 def _samples(picture: Image.Image, path: Path, name: str) -> Samples:
@@ -201,8 +142,8 @@ def _samples(picture: Image.Image, path: Path, name: str) -> Samples:
     tags: Any = dict(getattr(picture, "tag_v2", {}))
     if picture.format == "PNG":
         picture.load()  # EXIF may stand behind the pixels
-    orientation, white = _orientation(picture), _white_is_zero(picture, tags)
-    bits, lossy = _stored_bits(picture, path), _is_lossy(picture)
+    orientation, white = orientation_of(picture), white_is_zero(picture, tags)
+    bits, lossy = stored_bits(picture, path), is_lossy(picture)
     if bits > 8 and len(picture.getbands()) > 1:
         found = _deep_colour(path, name)
     else:
@@ -219,11 +160,11 @@ def _shallow(picture: Image.Image, bits: int) -> Samples:
     picture.load()  # first: NumPy asks for the shape before a TIFF is turned
     if picture.mode in ("P", "PA"):
         places = np.asarray(picture if picture.mode == "P" else picture.getchannel(0))
-        shown = picture.convert("RGBA" if _has_alpha(picture) else "RGB")
+        shown = picture.convert("RGBA" if has_alpha(picture) else "RGB")
         colours = np.asarray(shown)
         alpha = colours[..., 3] if colours.shape[2] == 4 else None
         return Samples(_if_grey(colours[..., :3]), places, alpha, palette=True)
-    if _has_alpha(picture):
+    if has_alpha(picture):
         seen = picture.convert("LA" if len(picture.getbands()) < 3 else "RGBA")
         pixels = np.asarray(seen)
         values = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :3]
@@ -265,53 +206,6 @@ def _if_grey(colours: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
     return colours[..., 0] if (colours == colours[..., :1]).all() else colours
 
 
-def _has_alpha(picture: Image.Image) -> bool:
-    return picture.mode in ("LA", "La", "PA", "RGBA", "RGBa") or (
-        "transparency" in picture.info and picture.mode in ("1", "L", "P", "RGB")
-    )
-
-
-def _is_lossy(picture: Image.Image) -> bool:
-    return picture.format in ("JPEG", "MPO") or (
-        picture.info.get("compression") in _LOSSY
-    )
-
-
-def _orientation(picture: Image.Image) -> int:
-    if picture.format == "PNG" and "exif" not in picture.info:
-        return 1  # asked for it, Pillow would decode the whole file
-    try:
-        found = picture.getexif().get(_ORIENTATION, 1)
-    except Exception:  # a damaged EXIF block turns nothing
-        return 1
-    return found if found in _TURNS else 1
-
-
-def _white_is_zero(picture: Image.Image, tags: Any) -> str:
-    if not tags or tags.get(_PHOTOMETRIC) != 0:
-        return ""
-    if picture.info.get("compression") in _FAX:
-        return "fax"
-    return _declared_by(tags)
-
-
-def _declared_by(tags: Any) -> str:
-    described = str(tags.get(_DESCRIPTION, ""))
-    program = str(tags.get(_SOFTWARE, "")).startswith("tifffile")
-    program = program or described.startswith(("ImageJ=", '{"shape"'))
-    return "program" if program else "file"
-
-
-def _stored_bits(picture: Image.Image, path: Path) -> int:
-    """Bits a sample in the file, which Pillow may cut to 8 in colour."""
-    if picture.format == "PNG":
-        with path.open("rb") as file:
-            head = file.read(25)  # signature, then the header's length, name and sides
-        return head[24]
-    bits = getattr(picture, "tag_v2", {}).get(_BITS, (8,))
-    return max(bits if isinstance(bits, tuple) else (bits,))
-
-
 def _deep_colour(path: Path, name: str) -> Samples:
     """Colour of 16 bits, which Pillow would cut to 8 without a word."""
     pixels = _by_opencv(path)
@@ -328,40 +222,20 @@ def _by_opencv(path: Path) -> np.ndarray | None:
     return cv2.imread(str(path), flags)
 
 
-def _tiff_tags(path: Path) -> tuple[dict[int, Any], bool]:
-    """The tags of a TIFF's first page, and whether others follow; {} if it is none."""
-    with path.open("rb") as file:
-        head = file.read(8)
-        if head[:4] not in (b"II*\0", b"MM\0*"):
-            return {}, False
-        tags = TiffImagePlugin.ImageFileDirectory_v2(head)
-        file.seek(tags.next)
-        tags.load(file)
-        return dict(tags), bool(tags.next)
-
-
-def _kind(tags: dict[int, Any]) -> str:
-    """The samples of a TIFF in NumPy's words, such as `float64`."""
-    bits, form = tags.get(_BITS, 1), tags.get(_SAMPLE_FORMAT, 1)
-    bits = max(bits) if isinstance(bits, tuple) else bits
-    form = form[0] if isinstance(form, tuple) else form
-    return f"{_KINDS.get(form, 'unknown')}{bits}"
-
-
 def _other_tiff(tags: dict[int, Any], path: Path, name: str) -> Samples:
     """A TIFF that Pillow does not know but OpenCV may, such as float64."""
-    _check_size(int(tags.get(_WIDTH, 0)), int(tags.get(_HEIGHT, 0)), name)
+    check_size(int(tags.get(WIDTH, 0)), int(tags.get(HEIGHT, 0)), name)
     pixels = _by_opencv(path)
-    if pixels is None or pixels.dtype.name != _kind(tags):
+    if pixels is None or pixels.dtype.name != kind_of_samples(tags):
         raise InputError(
-            f"{name}: a TIFF of {_kind(tags)} samples (compression "
-            f"{tags.get(_COMPRESSION, 1)}), allowed are {SAMPLES}"
+            f"{name}: a TIFF of {kind_of_samples(tags)} samples (compression "
+            f"{tags.get(COMPRESSION, 1)}), allowed are {SAMPLES}"
         )
     values = pixels[..., 2::-1] if pixels.ndim == 3 else pixels
     found = Samples(values, values)
-    if tags.get(_PHOTOMETRIC) == 0:
-        found = replace(_inverted(found), white_is_zero=_declared_by(tags))
-    return found.turned(int(tags.get(_ORIENTATION, 1)))
+    if tags.get(PHOTOMETRIC) == 0:
+        found = replace(_inverted(found), white_is_zero=declared_by(tags))
+    return found.turned(int(tags.get(ORIENTATION, 1)))
 
 
 def _reason(error: Exception, path: Path) -> str:

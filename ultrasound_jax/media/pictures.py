@@ -13,7 +13,8 @@ from ultrasound_jax.media.near_duplicates import (
     near_duplicates,
     thumbnail,
 )
-from ultrasound_jax.media.picture_file import is_deep, read_samples
+from ultrasound_jax.media.picture_file import read_samples
+from ultrasound_jax.media.picture_header import is_deep
 from ultrasound_jax.media.sample_depth import bits_of, upper_eight
 from ultrasound_jax.types import InputError
 
