@@ -21,7 +21,7 @@ from ultrasound_jax.datasets.skin_tumor.files import (
     CLASSES,
     PATIENTS,
     Picture,
-    class_of,
+    has_classes,
     list_pictures,
     with_patients,
 )
@@ -68,7 +68,9 @@ class Builder(ImageBuilder):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Any]:
         root = _root(self.manual_folder(dl_manager))
-        pictures = list_pictures(root)
+        pictures, left, folders = list_pictures(root)
+        for number, reason in enumerate(left, start=1):
+            self.skip(f"not used {number}", reason)
         notes = _compare(pictures)
         config = self.config
         reading = self.reading([picture.path for picture in pictures])
@@ -80,6 +82,7 @@ class Builder(ImageBuilder):
         else:
             notes.append(f"no {PATIENTS}: near duplicates stand in for patients")
             pictures = self._by_likeness(pictures, how)
+        notes += folders
         for note in notes:
             logging.warning("skin_tumor: %s", note)
         if self.info.metadata is not None:  # only its type says that it may be
@@ -108,7 +111,7 @@ class Builder(ImageBuilder):
 
 def _root(manual_dir: Path) -> Path:
     for root in (manual_dir / "skin_tumor", manual_dir / "USskintumor", manual_dir):
-        if root.is_dir() and any(class_of(path.name) for path in root.iterdir()):
+        if has_classes(root):
             return root
     return manual_dir  # `list_pictures` says what is missing
 
