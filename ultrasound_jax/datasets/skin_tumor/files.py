@@ -181,7 +181,7 @@ def _of_folds(root: Path) -> tuple[list[Picture], list[str], list[str]]:
     pictures: dict[str, list[Path]] = {}
     for content, path in first.items():
         if len(labels[content]) == 1:
-            pictures.setdefault(*labels[content], []).append(path)
+            pictures.setdefault(min(labels[content]), []).append(path)
     ordered = {
         label: sorted(pictures[label], key=lambda path: path.name)
         for label in CLASSES
