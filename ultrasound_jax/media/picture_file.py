@@ -121,7 +121,9 @@ def _read(path: Path, name: str, page: int) -> Samples:
     if path.stat().st_size > MAX_BYTES:
         raise InputError(f"{name}: file above {MAX_BYTES >> 20} MiB")
     try:
-        with Image.open(path, formats=FORMATS) as picture:
+        # Opened here: Pillow maps a file that it is given by name, and scrambles what
+        # lies on its side in a TIFF.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
             check_size(*picture.size, name)
             turn_to_page(picture, name, page)
             check_size(*picture.size, name)
