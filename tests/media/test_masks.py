@@ -252,7 +252,15 @@ def test_an_empty_mask_is_empty_in_any_encoding(tmp_path, write):
 
 @pytest.mark.parametrize(
     "values",
-    [(0, 1, 2), (0, 3, 4), (0, 127, 255), (0, 100, 200), (0, 1, 255), (1, 2, 3)]
+    [
+        (0, 1, 2),
+        (0, 3, 4),
+        (0, 127, 255),
+        (0, 100, 200),
+        (0, 1, 255),
+        (1, 2, 3),
+        (0, 254, 255),
+    ]
     + [(0, 1000, 2000), (0, 30000, 60000)],
 )
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
@@ -446,6 +454,34 @@ def test_values_that_mean_nothing_are_refused(tmp_path):
 def test_lossy_maps_of_labels_are_refused_too(tmp_path, quality, values):
     path = saved(tmp_path / "m.jpg", np.array(values, np.uint8)[LUNGS], quality=quality)
     with pytest.raises(InputError, match="option labels"):
+        read_mask(path, name="x")
+
+
+@pytest.mark.parametrize("quality", [30, 50, 75, 95])
+@pytest.mark.parametrize("white", [100, 128, 200, 255])
+@pytest.mark.parametrize("radius", [3, 6, 20])
+@pytest.mark.parametrize("colour", [False, True])
+def test_lossy_masks_of_any_brightness_are_read(
+    tmp_path, quality, white, radius, colour
+):
+    mask = np.zeros((200, 240), np.uint8)
+    cv2.circle(mask, (100, 90), radius, 1, -1)
+    pixels = painted(mask, (0, 0, 0), (white,) * 3) if colour else mask * white
+    path = saved(tmp_path / "m.jpg", pixels, quality=quality)
+    wrong = read_mask(path, name="x")[..., 0] != mask
+    assert wrong.sum() <= 0.1 * 6.3 * radius + (4 if quality < 75 else 1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("smooth", [0, 1, 3])
+def test_a_picture_is_no_mask(tmp_path, suffix, smooth):
+    rng = np.random.default_rng(smooth)
+    picture = np.clip(rng.normal(70, 30, (300, 400)), 0, 255).astype(np.uint8)
+    if smooth:
+        blurred = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), smooth)
+        picture = cv2.normalize(blurred, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    path = saved(tmp_path / f"m{suffix}", picture)
+    with pytest.raises(InputError, match="a picture, or several structures"):
         read_mask(path, name="x")
 
 

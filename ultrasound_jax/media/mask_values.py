@@ -15,7 +15,11 @@ from ultrasound_jax.types import InputError
 BLACK, WHITE = 31, 224  # up to and from where lossy files leave black and white
 MIDDLE = 127
 _FEW = 8  # values of shades that label maps have, and soft edges rarely
+_LEVELS = 4  # values of which none is an edge's, and each is a structure
 _NUMBERS = 16  # structures that are numbered from 1
+_EVEN = 0.25  # of what is bright must be areas, of which speckle has none
+_SMOOTH = 0.1  # of a picture may be rough if it is a mask
+_ROUGH = 24  # shades within 3 x 3 pixels, above which they are an edge
 _SHOWN = 12  # values that a message lists
 _STRAY = 0.02  # of what is not black may be neither an edge nor white
 Labels = Mapping[Any, str]  # of whole numbers, also as text, and of ranges
@@ -58,7 +62,7 @@ def foreground(
     if not lossy:
         _refuse_labels(picture, values, name)
     shades = _as_shades(picture, values, name, lossy)
-    return _of_shades(shades, values, name)[..., None].astype(np.uint8)
+    return _of_shades(shades, values, name, lossy)[..., None].astype(np.uint8)
 
 
 def by_value(
@@ -153,7 +157,8 @@ def _refuse_labels(picture: np.ndarray, values: np.ndarray, name: str) -> None:
     numbers = len(values) <= _NUMBERS and len(values) - len(inner) - len(dark) <= 2
     filled = len(dark) and all(_has_area(picture == value) for value in dark)
     shades = len(values) <= _FEW and any(_has_area(picture == one) for one in inner)
-    if shades or (numbers and filled):
+    each = len(values) <= _LEVELS and all(_has_area(picture == one) for one in values)
+    if shades or each or (numbers and filled):
         raise InputError(_unclear(name, values))
 
 
@@ -175,17 +180,19 @@ def _as_shades(
         return upper_eight(picture, bits_of(int(high)))
     if high <= BLACK or (high <= MIDDLE and not lossy):
         raise InputError(_unclear(name, values))
-    shades = picture.astype(np.uint8)
-    if high > MIDDLE:
-        return shades
-    return np.rint(shades * (255 / high)).astype(np.uint8)
+    return picture.astype(np.uint8)
 
 
 def _of_shades(
-    shades: UInt8[np.ndarray, "h w"], values: np.ndarray, name: str
+    shades: UInt8[np.ndarray, "h w"], values: np.ndarray, name: str, lossy: bool
 ) -> Bool[np.ndarray, "h w"]:
-    """Marked above the middle, if what is between black and white is edges."""
-    dark, bright = shades <= BLACK, shades >= WHITE
+    """Marked above the middle, if what is between black and white is edges.
+
+    White is the shade that areas have, where they have one.
+    """
+    white = _white(shades, lossy)
+    dark = shades <= min(BLACK, white // 3)
+    bright = np.abs(shades.astype(np.int16) - white) <= BLACK
     reach = max(8, max(shades.shape) // 32)
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     near = [cv2.dilate(one.astype(np.uint8), square) > 0 for one in (dark, bright)]
@@ -197,7 +204,23 @@ def _of_shades(
             f"white: a picture, or several structures ({_listed(values.tolist())}); "
             'allowed with the option labels, such as "128-255=lesion,0-127=background"'
         )
-    return shades > MIDDLE
+    return shades > (MIDDLE if white >= WHITE else white // 2)
+
+
+def _white(shades: UInt8[np.ndarray, "h w"], lossy: bool) -> int:
+    """The middle shade of the bright areas; 255 if there are hardly any.
+
+    JPEG leaves none of a small lesion, and no roughness far from it.
+    """
+    field = np.ones((3, 3), np.uint8)
+    rough = cv2.dilate(shades, field) - cv2.erode(shades, field) > _ROUGH
+    bright = shades > int(shades.max()) // 2
+    areas = shades[~rough & bright]
+    if len(areas) > _EVEN * bright.sum():
+        return int(np.median(areas))
+    if lossy and rough.mean() < _SMOOTH:
+        return int(np.median(shades[bright]))
+    return 255
 
 
 def _top(picture: np.ndarray) -> float:
