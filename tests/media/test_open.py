@@ -144,6 +144,13 @@ def test_sixteen_bits_are_cut_to_eight_and_hounsfield_units_are_kept(tmp_path):
     np.testing.assert_array_equal(frame, slice_)
 
 
+def test_several_pages_are_no_recording(tmp_path):
+    pages = [Image.fromarray(COLOURS)] * 3
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match=r"one file \(3 pages\), allowed is one$"):
+        open_recording(tmp_path / "a.tif")
+
+
 def test_what_was_made_of_a_picture_is_noted(tmp_path):
     exif = Image.Exif()
     exif[274] = 6

@@ -314,6 +314,13 @@ def test_a_page_is_named(tmp_path, dtype):
         assert np.array_equal(found > 0, np.asarray(page) > 0)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_large_tiff_files_are_read(tmp_path, dtype):
+    path = put(tmp_path / "a.tif", RAMP.astype(dtype), big_tiff=True)
+    assert path.read_bytes()[2] == 43
+    assert np.array_equal(read_picture(path, name="x"), RAMP)
+
+
 def test_a_small_copy_is_no_page(tmp_path):
     copy = Image.fromarray(RAMP[::2, ::2])
     copy.encoderinfo = {"tiffinfo": {254: 1}}

@@ -11,6 +11,8 @@ MAX_PIXELS = 64 * 2**20
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 ORIENTATION, PHOTOMETRIC = 274, 262  # TIFF tags
 WIDTH, HEIGHT, COMPRESSION = 256, 257, 259
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin
+OR_PAGE = ", or the option page says which"
 _BITS, _DESCRIPTION, _SOFTWARE, _SAMPLE_FORMAT = 258, 270, 305, 339
 _SUBFILE_TYPE = 254  # bit 0: a reduced copy, bit 2: a transparency mask
 _FAX = ("group3", "group4", "tiff_ccitt")  # their writers store shown black as 1
@@ -71,7 +73,7 @@ def turn_to_page(picture: Image.Image, name: str, page: int) -> None:
         what = "pages" if picture.format == "TIFF" else "frames of an animation"
         raise InputError(
             f"{name}: several pictures in one file ({len(pages)} {what}), allowed is "
-            "one, or the option page says which"
+            f"one{OR_PAGE}"
         )
     if page > len(pages) > 1:
         raise InputError(f"{name}: page {page} of {len(pages)} is not there")
@@ -148,8 +150,10 @@ def tiff_tags(path: Path) -> tuple[dict[int, Any], bool]:
     """The tags of a TIFF's first page, and whether others follow; {} if it is none."""
     with path.open("rb") as file:
         head = file.read(8)
-        if head[:4] not in (b"II*\0", b"MM\0*"):
+        if head[:4] not in TIFF:
             return {}, False
+        if 43 in head[2:4]:  # BigTIFF
+            head += file.read(8)
         tags = TiffImagePlugin.ImageFileDirectory_v2(head)
         file.seek(tags.next)
         tags.load(file)

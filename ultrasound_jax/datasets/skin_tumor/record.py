@@ -22,7 +22,7 @@ from ultrasound_jax.types import InputError
 class Preparation:
     """What is done to a picture: see `SkinTumorConfig`."""
 
-    how: Reading
+    reading: Reading
     drop_doppler: bool
     crop_skin: bool
 
@@ -34,15 +34,18 @@ def views(how: Preparation, picture: Picture) -> list[np.ndarray]:
         DatasetError: it cannot be read or prepared.
     """
     name = picture.image_id
-    stored = read_picture(picture.path, name=name, page=how.how.page)
-    return [grey(stored, name=name, bits=how.how.bits), _prepared(how, stored, name)[0]]
+    stored = read_picture(picture.path, name=name, page=how.reading.page)
+    return [
+        grey(stored, name=name, bits=how.reading.bits),
+        _prepared(how, stored, name)[0],
+    ]
 
 
 def make_record(how: Preparation, picture: Picture) -> Iterator[Made]:
     """The record, or why there is none; a `Fact` where a panel was removed."""
     name = picture.image_id
     try:
-        stored = read_picture(picture.path, name=name, page=how.how.page)
+        stored = read_picture(picture.path, name=name, page=how.reading.page)
         image, removed = _prepared(how, stored, name)
     except InputError as error:
         yield Skipped(name, str(error).removeprefix(f"{name}: "))
@@ -71,5 +74,7 @@ def _prepared(
     if how.drop_doppler and pixels.ndim == 3 and pixels.dtype == np.uint8:
         whole, pixels = pixels.shape, without_doppler(pixels, name=name)
         removed = pixels.shape != whole
-    image = grey(pixels, name=name, bits=how.how.bits)
-    return fitted(skin_crop(image) if how.crop_skin else image, how.how.size), removed
+    image = grey(pixels, name=name, bits=how.reading.bits)
+    return fitted(
+        skin_crop(image) if how.crop_skin else image, how.reading.size
+    ), removed

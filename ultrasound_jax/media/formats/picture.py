@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from ultrasound_jax.media import pictures
-from ultrasound_jax.media.picture_file import read_samples
+from ultrasound_jax.media.picture_file import Samples, read_samples
+from ultrasound_jax.media.picture_header import OR_PAGE, TIFF
 from ultrasound_jax.media.recording import Recording, Want
 from ultrasound_jax.media.sample_depth import bits_of, is_fractions, upper_eight
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
 KIND, READS = "picture", "pictures (PNG, JPEG, TIFF, BMP)"
-_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM")
+_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", *TIFF, b"BM")
 
 
 def knows(head: bytes) -> bool:
@@ -31,7 +32,7 @@ def open_file(path: Path, *, want: Want, limits: Limits) -> Recording:
     Raises:
         InputError: damaged, several pictures, or larger than allowed.
     """
-    found = read_samples(path, name=str(path))
+    found = _samples(path)
     pixels = found.shown
     rows, columns = pixels.shape[:2]
     if rows * columns > limits.pixels:
@@ -53,6 +54,13 @@ def open_file(path: Path, *, want: Want, limits: Limits) -> Recording:
     if pixels.dtype == np.uint16:
         pixels = upper_eight(pixels, bits)
     return Still(pixels, notes)
+
+
+def _samples(path: Path) -> Samples:
+    try:
+        return read_samples(path, name=str(path))
+    except InputError as error:  # a recording has no option for its page
+        raise InputError(str(error).replace(OR_PAGE, "")) from error
 
 
 class Still(Recording):
