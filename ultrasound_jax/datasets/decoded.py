@@ -113,10 +113,17 @@ def picture(
     return _called(_read, arguments, limits, of=name)[0]
 
 
-def close_workers() -> None:
-    """Ends the idle worker processes; they end with the program anyway."""
-    for memory in list(_POOLS):
-        _POOLS.pop(memory).close()
+@contextlib.contextmanager
+def workers() -> Iterator[None]:
+    """A block after which no worker process waits; without it, till the program ends.
+
+    Should another thread be at work, it gets new ones.
+    """
+    try:
+        yield
+    finally:
+        for pool in list(_POOLS.values()):
+            pool.close()
 
 
 _POOLS: dict[int, KeptWorkers] = {}  # by the bytes of memory that a call may take

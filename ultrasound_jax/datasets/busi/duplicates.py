@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.busi.files import Picture
 from ultrasound_jax.datasets.image_builder import fitted
 from ultrasound_jax.media.near_duplicates import (
@@ -15,7 +16,6 @@ from ultrasound_jax.media.near_duplicates import (
 from ultrasound_jax.media.pictures import (
     by_view,
     grey,
-    read_picture,
     thumbnails_of,
 )
 from ultrasound_jax.types import InputError
@@ -101,6 +101,6 @@ def find_duplicates(pictures: Sequence[Picture], size: int) -> Duplicates:
 
 
 def _views(size: int, picture: Picture) -> list[np.ndarray]:
-    stored = read_picture(picture.path, name=picture.name)
+    stored = decoded.picture(picture.path, name=picture.name)
     image = grey(stored, name=picture.name)
     return [image, fitted(image, size)] if size else [image]

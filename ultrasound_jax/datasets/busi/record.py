@@ -5,6 +5,7 @@ from functools import reduce
 
 import numpy as np
 
+from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.busi.calipers import count_calipers
 from ultrasound_jax.datasets.busi.files import CLASSES, Picture
@@ -13,7 +14,6 @@ from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
 from ultrasound_jax.media.pictures import (
     foreground,
     grey,
-    read_picture,
 )
 from ultrasound_jax.types import InputError
 
@@ -21,7 +21,7 @@ from ultrasound_jax.types import InputError
 def make_record(size: int, picture: Picture) -> Iterator[Made]:
     """The record, or why there is none; a `Fact` where calipers are burned in."""
     try:
-        stored = read_picture(picture.path, name=picture.name)
+        stored = decoded.picture(picture.path, name=picture.name)
         image = grey(stored, name=picture.name)
         mask = _union(picture, image.shape)
     except InputError as error:
@@ -52,7 +52,7 @@ def _union(picture: Picture, shape: tuple[int, ...]) -> np.ndarray:
     parts = []
     for path in picture.masks:
         name = f"{picture.label}/{path.name}"
-        part = foreground(read_picture(path, name=name), name=name)
+        part = foreground(decoded.picture(path, name=name), name=name)
         if part.shape[:2] != shape:
             height, width = part.shape[:2]
             raise DatasetError(

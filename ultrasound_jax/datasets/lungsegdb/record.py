@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Int16
 
+from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Made, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity
@@ -16,7 +17,6 @@ from ultrasound_jax.media.pictures import (
     foreground,
     grey,
     hounsfield,
-    read_picture,
     windowed,
 )
 from ultrasound_jax.types import InputError
@@ -43,7 +43,7 @@ def read_slice(one: Slice, values: Values) -> np.ndarray:
     Raises:
         DatasetError: the file cannot be read, or holds no Hounsfield units.
     """
-    stored = read_picture(one.path, name=one.name)
+    stored = decoded.picture(one.path, name=one.name)
     if stored.dtype == np.uint8:
         if values.kind == "hounsfield":
             raise DatasetError(
@@ -68,7 +68,7 @@ def make_record(values: Values, one: Slice) -> Iterator[Made]:
     try:
         image = read_slice(one, values)
         mask = foreground(
-            read_picture(one.mask, name=f"{one.name}: mask"), name=one.name
+            decoded.picture(one.mask, name=f"{one.name}: mask"), name=one.name
         )
         if mask.shape[:2] != image.shape:
             raise DatasetError(

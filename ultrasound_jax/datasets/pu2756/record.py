@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
@@ -11,7 +12,6 @@ from ultrasound_jax.media.pictures import (
     foreground,
     grey,
     list_images,
-    read_picture,
 )
 from ultrasound_jax.types import InputError
 
@@ -23,9 +23,9 @@ def make_record(root: str, size: int, examination: Examination) -> Iterator[Made
     name = examination.image_id
     try:
         path, beside = _files(Path(root), examination)
-        image = grey(read_picture(path, name=name), name=name)
+        image = grey(decoded.picture(path, name=name), name=name)
         mask = foreground(
-            read_picture(beside, name=f"{name}: mask"), name=name, level=LEVEL
+            decoded.picture(beside, name=f"{name}: mask"), name=name, level=LEVEL
         )
         if mask.shape[:2] != image.shape:
             raise DatasetError(

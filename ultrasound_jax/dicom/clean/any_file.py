@@ -23,6 +23,7 @@ from ultrasound_jax.dicom.read.decode import Cine, open_cine
 from ultrasound_jax.dicom.read.timing import FrameTiming
 from ultrasound_jax.media.open import kind_of
 from ultrasound_jax.media.recording import Want
+from ultrasound_jax.media.video import SUFFIXES
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
@@ -38,7 +39,7 @@ def open_any(
         InputError: neither, or it cannot be read within the limits.
     """
     path, limits = Path(path), limits or Limits()
-    kind = kind_of(path)
+    kind = _kind(path)
     if kind == "dicom":
         return open_cine(path, limits=limits, want=want)
     if kind == "video":
@@ -65,11 +66,21 @@ def open_clean(
         yield CleanFile(cine, cleaning)
 
 
+def _kind(path: Path) -> str:
+    try:
+        return kind_of(path)
+    except InputError:
+        # Streams that begin in the middle of a film have no mark of their own.
+        if path.is_file() and path.suffix.lower() in SUFFIXES:
+            return "video"
+        raise
+
+
 def _opened(
     path: Path, settings: CleanSettings, limits: Limits | None
 ) -> Cine | FilmCine:
     # The Y of a video is its luminance; a way over RGB and back would only round it.
-    grey = settings.grey == "luminance" and kind_of(path) == "video"
+    grey = settings.grey == "luminance" and _kind(path) == "video"
     return open_any(path, limits=limits, want="grey" if grey else "stored")
 
 

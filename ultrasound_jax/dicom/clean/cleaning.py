@@ -29,11 +29,12 @@ from ultrasound_jax.types import InputError
 
 GREYS = ("luminance", "red", "none")
 LARGEST = 4096  # side of the letterbox
+UNMASKED = "nothing is masked: text beside the fan stays"
 
 
 @runtime_checkable
 class Layout(Protocol):
-    """What cleaning must know of a file; a `CineHeader` knows it, among other things."""
+    """What cleaning must know of a file; a `CineHeader` knows it and more."""
 
     @property
     def rows(self) -> int:
@@ -51,8 +52,8 @@ class Layout(Protocol):
         ...
 
     @property
-    def regions(self) -> tuple[Region, ...]:
-        """The calibrated ones, if any."""
+    def regions(self) -> tuple[Region, ...] | None:
+        """The calibrated ones; None where a kind of file never has any."""
         ...
 
     @property
@@ -212,7 +213,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
     assert box is not None  # noqa: S101  (finish raises without frames)
     whole_crop, aspect = np.ones(moments.mean.shape, bool), cine.header.pixel_aspect
     if not settings.mask_fan:
-        review = ("nothing is masked: text beside the fan stays",)
+        review = (UNMASKED,)
         review += _marks(find_overlays(moments, whole_crop))
         return Cleaning(
             settings, box, None, None, mm, None, None, notes, review, aspect
@@ -267,15 +268,17 @@ def _crop(
 ]:
     """Box, mm a pixel, the probe's middle within the box, and notes."""
     rows, columns = shape
-    chosen = choose_region(header.regions, rows, columns, index=settings.region)
+    regions = header.regions or ()
+    chosen = choose_region(regions, rows, columns, index=settings.region)
     if chosen is None:
         if settings.region is not None:
             raise InputError(f"there is no region {settings.region}: the file has none")
         note = "no calibrated region: the whole picture is kept, its scale is unknown"
-        return (0, 0, columns - 1, rows - 1), (None, None), None, (note,)
+        notes = () if header.regions is None else (note,)
+        return (0, 0, columns - 1, rows - 1), (None, None), None, notes
     region, notes = chosen
     box = (region.left, region.top, region.right, region.bottom)
-    stored = next(r for r in header.regions if r.index == region.index)
+    stored = next(r for r in regions if r.index == region.index)
     middle = None
     # Many writers leave the reference pixel at the box's corner, which says nothing.
     if region.reference_x and region.reference_x > 0:

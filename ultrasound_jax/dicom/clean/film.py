@@ -26,7 +26,7 @@ ROUNDED = 0.0015  # … and so are those that a container has rounded to millise
 
 @dataclasses.dataclass(frozen=True)
 class FilmHeader:
-    """What is known of a video. No region is calibrated.
+    """What is known of a video.
 
     frames: counted. pixel_aspect: width of a pixel over its height.
     """
@@ -36,7 +36,7 @@ class FilmHeader:
     frames: int
     pixel_aspect: float
     timing: FrameTiming
-    regions: tuple[Region, ...] = ()
+    regions: tuple[Region, ...] | None = None
 
 
 class FilmCine:
