@@ -24,8 +24,8 @@ Choices = Sequence[str]
 class Text:
     """An option that holds words of the user's own, such as headings of a sheet.
 
-    said: what it may be, in words. pattern: that the whole text must match. `BuildConfig.
-    told_apart` gives a config's name a hash of such texts.
+    said: what it may be, in words. pattern: what the whole text must match. A config's
+    name has a hash of such texts: `BuildConfig.told_apart`.
     """
 
     said: str

@@ -42,7 +42,9 @@ _PERSONAL = re.compile(
     r"|이름|성명|생년월일|등록번호|비고|姓名|出生|备注|电话",
     re.IGNORECASE,
 )
-_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d\d[./]\d\d")
+_DATE = re.compile(
+    r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d\d[./]\d\d"
+)
 _LONGEST, _MOST = 40, 40  # letters of a group's value, and how many values it has
 # Names that a record, or the table of predictions, has already.
 _TAKEN = re.compile(
@@ -151,8 +153,8 @@ def _check_widths(table: Table, heading: Sequence[str], problems: list[str]) -> 
         for place, cell in enumerate(row):
             if cell.strip() and not (place < len(heading) and heading[place]):
                 problems.append(
-                    f"row {number}: {cell.strip()[:40]!r} stands in column {place + 1}, "
-                    "which has no heading"
+                    f"row {number}: {cell.strip()[:40]!r} stands in column "
+                    f"{place + 1}, which has no heading"
                 )
 
 

@@ -106,7 +106,9 @@ class Names:
         for start in range(len(parts)):
             tail = parts[start:]
             if found := self._tails.get(tail, []):
-                whole = [path for path in found if self._own(path)[-len(tail) :] == tail]
+                whole = [
+                    path for path in found if self._own(path)[-len(tail) :] == tail
+                ]
                 exact = [path for path in whole or found if self._is(path, tail)]
                 rooted = len(tail) > 1 or cell.strip().startswith(("./", ".\\"))
                 return exact if exact and rooted else whole or found

@@ -84,7 +84,7 @@ class VideosConfig(BuildConfig):
         """As `BuildConfig.contradiction`."""
         del given
         if not self.frame_rate and not self.clip_frames:
-            return "frame_rate=0 keeps recorded frames, so that clip_frames must be said"
+            return "frame_rate=0 keeps the recorded frames; then say clip_frames"
         both = set(listed(self.findings)) & set(listed(self.groups))
         if both:
             return f"{', '.join(sorted(both))} stands in findings and in groups"

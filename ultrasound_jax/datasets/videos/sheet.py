@@ -217,7 +217,11 @@ def _patients(
     for place, number in enumerate(rows.numbers):
         path = rows.paths[place]
         if config.patient_from == "sheet":
-            cell = tidy(table.rows[place][columns.patient]) if columns.patient >= 0 else "x"
+            cell = (
+                tidy(table.rows[place][columns.patient])
+                if columns.patient >= 0
+                else "x"
+            )
         elif path is None:
             cell = "x"
         elif config.patient_from == "file":
@@ -259,9 +263,7 @@ def _without_row(rows: _Rows, names: Names, study: Study) -> None:
         study.skipped.append((f"{spare} recordings", "no row in the sheet"))
 
 
-def _items(
-    rows: _Rows, folder: Path, config: VideosConfig, study: Study
-) -> list[Item]:
+def _items(rows: _Rows, folder: Path, config: VideosConfig, study: Study) -> list[Item]:
     """Videos numbered by their path within each patient, under pseudonyms."""
     called: Callable[[str], str] = str
     if config.patients == "hashed":
