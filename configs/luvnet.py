@@ -164,6 +164,12 @@ def videos(config: Any) -> None:
     recipe(config)
 
 
+def videos_frame_vote(config: Any) -> None:
+    """Your own videos with the frame-vote baseline: `luvnet.py:videos_frame_vote`."""
+    videos(config)
+    votes(config)
+
+
 def paper(config: Any) -> None:
     """The original recipe, on the open POCUS videos: the hospital's are not public.
 
@@ -216,6 +222,7 @@ VARIANTS = {
     "pocus": pocus,
     "dicom": dicom,
     "videos": videos,
+    "videos_frame_vote": videos_frame_vote,
     "paper": paper,
     "tuned": tuned,
     "no_temporal": no_temporal,

@@ -12,7 +12,7 @@ from ultrasound_jax.datasets.lus_phantom.patients import Findings, draw_patient
 from ultrasound_jax.datasets.lus_phantom.probe import ScanConverter
 from ultrasound_jax.datasets.lus_phantom.scene import draw_scene
 
-RATE, FRAMES, SIDE = 10, 16, 96
+RATE, FRAMES, SIDE = 5, 8, 96
 HEADING = ["File", "Patient", "B-lines", "Consolidation", "Severity", "Zone", "Machine"]
 ZONES = ("R1", "R2", "L1", "L2")
 
