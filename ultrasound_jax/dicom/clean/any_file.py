@@ -59,7 +59,8 @@ def open_clean(
     path = Path(path)
     with _opened(path, settings, limits) as cine:
         try:
-            cleaning = plan_cleaning(cine, settings)
+            look = cine.looked_at if isinstance(cine, FilmCine) else cine
+            cleaning = plan_cleaning(look, settings)
         except InputError as error:
             reason = str(error).removeprefix(f"{path}: ")
             raise InputError(f"{path}: {reason}") from None

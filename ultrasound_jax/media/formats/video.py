@@ -91,13 +91,18 @@ class Film(Recording):
         Raises:
             InputError: frames of several sizes, or a limit is passed.
         """
+        for frame in self.pictures():
+            yield frame.pixels
+
+    def pictures(self) -> Iterator[video.Frame]:
+        """As `frames`, each with its time and its colours."""
         shape, seconds = self._first.pixels.shape, []
         deadline = time.monotonic() + self._limits.seconds
         try:
             for frame in self._decode():
                 seconds.append(frame.seconds)
                 self._check(frame.pixels, shape, len(seconds), deadline)
-                yield frame.pixels
+                yield frame
         except (av.error.FFmpegError, cv2.error) as error:
             raise InputError(
                 f"{self._path}: its frame {len(seconds) + 1} does not decode"
