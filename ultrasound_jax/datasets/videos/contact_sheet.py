@@ -21,10 +21,8 @@ ACROSS = 3  # strips side by side
 MOST = 120  # videos on the sheet
 
 
-def strip(
-    frames: UInt8[np.ndarray, "t y x"],
-) -> UInt8[np.ndarray, "{SIDE} {FRAMES}*{SIDE}"]:
-    """Frames from the first to the last, side by side."""
+def strip(frames: UInt8[np.ndarray, "t y x"]) -> UInt8[np.ndarray, "h w"]:
+    """Frames from the first to the last, side by side, SIDE pixels high."""
     places = np.linspace(0, len(frames) - 1, FRAMES).round().astype(int)
     return np.hstack([letterbox(np.asarray(frames[k]), SIDE) for k in places])
 

@@ -288,8 +288,9 @@ def _items(rows: _Rows, folder: Path, config: VideosConfig, study: Study) -> lis
                 groups=tuple(groups),
             )
         )
-    patients = dict(zip(rows.numbers, rows.patients, strict=True))
-    _write_sources(items, patients, folder, study)
+    if config.patients == "hashed":
+        patients = dict(zip(rows.numbers, rows.patients, strict=True))
+        _write_sources(items, patients, folder, study)
     return items
 
 
