@@ -1,12 +1,13 @@
 """Class folders of skin-tumour images and the csv that says whose they are."""
 
-import csv
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.labels.table_cells import read_table
 from ultrasound_jax.media.pictures import list_images
+from ultrasound_jax.types import InputError
 
 CLASSES = ("epidermal_cyst", "lipoma", "pilomatricoma")
 _OTHERWISE = {"pilomatrixoma": "pilomatricoma", "epidermoid_cyst": "epidermal_cyst"}
@@ -63,6 +64,20 @@ def list_pictures(root: Path) -> list[Picture]:
     ]
 
 
+def patients_table(root: Path) -> Path | None:
+    """`patients.csv` or `patients.xlsx`; None where there is neither.
+
+    Raises:
+        DatasetError: both are there.
+    """
+    tables = [root / PATIENTS, (root / PATIENTS).with_suffix(".xlsx")]
+    found = [table for table in tables if table.is_file()]
+    if len(found) > 1:
+        names = " and ".join(table.name for table in found)
+        raise DatasetError(f"skin_tumor: {root} has {names}, allowed is one")
+    return found[0] if found else None
+
+
 def with_patients(
     pictures: list[Picture], table: Path
 ) -> tuple[list[Picture], list[Picture]]:
@@ -95,15 +110,16 @@ def with_patients(
 def _read_patients(table: Path) -> dict[str, str]:
     allowed = f"{table.name}: allowed are the columns {' and '.join(COLUMNS)} alone"
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(file)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{table.name}: not a csv of UTF-8 text") from error
-    if not rows or sorted(map(str.lower, rows[0])) != sorted(COLUMNS):
+        sheet = read_table(table, COLUMNS)
+    except InputError as error:  # no message of its own repeats a cell
+        raise DatasetError(str(error)) from None
+    heading = [name.lower() for name in sheet.heading]
+    if sorted(heading) != sorted(COLUMNS):
         raise DatasetError(allowed)
-    file_column = list(map(str.lower, rows[0])).index("file")
+    file_column = heading.index("file")
+    rows = [[cell.strip() for cell in row] for row in sheet.rows]
     patients: dict[str, str] = {}
-    for number, row in enumerate((row for row in rows[1:] if any(row)), start=1):
+    for number, row in enumerate(rows, start=1):
         if len(row) != len(COLUMNS) or not all(row):
             raise DatasetError(f"{table.name} row {number}: needs two cells")
         name = _key(row[file_column])
