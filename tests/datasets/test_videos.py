@@ -17,6 +17,11 @@ from ultrasound_jax.datasets.videos.contact_sheet import MOST, chosen
 from ultrasound_jax.datasets.videos.options import VideosConfig
 from ultrasound_jax.datasets.videos.sheet import Item, read_study
 from ultrasound_jax.datasets.videos.videos_dataset_builder import Builder
+from ultrasound_jax.dicom.make.ultrasound_file import (
+    Calibration,
+    Identity,
+    write_cine,
+)
 from ultrasound_jax.labels.table_cells import Table
 from ultrasound_jax.types import InputError
 
@@ -139,6 +144,26 @@ def test_what_is_not_masked_is_asked_for_and_a_video_without_a_fan_is_listed(tmp
     whole = built(tmp_path / "m", tmp_path / "d", mask=False)
     assert whole.info.metadata["skipped"] == []
     assert whole.info.metadata["totals"]["videos"] == 2
+
+
+def test_dicom_files_are_videos_too(tmp_path):
+    pictures = made_videos.frames(made_videos.Findings(b_line=True), 1, 1)
+    (tmp_path / "m/deep").mkdir(parents=True)
+    write_cine(
+        tmp_path / "m/deep/IM0001",
+        pictures,
+        identity=Identity(patient_id="Doe^Jane"),
+        frame_rate=5.0,
+        calibration=Calibration(left=0, top=0, right=95, bottom=95, pixel_mm=0.5),
+    )
+    write_film(tmp_path / "m/b.avi", pictures[::-1])
+    rows = [["file", "patient", "sick"], ["IM0001", "a", 1], ["b", "b", 0]]
+    write_csv(tmp_path / "m/videos.csv", rows)
+    builder = built(tmp_path / "m", tmp_path / "d")
+    metadata = builder.info.metadata
+    assert metadata["skipped"] == [] and metadata["totals"]["videos"] == 2
+    scales = {r["labels"].tolist()[0]: float(r["pixel_mm"]) for r in records(builder)}
+    assert scales[1] == pytest.approx(3.0, rel=0.05) and scales[0] == 0
 
 
 def test_a_mended_sheet_is_not_passed_over(places, own, tmp_path):
@@ -363,10 +388,10 @@ def test_a_sheet_is_found_or_asked_for(tmp_path):
 
 def test_a_sheet_of_another_country_is_read(tmp_path):
     folder_of(tmp_path, "Übersicht.avi", "b.avi")
-    rows = [["Datei: Übersicht", "", ""], ["file", "patient", "Erguß"]]
+    rows = [["Datei: Übersicht", "", ""], ["Datei", "Patient", "Erguß"]]
     rows += [["Übersicht", "Ärger, K.", "1"], ["b", "Müller", "0"]]
     write_csv(tmp_path / "videos.csv", rows, encoding="cp1252", delimiter=";")
-    config = Builder.make_config(patients="as_written")
+    config = Builder.make_config(patients="as_written", rename="Datei = file")
     study = read_study(tmp_path, tmp_path / "videos.csv", config)
     assert [item.patient_id for item in study.items] == ["Müller", "Ärger, K."]
     assert study.findings[0].name == "erguß"

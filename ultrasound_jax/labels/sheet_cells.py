@@ -54,10 +54,10 @@ class Heading:
             InputError: the cell is in doubt.
         """
         place = self._place.get(plain(column))
-        if place in line.doubts:
-            raise InputError(line.doubts[place])
         if place is None or place >= len(line.cells):
             return ""
+        if place in line.doubts:
+            raise InputError(line.doubts[place])
         return line.cells[place]
 
     def kept(self, line: SheetLine) -> dict[str, str]:

@@ -88,13 +88,14 @@ def sort_columns(table: Table, config: VideosConfig) -> Columns:
     """Tells the columns apart; everything that is wrong is in `problems`."""
     found = Columns()
     heading = [tidy(name) for name in table.heading]
-    found.file = _the_one(heading, FILE, found.problems)
+    called = {plain(old): new for old, new in renames(config.rename)}
+    renamed = [called.get(plain(name), name) for name in heading]
+    found.file = _the_one(renamed, FILE, heading, found.problems)
     if config.patient_from == "sheet":
-        found.patient = _the_one(heading, PATIENT, found.problems)
+        found.patient = _the_one(renamed, PATIENT, heading, found.problems)
     left_out = _named(heading, config.leave_out, "leave_out", found.problems)
     findings = _named(heading, config.findings, "findings", found.problems)
     groups = _named(heading, config.groups, "groups", found.problems)
-    called = {plain(old): new for old, new in renames(config.rename)}
     for old in called.keys() - {plain(name) for name in heading}:
         found.problems.append(f"rename: the sheet has no column {old!r}")
     _check_widths(table, heading, found.problems)
@@ -118,9 +119,14 @@ def sort_columns(table: Table, config: VideosConfig) -> Columns:
     return found
 
 
-def _the_one(heading: Sequence[str], names: Sequence[str], problems: list[str]) -> int:
+def _the_one(
+    renamed: Sequence[str],
+    names: Sequence[str],
+    heading: Sequence[str],
+    problems: list[str],
+) -> int:
     """The place of the column with the first of these names that there is."""
-    spelled = [plain(name) for name in heading]
+    spelled = [plain(name) for name in renamed]
     for name in names:
         places = [p for p, one in enumerate(spelled) if one == plain(name)]
         if len(places) == 1:
@@ -130,7 +136,8 @@ def _the_one(heading: Sequence[str], names: Sequence[str], problems: list[str]) 
             return places[0]
     problems.append(
         f"there is no column {names[0]}; the headings are "
-        f"{', '.join(repr(name) for name in heading[:30] if name)}"
+        f"{', '.join(repr(name) for name in heading[:30] if name)}: "
+        f"rename='… = {names[0]}' says which it is"
     )
     return -1
 

@@ -30,7 +30,7 @@ from ultrasound_jax.datasets.videos.files import (
     kind_or_reason,
     list_files,
 )
-from ultrasound_jax.datasets.videos.options import VideosConfig
+from ultrasound_jax.datasets.videos.options import VideosConfig, renames
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 from ultrasound_jax.labels.table_cells import Table, read_table
 from ultrasound_jax.runs.files import write_whole
@@ -91,7 +91,8 @@ def read_study(folder: Path, sheet: Path, config: VideosConfig) -> Study:
             two things or nothing; all of it in one line.
         InputError: the sheet cannot be read as a table.
     """
-    table = read_table(sheet, (*FILE, *PATIENT))
+    called = [old for old, _ in renames(config.rename)]
+    table = read_table(sheet, (*FILE, *PATIENT, *called))
     columns = sort_columns(table, config)
     problems = columns.problems
     _doubts(table, columns, problems)

@@ -129,7 +129,8 @@ def _compare_with_index(rows: list[LabelRow], index: list[IndexRow]) -> int:
     if strange == len(rows) and rows:
         print("hint: no row names a video of the index; PatientIDs need --key-file")
     named = {row.video_id for row in rows}
-    missing = [v.video_id for v in index if v.ok and v.video_id not in named]
+    videos = [v for v in index if v.ok and v.data_type in ("", "video")]
+    missing = [v.video_id for v in videos if v.video_id not in named]
     if missing:
         more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
         listed = ", ".join(missing[:20])
