@@ -4,8 +4,9 @@ import pytest
 
 from tests.datasets import make_dummy_images as draw
 from tests.datasets.building import built, records, skipped
+from tests.datasets.made_videos import write_xlsx
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.skin_tumor.files import class_of
+from ultrasound_jax.datasets.skin_tumor.files import class_of, patients_table
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler
 from ultrasound_jax.datasets.skin_tumor.skin_tumor_dataset_builder import Builder
 
@@ -143,6 +144,18 @@ def test_pictures_without_a_patient_are_skipped(tree, build):
     assert skipped(builder) == {"lipoma_0002": "has no row in patients.csv"}
     written = b"".join(p.read_bytes() for p in builder.data_path.iterdir())
     assert PERSON.encode() not in written
+
+
+def test_patients_may_stand_in_a_workbook(tree, build):
+    rows = (tree / "patients.csv").read_text(encoding="utf-8").splitlines()
+    write_xlsx(tree / "patients.xlsx", [row.split(",") for row in rows])
+    with pytest.raises(DatasetError, match=r"patients.csv and patients.xlsx"):
+        patients_table(tree)
+    (tree / "patients.csv").unlink()
+    found = records(build())
+    owners = {name: record["patient_id"] for name, record in found.items()}
+    assert owners["lipoma_0001"] == owners["epidermal_cyst_0002"]
+    assert len(set(owners.values())) == 3
 
 
 def test_without_a_csv_near_duplicates_share_a_patient(tree, build):

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.media import mask_facts
 from ultrasound_jax.media.mask_values import mask_classes
 from ultrasound_jax.media.masks import read_mask
-from ultrasound_jax.media.picture_header import header_facts
-from ultrasound_jax.media.pictures import grey, largest_value, read_picture
+from ultrasound_jax.media.picture_header import header_facts, is_deep
+from ultrasound_jax.media.pictures import grey, largest_value
 from ultrasound_jax.media.sample_depth import bits_of, is_fractions
 from ultrasound_jax.types import InputError
 
@@ -57,7 +58,7 @@ def grey_image(path: Path, how: Reading, *, name: str) -> UInt8[np.ndarray, "h w
     Raises:
         InputError: as `read_picture` and `grey`.
     """
-    stored = read_picture(path, name=name, page=how.page)
+    stored = decoded.picture(path, name=name, page=how.page)
     return grey(stored, name=name, bits=how.bits)
 
 
@@ -69,8 +70,13 @@ def image_mask(
     Raises:
         InputError: as `read_mask`, or it is of another size.
     """
-    mask = read_mask(
-        path, name=name, labels=how.labels, colours=how.colours, page=how.page
+    mask = decoded.picture(
+        path,
+        name=name,
+        read=read_mask,
+        labels=how.labels,
+        colours=how.colours,
+        page=how.page,
     )[..., 0]
     height, width = mask.shape
     if mask.shape != image.shape[:2]:
@@ -133,10 +139,13 @@ def common_bits(paths: Sequence[Path], *, page: int = 0, threads: int = 2) -> in
     """
 
     def largest(path: Path) -> int:
+        if not is_deep(path):
+            return 0
         try:
-            return largest_value(path, name="picture", page=page)
+            pixels = decoded.picture(path, name="picture", page=page)
         except InputError:
             return 0
+        return largest_value(pixels)
 
     with ThreadPoolExecutor(threads) as pool:
         found = max(pool.map(largest, paths), default=0)

@@ -14,7 +14,6 @@ from ultrasound_jax.media.near_duplicates import (
     thumbnail,
 )
 from ultrasound_jax.media.picture_file import read_samples
-from ultrasound_jax.media.picture_header import is_deep
 from ultrasound_jax.media.sample_depth import bits_of, upper_eight
 from ultrasound_jax.types import InputError
 
@@ -113,19 +112,13 @@ def _of_fractions(picture: np.ndarray, name: str) -> UInt8[np.ndarray, "h w"]:
     return np.rint(picture * 255).astype(np.uint8)
 
 
-def largest_value(path: Path, *, name: str, page: int = 0) -> int:
+def largest_value(picture: np.ndarray) -> int:
     """The largest value of a picture of whole numbers of more than 8 bits; else 0.
 
-    Pictures of 8 bits are not decoded. See `sample_depth`.
-
-    Raises:
-        InputError: as `picture_file.read_samples`.
+    See `sample_depth`; `picture_header.is_deep` tells which files need to be decoded.
     """
-    if not is_deep(path):
-        return 0
-    pixels = read_picture(path, name=name, page=page)
-    shades = pixels.dtype in (np.uint16, np.int32)
-    return int(pixels.max(initial=0)) if shades else 0
+    shades = picture.dtype in (np.uint16, np.int32)
+    return int(picture.max(initial=0)) if shades else 0
 
 
 def thumbnails_of(

@@ -6,7 +6,8 @@ rate) is not believed: the frames that decode are counted and their own times ar
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,12 +36,14 @@ class Frame(NamedTuple):
     seconds: presentation time, None where the file has none.
     pixel_aspect: width of a pixel over its height.
     stated_rate: what the container says, Hz; 0 where it says nothing.
+    colours: the same in its colours, made when it is called, before the next frame.
     """
 
     pixels: np.ndarray
     seconds: float | None
     pixel_aspect: float
     stated_rate: float
+    colours: Callable[[], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _collect(
 
 def pyav_frames(path: Path, damage: Damage, want: Want = "grey") -> Iterator[Frame]:
     """The frames that PyAV decodes; packets that it cannot are counted as `damage`."""
-    colours = _luminance if want == "grey" else _as_stored
+    pixels_of = _luminance if want == "grey" else _as_stored
     options = {"format_whitelist": _DEMUXERS, "protocol_whitelist": "file"}
     # Titles in other alphabets than UTF-8 must not keep a film from being read.
     with av.open(
@@ -171,13 +174,19 @@ def pyav_frames(path: Path, damage: Damage, want: Want = "grey") -> Iterator[Fra
                 return
             for frame in decoded:
                 turns = round(frame.rotation / 90)
-                pixels = np.rot90(colours(frame), turns)
                 yield Frame(
-                    np.ascontiguousarray(pixels),
+                    _upright(pixels_of, frame, turns),
                     frame.time,
                     1 / aspect if turns % 2 else aspect,
                     stated_rate,
+                    partial(_upright, _as_stored, frame, turns),
                 )
+
+
+def _upright(
+    pixels_of: Callable[[av.VideoFrame], np.ndarray], frame: av.VideoFrame, turns: int
+) -> np.ndarray:
+    return np.ascontiguousarray(np.rot90(pixels_of(frame), turns))
 
 
 def _luminance(frame: av.VideoFrame) -> np.ndarray:
@@ -193,22 +202,30 @@ def _luminance(frame: av.VideoFrame) -> np.ndarray:
         if name.startswith("gray"):
             full = int(frame.color_range) != _LIMITED_RANGE
         return luma.copy() if full else _EXPAND[luma]
-    rgba = frame.to_ndarray(format="rgba")
-    grey = cv2.cvtColor(rgba, cv2.COLOR_RGBA2GRAY)
-    return np.where(rgba[..., 3] == 0, 0, grey).astype(np.uint8)
+    return cv2.cvtColor(_colours(frame), cv2.COLOR_RGB2GRAY)
 
 
 def _as_stored(frame: av.VideoFrame) -> np.ndarray:
     """One frame in its colours; grey only where the film itself is."""
     if frame.format.name.startswith("gray"):
         return _luminance(frame)
-    rgba = frame.to_ndarray(format="rgba")
-    return np.where(rgba[..., 3:] == 0, 0, rgba[..., :3]).astype(np.uint8)
+    return _colours(frame)
+
+
+def _colours(frame: av.VideoFrame) -> np.ndarray:
+    """RGB of one frame, black where it is transparent."""
+    name = frame.format.name
+    if name in ("pal8", "rgba", "bgra", "argb", "abgr"):  # GIF, PNG
+        rgba = frame.to_ndarray(format="rgba")
+        return np.where(rgba[..., 3:] == 0, 0, rgba[..., :3]).astype(np.uint8)
+    # Not by way of `rgba`: FFmpeg then makes up the last columns of YUV whose width is
+    # no multiple of 8.
+    return frame.to_ndarray(format="rgb24")
 
 
 def opencv_frames(path: Path, want: Want = "grey") -> Iterator[Frame]:
     """The same through OpenCV's own decoders; ends at the first frame that fails."""
-    colours = cv2.COLOR_BGR2GRAY if want == "grey" else cv2.COLOR_BGR2RGB
+    wanted = cv2.COLOR_BGR2GRAY if want == "grey" else cv2.COLOR_BGR2RGB
     for backend in (cv2.CAP_FFMPEG, cv2.CAP_OPENCV_MJPEG):
         capture = cv2.VideoCapture(str(path), backend)
         try:
@@ -217,14 +234,18 @@ def opencv_frames(path: Path, want: Want = "grey") -> Iterator[Frame]:
             if not read:
                 continue
             while read:
-                if image.ndim == 3:
-                    image = cv2.cvtColor(image, colours)
                 seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-                yield Frame(image, seconds, 1.0, stated_rate)
+                colours = partial(_converted, image, cv2.COLOR_BGR2RGB)
+                pixels = _converted(image, wanted)
+                yield Frame(pixels, seconds, 1.0, stated_rate, colours)
                 read, image = capture.read()
             return
         finally:
             capture.release()
+
+
+def _converted(image: np.ndarray, how: int) -> np.ndarray:
+    return cv2.cvtColor(image, how) if image.ndim == 3 else image
 
 
 def clean_times(

@@ -106,7 +106,7 @@ def run_safely(
         raise InputError(f"{count} workers, allowed are 1 and more")
     allowed = seconds or (lambda item: limits.seconds)
     calls = ((index, item, float(allowed(item))) for index, item in enumerate(items))
-    pool = _Pool(_setup(function, limits), count)
+    pool = Pool(setup_of(function, limits), count)
     outcomes: list[Outcome] = []
     try:
         for outcome in pool.run(calls):
@@ -118,7 +118,12 @@ def run_safely(
     return sorted(outcomes, key=lambda outcome: outcome.index)
 
 
-def _setup(function: Callable[[Any], Any], limits: Limits) -> dict[str, Any]:
+def setup_of(function: Callable[[Any], Any], limits: Limits) -> dict[str, Any]:
+    """What a worker process is told first: which function, and what it may take.
+
+    Raises:
+        InputError: it is not importable by a worker.
+    """
     module, name = function.__module__, function.__qualname__
     if module == "__main__":
         module = getattr(getattr(sys.modules[module], "__spec__", None), "name", None)
@@ -222,7 +227,9 @@ class _Child:
         return code
 
 
-class _Pool:
+class Pool:
+    """Worker processes that stay for the next call; see `run_safely`."""
+
     def __init__(self, setup: dict[str, Any], workers: int):
         self.setup, self.workers = setup, workers
         self.children: list[_Child] = []
@@ -230,6 +237,7 @@ class _Pool:
         self.selector = selectors.DefaultSelector()
 
     def run(self, calls: Iterator[_Call]) -> Iterator[Outcome]:
+        """The outcomes of calls (index, item, seconds), as they come."""
         waiting: deque[_Call] = deque()
         while True:
             waiting.extend(islice(calls, self.workers - len(waiting)))
@@ -317,6 +325,7 @@ class _Pool:
         return child.stop()
 
     def close(self) -> None:
+        """Ends the processes at once."""
         for child in list(self.children):
             self._drop(child)
         self.selector.close()

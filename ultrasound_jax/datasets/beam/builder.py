@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from ultrasound_jax.data.spec import Field, Spec
+from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Make, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.options import WithOptions
@@ -123,7 +124,8 @@ class ScalableBuilder(
         if self._beam:
             splits = self._splits_on_beam(dl_manager, download_config)
         else:
-            splits = super()._generate_splits(dl_manager, download_config)
+            with decoded.workers():
+                splits = super()._generate_splits(dl_manager, download_config)
         if self.info.metadata is not None:  # only its type says that it may be
             facts = [one for one in self._told if isinstance(one, Fact)]
             skipped = [one for one in self._told if isinstance(one, Skipped)]

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Int16
 
+from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity
@@ -24,7 +25,6 @@ from ultrasound_jax.datasets.lungsegdb.files import PARTS, Slice
 from ultrasound_jax.media.pictures import (
     grey,
     hounsfield,
-    read_picture,
     windowed,
 )
 from ultrasound_jax.media.sample_depth import is_fractions
@@ -63,7 +63,7 @@ def read_slice(one: Slice, values: Values) -> np.ndarray:
 
 
 def _stored(values: Values, one: Slice) -> np.ndarray:
-    return read_picture(one.path, name=one.name, page=values.how.page)
+    return decoded.picture(one.path, name=one.name, page=values.how.page)
 
 
 def _of_stored(values: Values, one: Slice, stored: np.ndarray) -> np.ndarray:

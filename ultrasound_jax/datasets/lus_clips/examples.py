@@ -9,14 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
+from ultrasound_jax.datasets.decoded import Decoded, decoded
 from ultrasound_jax.datasets.lus_clips.layout import Item
 from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
-from ultrasound_jax.dicom.clean.cleaning import (
-    plan_cleaning,
-    prepare_frames,
-)
-from ultrasound_jax.dicom.read.decode import open_cine
 from ultrasound_jax.labels.clip_table import (
     DEFAULT_RATE,
     Clip,
@@ -28,12 +25,8 @@ from ultrasound_jax.labels.clip_table import (
 from ultrasound_jax.labels.findings import PATTERNS
 from ultrasound_jax.media.cutting import pad_tail
 from ultrasound_jax.media.open import kind_of
-from ultrasound_jax.media.video import read_video
-from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import UNKNOWN, InputError
 
-# The file is read while clips are written, so that its time is not only its own.
-LIMITS = dataclasses.replace(Limits(), seconds=3600.0)
 CLEANED = ("grey", "mask_fan", "region")  # settings that a sidecar must agree on
 NO_SCALE = 0.0  # pixel_mm of a recording without calibration
 
@@ -41,10 +34,13 @@ NO_SCALE = 0.0  # pixel_mm of a recording without calibration
 def cut_video(config: LusClipsConfig, item: Item) -> Iterator[Made]:
     """The clips of one video, and a fact that the summary counts it by."""
     name, clips, note = item.video.video_id, [], ""
+    told: dict[str, Any] = {}
     try:
-        for clip, example in _clips(config, item):
-            clips.append(clip)
-            yield example["example_id"], example
+        with _opened(config, item) as (video, pixel_mm):
+            told = frame_account.of_video(video)
+            for clip, example in _clips(config, item, video.frames, pixel_mm):
+                clips.append(clip)
+                yield example["example_id"], example
     except InputError as error:
         # The message is for the metadata, where no file name may stand.
         reason = str(error).removeprefix(f"{item.path}: ")
@@ -52,20 +48,20 @@ def cut_video(config: LusClipsConfig, item: Item) -> Iterator[Made]:
         if not clips:
             yield Skipped(name, reason)
             return
-        note = f"{name}: {reason}; the clips before that are used"
-    yield Fact(
-        "video",
-        {
-            "video_id": name,
-            "patient_id": item.video.patient_id,
-            "labels": [clip.labels.tolist() for clip in clips],
-            "scores": [clip.score for clip in clips],
-            "note": note,
-        },
-    )
+        note = f"{reason}; the clips before that are used"
+    about = {
+        "video_id": name,
+        "patient_id": item.video.patient_id,
+        "labels": [clip.labels.tolist() for clip in clips],
+        "scores": [clip.score for clip in clips],
+    }
+    told["notes"] += [note] if note else []
+    yield Fact("video", about | told)
 
 
-def _clips(config: LusClipsConfig, item: Item) -> Iterator[tuple[Clip, dict[str, Any]]]:
+def _clips(
+    config: LusClipsConfig, item: Item, frames: np.ndarray, pixel_mm: float
+) -> Iterator[tuple[Clip, dict[str, Any]]]:
     video, settings = item.video, config.cutting
     total = video.frames or 0
     shown = shown_frames(
@@ -82,57 +78,51 @@ def _clips(config: LusClipsConfig, item: Item) -> Iterator[tuple[Clip, dict[str,
     by_frame = pattern_frames(item.row, item.ignored, total)[shown]
     rate = settings.rate or video.frame_rate or DEFAULT_RATE
     windows = [(clip.start, clip.end) for clip in clips]
-    with _opened(config, item) as (frames, pixel_mm):
-        streamed = stream_clips(frames, shown, windows)
-        for place, (clip, pixels) in enumerate(zip(clips, streamed, strict=True)):
-            marks = by_frame[clip.start : clip.end]
-            if config.tail == "duplicate":
-                pixels = pad_tail(pixels, settings.length)
-                marks = np.pad(
-                    marks, ((0, settings.length - len(marks)), (0, 0)), "edge"
-                )
-            example = {
-                "clip": pixels[..., np.newaxis],
-                "labels": clip.labels,
-                "pattern_frames": marks,
-                "score": clip.score,
-                "example_id": clip.clip_id,
-                "video_id": video.video_id,
-                "patient_id": video.patient_id,
-                "study_id": video.study_id,
-                "start_frame": clip.start,
-                "source_start": clip.source_start,
-                "source_end": clip.source_end,
-                "frame_rate": rate,
-                "pixel_mm": pixel_mm,
-            }
-            for number, found in enumerate(of_readers, 1):
-                unknown = np.full(len(PATTERNS), UNKNOWN, np.int8)
-                labels = unknown if found is None else found[place].labels
-                example[f"labels_reader{number}"] = labels
-            yield clip, example
+    streamed = stream_clips(frames, shown, windows)
+    for place, (clip, pixels) in enumerate(zip(clips, streamed, strict=True)):
+        marks = by_frame[clip.start : clip.end]
+        if config.tail == "duplicate":
+            pixels = pad_tail(pixels, settings.length)
+            marks = np.pad(marks, ((0, settings.length - len(marks)), (0, 0)), "edge")
+        example = {
+            "clip": pixels[..., np.newaxis],
+            "labels": clip.labels,
+            "pattern_frames": marks,
+            "score": clip.score,
+            "example_id": clip.clip_id,
+            "video_id": video.video_id,
+            "patient_id": video.patient_id,
+            "study_id": video.study_id,
+            "start_frame": clip.start,
+            "source_start": clip.source_start,
+            "source_end": clip.source_end,
+            "frame_rate": rate,
+            "pixel_mm": pixel_mm,
+        }
+        for number, found in enumerate(of_readers, 1):
+            unknown = np.full(len(PATTERNS), UNKNOWN, np.int8)
+            labels = unknown if found is None else found[place].labels
+            example[f"labels_reader{number}"] = labels
+        yield clip, example
 
 
 @contextlib.contextmanager
-def _opened(
-    config: LusClipsConfig, item: Item
-) -> Iterator[tuple[Iterator[np.ndarray], float]]:
-    """Clean frames as they come, and mm a pixel."""
+def _opened(config: LusClipsConfig, item: Item) -> Iterator[tuple[Decoded, float]]:
+    """The cleaned recording, and mm a pixel."""
     path = Path(item.path)
     if kind_of(path) == "video":
-        yield _converted(path, config)
+        scale = _converted(path, config)
+        settings = dataclasses.replace(config.cleaning, region=None, mask_fan=False)
+        with decoded(path, settings) as video:
+            # Whether marks are left in it was said when it was converted.
+            yield dataclasses.replace(video, review=()), scale
         return
-    settings = config.cleaning
-    with open_cine(path, limits=LIMITS) as cine:
-        cleaning = plan_cleaning(cine, settings)
-        frames = prepare_frames(cine, settings, cleaning=cleaning)
-        yield frames, cleaning.out_mm[0] or NO_SCALE
+    with decoded(path, config.cleaning) as video:
+        yield video, video.pixel_mm[0] or NO_SCALE
 
 
-def _converted(
-    path: Path, config: LusClipsConfig
-) -> tuple[Iterator[np.ndarray], float]:
-    """Frames that `convert --to avi` has cleaned; its sidecar tells how, and scale."""
+def _converted(path: Path, config: LusClipsConfig) -> float:
+    """mm a pixel of what `convert --to avi` has cleaned; its sidecar tells, and how."""
     sidecar = path.with_suffix(".avi.json")
     try:
         about = json.loads(sidecar.read_bytes())
@@ -153,5 +143,4 @@ def _converted(
             "it was converted to another frame rate, so that labels do not fit its "
             "frames; allowed is `convert --rate native`"
         )
-    frames = read_video(path, config.size).frames
-    return iter(frames), pixel_mm * max(rows, columns) / config.size
+    return pixel_mm * max(rows, columns) / config.size

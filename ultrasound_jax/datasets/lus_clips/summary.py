@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.labels.findings import PATTERNS
 
@@ -13,6 +14,7 @@ def count(
 ) -> dict[str, Any]:
     """The metadata: totals, counts by pattern, and what was left out."""
     videos = [fact.value for fact in facts]
+    notes = [f"{v['video_id']}: {note}" for v in videos for note in v["notes"]]
     clips = [labels for video in videos for labels in video["labels"]]
     scores = Counter(score for video in videos for score in video["scores"])
     return {
@@ -26,7 +28,8 @@ def count(
         "scores": {str(score): scores[score] for score in sorted(scores)},
         "skipped": [{"file": one.name, "reason": one.reason} for one in skipped],
         "label_notes": list(label_notes),
-        "file_notes": [video["note"] for video in videos if video["note"]],
+        "file_notes": notes,
+        **frame_account.account((video["video_id"], video) for video in videos),
     }
 
 
@@ -57,5 +60,6 @@ def as_text(metadata: dict[str, Any]) -> str:
             f"{metadata['unknown'][pattern]['clips']:>16}"
         )
     lines += [f"skipped {one['file']}: {one['reason']}" for one in skipped]
-    notes = (*metadata["file_notes"], *metadata["label_notes"])
-    return "\n".join(lines + [f"note {note}" for note in notes])
+    lines += frame_account.shortened([f"note {n}" for n in metadata["file_notes"]])
+    lines += [f"note {note}" for note in metadata["label_notes"]]
+    return "\n".join(lines + frame_account.lines(metadata))

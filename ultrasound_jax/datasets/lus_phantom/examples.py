@@ -1,15 +1,16 @@
 """The phantom's videos and the clips that they are cut into."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.datasets.beam.records import Fact, Made
 from ultrasound_jax.datasets.lus_phantom.cine import Cine, film
 from ultrasound_jax.datasets.lus_phantom.options import PhantomConfig
 from ultrasound_jax.datasets.lus_phantom.patients import draw_findings, draw_patient
 from ultrasound_jax.datasets.lus_phantom.probe import ScanConverter
 from ultrasound_jax.datasets.lus_phantom.scene import draw_scene
+from ultrasound_jax.dicom.clean.any_file import is_black
 from ultrasound_jax.media.cutting import (
     clip_step,
     clip_windows,
@@ -34,14 +35,15 @@ def simulate_video(
     return frames, visible, converter.pixel_mm
 
 
-def cut_video(
-    config: PhantomConfig, numbers: tuple[int, int]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def cut_video(config: PhantomConfig, numbers: tuple[int, int]) -> Iterator[Made]:
     """The clips of one video, given by its patient's number and its own."""
     patient, video = numbers
     frames, visible, pixel_mm = simulate_video(config, patient, video)
     length = config.clip_frames
     video_id = f"P{patient:03d}_V{video}"
+    black = [number for number, frame in enumerate(frames, 1) if is_black(frame)]
+    if black:
+        yield Fact("black_frames", {"video_id": video_id, "frames": black})
     step = clip_step(length, config.overlap)
     for start, end in clip_windows(len(frames), length, step):
         example_id = f"{video_id}_{start:04d}"

@@ -3,12 +3,14 @@
 A phantom checks software. It says nothing about patients.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.lus_phantom.examples import cut_video, simulate_video
 from ultrasound_jax.datasets.lus_phantom.options import PhantomConfig
@@ -36,7 +38,15 @@ class Builder(ClipBuilder):
             ),
             "pixel_mm": np.float32,
         }
-        return self.clip_info(classes=CLASSES, more=more, metadata={"skipped": []})
+        metadata = {"skipped": [], "black_frames": {}}
+        return self.clip_info(classes=CLASSES, more=more, metadata=metadata)
+
+    def account(
+        self, facts: Sequence[Fact], skipped: Sequence[Skipped]
+    ) -> dict[str, Any]:
+        """Also lists frames without a picture; a phantom should have none."""
+        black = {fact.value["video_id"]: fact.value["frames"] for fact in facts}
+        return {**super().account(facts, skipped), "black_frames": black}
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         del dl_manager  # nothing is downloaded

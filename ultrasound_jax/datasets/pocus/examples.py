@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
+from ultrasound_jax.datasets.decoded import Decoded, decoded
 from ultrasound_jax.datasets.pocus.options import PocusConfig
 from ultrasound_jax.datasets.pocus.sheet import Recording
 from ultrasound_jax.media.cutting import (
@@ -15,10 +17,6 @@ from ultrasound_jax.media.cutting import (
     pad_tail,
 )
 from ultrasound_jax.media.geometry import resample_times
-from ultrasound_jax.media.video import (
-    Video,
-    read_video,
-)
 from ultrasound_jax.types import InputError
 
 
@@ -32,40 +30,37 @@ class Item:
 
 def cut_video(config: PocusConfig, item: Item) -> Iterator[Made]:
     """The clips of one video, and a fact that the summary counts it by."""
-    recording = item.recording
+    recording, clips = item.recording, 0
     try:
-        video = read_video(recording.path, config.size)
+        with decoded(recording.path, config.cleaning) as video:
+            for example in _clips(config, item, video):
+                clips += 1
+                yield example["example_id"], example
     except InputError as error:
         reason = str(error).removeprefix(f"{recording.path}: ")
         yield Skipped(recording.name, reason)
         return
-    clips = 0
-    for example in _clips(config, item, video):
-        clips += 1
-        yield example["example_id"], example
-    yield Fact(
-        "video",
-        {
-            "name": recording.name,
-            "video_id": recording.video_id,
-            "patient": item.patient,
-            "labels": list(recording.labels),
-            "clips": clips,
-            "damaged": video.damaged,
-        },
-    )
+    about = {
+        "name": recording.name,
+        "video_id": recording.video_id,
+        "patient": item.patient,
+        "labels": list(recording.labels),
+        "clips": clips,
+    }
+    yield Fact("video", about | frame_account.of_video(video))
 
 
-def _clips(config: PocusConfig, item: Item, video: Video) -> Iterator[dict[str, Any]]:
+def _clips(config: PocusConfig, item: Item, video: Decoded) -> Iterator[dict[str, Any]]:
     recording = item.recording
+    if video.times is None:
+        raise InputError("its frames have no usable times, and it states no rate")
     shown = resample_times(
-        video.timestamps, config.frame_rate, frame_seconds=video.frame_seconds
+        video.times, config.frame_rate, frame_seconds=video.frame_seconds
     )
-    frames = video.frames[shown][..., np.newaxis]
     length = config.clip_frames
     step = clip_step(length, config.overlap)
-    for start, end in clip_windows(len(frames), length, step):
-        clip = frames[start:end]
+    for start, end in clip_windows(len(shown), length, step):
+        clip = video.frames[shown[start:end], ..., np.newaxis]
         yield {
             "clip": pad_tail(clip, length) if config.tail == "duplicate" else clip,
             "labels": np.array(recording.labels, np.int8),

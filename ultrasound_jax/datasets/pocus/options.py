@@ -3,6 +3,7 @@
 import dataclasses
 
 from ultrasound_jax.datasets.options import BuildConfig
+from ultrasound_jax.dicom.clean.cleaning import CleanSettings
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -12,7 +13,8 @@ class PocusConfig(BuildConfig):
     size: side of the square frame in pixels. frame_rate: Hz after resampling in time.
     clip_seconds: nominal length. overlap: share of a clip that the next one repeats.
     tail: `length` keeps short last clips short; `duplicate` fills them up by repeating
-    their last frame, as the original does.
+    their last frame, as the original does. mask: black outside the fan; a video without
+    a fan that can be told, such as a linear probe's whole picture, is then left out.
     """
 
     ALLOWED = {
@@ -28,6 +30,12 @@ class PocusConfig(BuildConfig):
     clip_seconds: float = 1.0
     overlap: float = 0.2
     tail: str = "length"
+    mask: bool = False
+
+    @property
+    def cleaning(self) -> CleanSettings:
+        """How frames are cleaned."""
+        return CleanSettings(size=self.size, mask_fan=self.mask)
 
     @property
     def clip_frames(self) -> int:
@@ -40,6 +48,7 @@ class PocusConfig(BuildConfig):
             f"{self.size}px_{self.frame_rate:.12g}hz_{self.clip_seconds:.12g}s"
             + (f"_overlap{self.overlap:.12g}" if self.overlap != 0.2 else "")
             + (f"_{self.tail}" if self.tail != "length" else "")
+            + ("_mask" if self.mask else "")
         ).replace(".", "p")
 
     def told(self) -> str:

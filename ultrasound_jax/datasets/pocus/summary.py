@@ -4,6 +4,7 @@ import dataclasses
 from collections import defaultdict
 from typing import Any
 
+from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.pocus.sheet import PATTERN_COLUMNS
 
 
@@ -15,12 +16,14 @@ class Summary:
     skipped: files that could not be used, with the reason.
     label_notes: annotations and groups that could not be taken as they stand.
     file_notes: files that were used although something is wrong with them.
+    frames: of each video what `frame_account.of_video` says.
     """
 
     videos: dict[str, str] = dataclasses.field(default_factory=dict)
     skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
     label_notes: list[str] = dataclasses.field(default_factory=list)
     file_notes: list[str] = dataclasses.field(default_factory=list)
+    frames: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     clips: int = 0
     _seen: dict[tuple[str, str, int], set[str]] = dataclasses.field(
         default_factory=lambda: defaultdict(set)
@@ -40,10 +43,8 @@ class Summary:
             self._clips[pattern, label] += clips
             self._seen["videos", pattern, label].add(video_id)
             self._seen["patients", pattern, label].add(patient)
-        if video["damaged"]:
-            self.file_notes.append(
-                f"{video['name']}: {video['damaged']} packets do not decode"
-            )
+        self.file_notes += [f"{video['name']}: {note}" for note in video["notes"]]
+        self.frames[video["name"]] = video
 
     def skip(self, file: str, reason: str) -> None:
         """Count a file that could not be used."""
@@ -63,6 +64,7 @@ class Summary:
             },
             "positives": {p: self._count(p, 1) for p in PATTERN_COLUMNS},
             "unknown": {p: self._count(p, -1) for p in PATTERN_COLUMNS},
+            **frame_account.account(self.frames.items()),
         }
 
     def as_text(self) -> str:
@@ -80,7 +82,9 @@ class Summary:
                 f"{seen['patients']:>10}{self._count(pattern, -1)['videos']:>22}"
             )
         lines += [f"skipped {skip['file']}: {skip['reason']}" for skip in self.skipped]
-        lines += [f"note {note}" for note in (*self.file_notes, *self.label_notes)]
+        lines += frame_account.shortened([f"note {n}" for n in self.file_notes])
+        lines += [f"note {note}" for note in self.label_notes]
+        lines += frame_account.lines(frame_account.account(self.frames.items()))
         return "\n".join(lines)
 
     def _count(self, pattern: str, label: int) -> dict[str, int]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.nameless_csv import read_rows
+from ultrasound_jax.labels.table_cells import read_table
 from ultrasound_jax.media.pictures import SUFFIXES, list_images
+from ultrasound_jax.types import InputError
 
 CLASSES = ("epidermal_cyst", "lipoma", "pilomatricoma")
 _OTHERWISE = {
@@ -199,6 +200,20 @@ def _numbered(pictures: dict[str, list[Path]]) -> list[Picture]:
     ]
 
 
+def patients_table(root: Path) -> Path | None:
+    """`patients.csv` or `patients.xlsx`; None where there is neither.
+
+    Raises:
+        DatasetError: both are there.
+    """
+    tables = [root / PATIENTS, (root / PATIENTS).with_suffix(".xlsx")]
+    found = [table for table in tables if table.is_file()]
+    if len(found) > 1:
+        names = " and ".join(table.name for table in found)
+        raise DatasetError(f"skin_tumor: {root} has {names}, allowed is one")
+    return found[0] if found else None
+
+
 def with_patients(
     pictures: list[Picture], table: Path
 ) -> tuple[list[Picture], list[Picture]]:
@@ -229,13 +244,18 @@ def with_patients(
 
 
 def _read_patients(table: Path) -> dict[str, str]:
-    heading, *rows = read_rows(table) or [[]]
-    if sorted(map(str.lower, heading)) != sorted(COLUMNS):
+    try:
+        sheet = read_table(table, COLUMNS)
+    except InputError as error:  # no message of its own repeats a cell
+        raise DatasetError(str(error)) from None
+    heading = [name.lower() for name in sheet.heading]
+    rows = [[cell.strip() for cell in row] for row in sheet.rows]
+    if sorted(heading) != sorted(COLUMNS):
         raise DatasetError(
             f"{table.name}: allowed are the columns {' and '.join(COLUMNS)} alone, "
             "parted by commas, semicolons or tabs"
         )
-    file_column = list(map(str.lower, heading)).index("file")
+    file_column = heading.index("file")
     patients: dict[str, str] = {}
     for number, row in enumerate((row for row in rows if any(row)), start=1):
         if len(row) != len(COLUMNS) or not all(row):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
 from ultrasound_jax.datasets.image_files import Reading, told_of, told_of_values
@@ -13,7 +14,6 @@ from ultrasound_jax.datasets.skin_tumor.files import CLASSES, Picture
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler
 from ultrasound_jax.media.pictures import (
     grey,
-    read_picture,
 )
 from ultrasound_jax.types import InputError
 
@@ -34,7 +34,7 @@ def views(how: Preparation, picture: Picture) -> list[np.ndarray]:
         DatasetError: it cannot be read or prepared.
     """
     name = picture.image_id
-    stored = read_picture(picture.path, name=name, page=how.reading.page)
+    stored = decoded.picture(picture.path, name=name, page=how.reading.page)
     return [
         grey(stored, name=name, bits=how.reading.bits),
         _prepared(how, stored, name)[0],
@@ -45,7 +45,7 @@ def make_record(how: Preparation, picture: Picture) -> Iterator[Made]:
     """The record, or why there is none; a `Fact` where a panel was removed."""
     name = picture.image_id
     try:
-        stored = read_picture(picture.path, name=name, page=how.reading.page)
+        stored = decoded.picture(picture.path, name=name, page=how.reading.page)
         image, removed = _prepared(how, stored, name)
     except InputError as error:
         yield Skipped(name, str(error).removeprefix(f"{name}: "))

@@ -23,6 +23,7 @@ from ultrasound_jax.datasets.skin_tumor.files import (
     Picture,
     has_classes,
     list_pictures,
+    patients_table,
     with_patients,
 )
 from ultrasound_jax.datasets.skin_tumor.record import Preparation, make_record, views
@@ -47,7 +48,8 @@ class Builder(ImageBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The original is not public. Give a folder with epidermal_cyst/, lipoma/, "
-        f"pilomatricoma/ and {PATIENTS} (columns file, patient_id): --manual_dir=DIR."
+        f"pilomatricoma/ and {PATIENTS} or .xlsx (columns file, patient_id): "
+        "--manual_dir=DIR."
     )
     CONFIG = SkinTumorConfig
     BUILDER_CONFIGS: ClassVar[list[SkinTumorConfig]] = [
@@ -75,10 +77,10 @@ class Builder(ImageBuilder):
         config = self.config
         reading = self.reading([picture.path for picture in pictures])
         how = Preparation(reading, config.drop_doppler, config.crop_skin)
-        if (root / PATIENTS).is_file():
-            pictures, orphans = with_patients(pictures, root / PATIENTS)
+        if table := patients_table(root):
+            pictures, orphans = with_patients(pictures, table)
             for picture in orphans:
-                self.skip(picture.image_id, f"has no row in {PATIENTS}")
+                self.skip(picture.image_id, f"has no row in {table.name}")
         else:
             notes.append(f"no {PATIENTS}: near duplicates stand in for patients")
             pictures = self._by_likeness(pictures, how)

@@ -23,22 +23,52 @@ from ultrasound_jax.dicom.clean.pixel_statistics import (
     most_frames,
     spread_out,
 )
-from ultrasound_jax.dicom.read.header import CineHeader
-from ultrasound_jax.dicom.read.regions import choose_region
+from ultrasound_jax.dicom.read.regions import Region, choose_region
 from ultrasound_jax.media.geometry import letterbox
 from ultrasound_jax.types import InputError
 
 GREYS = ("luminance", "red", "none")
 LARGEST = 4096  # side of the letterbox
+UNMASKED = "nothing is masked: text beside the fan stays"
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """What cleaning must know of a file; a `CineHeader` knows it and more."""
+
+    @property
+    def rows(self) -> int:
+        """Height of the frames in pixels."""
+        ...
+
+    @property
+    def columns(self) -> int:
+        """Their width."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def regions(self) -> tuple[Region, ...] | None:
+        """The calibrated ones; None where a kind of file never has any."""
+        ...
+
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a pixel over its height, where no region is calibrated."""
+        ...
 
 
 @runtime_checkable
 class Frames(Protocol):
-    """What is cleaned: a header, and frames that can be walked through again."""
+    """What is cleaned: a layout, and frames that can be walked through again."""
 
     @property
-    def header(self) -> CineHeader:
-        """What the file says about itself."""
+    def header(self) -> Layout:
+        """What is known of the frames before they are seen."""
         ...
 
     def frames(self) -> Iterator[np.ndarray]:
@@ -77,6 +107,7 @@ class Cleaning:
     in the crop's pixels, None if nothing was to be masked. mask: of the crop. mm: size
     of a crop's pixel, across and down. out_mm: the same of a cleaned frame's pixel.
     kept, filled: as of `fan_fit.Fit`. review: reasons for somebody to look at it.
+    aspect: width of a pixel over its height as the file has it, used without `mm`.
     """
 
     settings: CleanSettings
@@ -88,6 +119,7 @@ class Cleaning:
     filled: float | None
     notes: tuple[str, ...]
     review: tuple[str, ...]
+    aspect: float = 1.0
 
     def apply(self, frame: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "y x *d"]:
         """Clean one frame of the file.
@@ -118,7 +150,9 @@ class Cleaning:
     def pixel_aspect(self) -> float:
         """Width of the crop's pixels over their height; 1 where it is not known."""
         across, down = self.mm
-        if not across or not down or abs(across / down - 1) < 0.005:
+        if not across or not down:
+            return self.aspect
+        if abs(across / down - 1) < 0.005:
             return 1.0
         return across / down
 
@@ -177,11 +211,13 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
             break
     moments = builder.finish()
     assert box is not None  # noqa: S101  (finish raises without frames)
-    whole_crop = np.ones(moments.mean.shape, bool)
+    whole_crop, aspect = np.ones(moments.mean.shape, bool), cine.header.pixel_aspect
     if not settings.mask_fan:
-        review = ("nothing is masked: text beside the fan stays",)
+        review = (UNMASKED,)
         review += _marks(find_overlays(moments, whole_crop))
-        return Cleaning(settings, box, None, None, mm, None, None, notes, review)
+        return Cleaning(
+            settings, box, None, None, mm, None, None, notes, review, aspect
+        )
     fit = fit_fan(moments, middle=middle)
     if fit is None:
         raise InputError(
@@ -199,6 +235,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
         fit.filled,
         notes + fit.notes,
         review,
+        aspect,
     )
 
 
@@ -222,7 +259,7 @@ def prepare_frames(
 
 
 def _crop(
-    header: CineHeader, settings: CleanSettings, shape: tuple[int, ...]
+    header: Layout, settings: CleanSettings, shape: tuple[int, ...]
 ) -> tuple[
     tuple[int, int, int, int],
     tuple[float | None, float | None],
@@ -231,15 +268,17 @@ def _crop(
 ]:
     """Box, mm a pixel, the probe's middle within the box, and notes."""
     rows, columns = shape
-    chosen = choose_region(header.regions, rows, columns, index=settings.region)
+    regions = header.regions or ()
+    chosen = choose_region(regions, rows, columns, index=settings.region)
     if chosen is None:
         if settings.region is not None:
             raise InputError(f"there is no region {settings.region}: the file has none")
         note = "no calibrated region: the whole picture is kept, its scale is unknown"
-        return (0, 0, columns - 1, rows - 1), (None, None), None, (note,)
+        notes = () if header.regions is None else (note,)
+        return (0, 0, columns - 1, rows - 1), (None, None), None, notes
     region, notes = chosen
     box = (region.left, region.top, region.right, region.bottom)
-    stored = next(r for r in header.regions if r.index == region.index)
+    stored = next(r for r in regions if r.index == region.index)
     middle = None
     # Many writers leave the reference pixel at the box's corner, which says nothing.
     if region.reference_x and region.reference_x > 0:

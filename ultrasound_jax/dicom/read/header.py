@@ -78,6 +78,11 @@ class CineHeader:
     model: str
     frame_bytes: int
 
+    @property
+    def pixel_aspect(self) -> float:
+        """1: what lies outside of calibrated regions is taken as square."""
+        return 1.0
+
 
 def read_header(path: str | Path, *, limits: Limits | None = None) -> CineHeader:
     """Reads the header of a DICOM file that holds pixels.

@@ -47,7 +47,10 @@ def open_file(path: Path, *, want: Want, limits: Limits) -> Recording:
 
 
 class Film(Recording):
-    """A video that is decoded as its frames are asked for."""
+    """A video that is decoded as its frames are asked for.
+
+    decoder: `pyav` or `opencv`.
+    """
 
     kind = KIND
 
@@ -56,9 +59,9 @@ class Film(Recording):
         self._want: Want = want
         self._seconds: list[float | None] | None = None
         self._damage = video.Damage()
-        self._decode, self._first = self._opened()
+        self.decoder, self._decode, self._first = self._opened()
 
-    def _opened(self) -> tuple[Callable[[], Iterator[video.Frame]], video.Frame]:
+    def _opened(self) -> tuple[str, Callable[[], Iterator[video.Frame]], video.Frame]:
         def pyav() -> Iterator[video.Frame]:
             self._damage = video.Damage()
             return video.pyav_frames(self._path, self._damage, self._want)
@@ -77,7 +80,7 @@ class Film(Recording):
                 reason = f"{reason}; {error.err}"
             else:
                 if len(found) == least:
-                    return decode, found[0]
+                    return decode.__name__, decode, found[0]
         raise InputError(
             f"{self._path}: not a video that PyAV or OpenCV can read ({reason})"
         )
@@ -88,13 +91,18 @@ class Film(Recording):
         Raises:
             InputError: frames of several sizes, or a limit is passed.
         """
+        for frame in self.pictures():
+            yield frame.pixels
+
+    def pictures(self) -> Iterator[video.Frame]:
+        """As `frames`, each with its time and its colours."""
         shape, seconds = self._first.pixels.shape, []
         deadline = time.monotonic() + self._limits.seconds
         try:
             for frame in self._decode():
                 seconds.append(frame.seconds)
                 self._check(frame.pixels, shape, len(seconds), deadline)
-                yield frame.pixels
+                yield frame
         except (av.error.FFmpegError, cv2.error) as error:
             raise InputError(
                 f"{self._path}: its frame {len(seconds) + 1} does not decode"
@@ -127,14 +135,33 @@ class Film(Recording):
         Raises:
             InputError: as `frames`, or a rate outside 0.1-1000 Hz.
         """
-        if self._seconds is None:
-            for _ in self.frames():
-                pass
-        seconds = self._seconds or []
+        seconds = self._all_seconds()
         timed = None not in seconds or self._first.stated_rate > 0
         if len(seconds) < 2 or not timed:
             return None
         return video.clean_times(self._path, seconds, self._first.stated_rate)[0]
+
+    def measured(self) -> tuple[Float64[np.ndarray, " t"], float, bool]:
+        """Times, the rate in Hz, and whether the frames' own times tell it.
+
+        Raises:
+            InputError: as `times`, or nothing tells a rate.
+        """
+        seconds = self._all_seconds()
+        try:
+            times, rate = video.clean_times(
+                self._path, seconds, self._first.stated_rate
+            )
+        except InputError as error:
+            raise InputError(str(error).removeprefix(f"{self._path}: ")) from None
+        told = len(seconds) > 1 and None not in seconds
+        return times, rate, told and bool(np.all(np.diff(np.array(seconds)) > 0))
+
+    def _all_seconds(self) -> list[float | None]:
+        if self._seconds is None:
+            for _ in self.frames():
+                pass
+        return self._seconds or []
 
     @property
     def pixel_aspect(self) -> float:
