@@ -75,14 +75,7 @@ def pocus(config: Any) -> None:
     config.data.options = ConfigDict(
         {"size": 112, "frame_rate": 10.0, "tail": "length"} | CLIPS
     )
-    config.data.sampling = "patient"
-    config.model.options.update(SMALL | {"heads": 8, "kernel_size": 5})
-    config.optim.name = "adamw"
-    config.optim.lr = 5e-4
-    config.optim.weight_decay = 1e-2
-    config.optim.schedule = "cosine"
-    config.optim.ema = 0.98
-    config.train.epochs = 8
+    recipe(config)
 
 
 def pocus_frame_vote(config: Any) -> None:
@@ -100,6 +93,18 @@ def votes(config: Any) -> None:
     """The frames' mean logits in place of LUV-Net, with the same encoder."""
     config.model.name = "frame_vote"
     config.model.options = ConfigDict(SMALL | {"pooling": "mean"})
+
+
+def recipe(config: Any) -> None:
+    """How a small LUV-Net learns from real videos on two CPU cores."""
+    config.data.sampling = "patient"
+    config.model.options.update(SMALL | {"heads": 8, "kernel_size": 5})
+    config.optim.name = "adamw"
+    config.optim.lr = 5e-4
+    config.optim.weight_decay = 1e-2
+    config.optim.schedule = "cosine"
+    config.optim.ema = 0.98
+    config.train.epochs = 8
 
 
 def dicom(config: Any) -> None:
@@ -129,14 +134,43 @@ def dicom(config: Any) -> None:
             "mask": True,
         }
     )
-    config.data.sampling = "patient"
-    config.model.options.update(SMALL | {"heads": 8, "kernel_size": 5})
-    config.optim.name = "adamw"
-    config.optim.lr = 5e-4
-    config.optim.weight_decay = 1e-2
-    config.optim.schedule = "cosine"
-    config.optim.ema = 0.98
-    config.train.epochs = 8
+    recipe(config)
+
+
+def videos(config: Any) -> None:
+    """Your own videos and a spreadsheet, sized for two CPU cores: docs/own_videos.md.
+
+    `--config configs/luvnet.py:videos --config.data.manual_dir=DIR --mode crossval`.
+    """
+    config.data.name = "videos"
+    config.data.options = ConfigDict(
+        {
+            "study": "",
+            "sheet": "",
+            "findings": "",
+            "groups": "",
+            "leave_out": "",
+            "rename": "",
+            "patient_from": "sheet",
+            "patients": "hashed",
+            "missing": "refuse",
+            "size": 112,
+            "frame_rate": 10.0,
+            "clip_frames": 0,
+            "tail": "length",
+            "grey": "luminance",
+            "region": -1,
+            "mask": True,
+        }
+        | CLIPS
+    )
+    recipe(config)
+
+
+def videos_frame_vote(config: Any) -> None:
+    """Your own videos with the frame-vote baseline: `luvnet.py:videos_frame_vote`."""
+    videos(config)
+    votes(config)
 
 
 def paper(config: Any) -> None:
@@ -192,6 +226,8 @@ VARIANTS = {
     "": phantom,
     "pocus": pocus,
     "dicom": dicom,
+    "videos": videos,
+    "videos_frame_vote": videos_frame_vote,
     "paper": paper,
     "tuned": tuned,
     "no_temporal": no_temporal,

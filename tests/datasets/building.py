@@ -1,10 +1,14 @@
 """What the tests of the image builders share."""
 
+import contextlib
 import os
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import tensorflow_datasets as tfds
+
+from ultrasound_jax.datasets import decoded
 
 REPO = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("ULTRASOUND_JAX_DATA") or REPO.parent / "shared" / "data")
@@ -14,9 +18,11 @@ def built(builder_class, manual_dir, data_dir, **options):
     builder = builder_class(
         config=builder_class.make_config(**options), data_dir=data_dir
     )
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
-    )
+    # The workers of one build serve the next: starting them takes longer than a build.
+    with mock.patch.object(decoded, "workers", contextlib.nullcontext):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=manual_dir)
+        )
     return builder
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from tests.datasets.made_videos import write_xlsx
 from tests.datasets.test_decoded import rle_of_one_bit
 from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.errors import DatasetError
@@ -428,3 +429,37 @@ def test_black_frames_are_listed(temporal):
         "review P1_00001: look",
         "review P2_00001: look",
     ]
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["walk.avi", "development/avi/a.avi", "development/dicom/b.mp4", "videos/c.MOV"],
+)
+@pytest.mark.parametrize("labels", [True, False])
+def test_videos_without_dicom_files_are_led_to_their_own_dataset(
+    tmp_path, where, labels
+):
+    path = tmp_path / "manual" / where
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"RIFF\0\0\0\0AVI LIST")
+    if labels:
+        (tmp_path / "manual/development/labels").mkdir(parents=True)
+        if not where.startswith("development"):
+            path.rename(tmp_path / "manual/development" / path.name)
+    with pytest.raises(DatasetError, match="the dataset `videos`: docs/own_videos.md"):
+        built(tmp_path / "manual", tmp_path / "data")
+
+
+def test_annotators_sheets_may_be_workbooks(hospital, development, tmp_path):
+    folder = tmp_path / "development"
+    shutil.copytree(hospital[0] / "development", folder)
+    shutil.copy(hospital[0] / "pseudonyms.json", tmp_path)
+    for path in sorted((folder / "labels").glob("annotator_*.csv")):
+        text = path.read_text(encoding="utf-8")
+        rows = [line.split(",") for line in text.splitlines() if '"' not in line]
+        if len(rows) == len(text.splitlines()):
+            write_xlsx(path.with_suffix(".xlsx"), rows)
+            path.unlink()
+    assert list((folder / "labels").glob("*.xlsx"))
+    again = built(tmp_path, tmp_path / "data", **PLAIN)
+    assert again.info.metadata["positives"] == development.info.metadata["positives"]

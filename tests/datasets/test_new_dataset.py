@@ -1,5 +1,7 @@
 """The README's promise: a copied folder is a new dataset."""
 
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,8 @@ import pytest
 from tests.datasets.building import REPO
 
 DATASETS = REPO / "ultrasound_jax" / "datasets"
+PAGE = (DATASETS / "README.md").read_text(encoding="utf-8")
+(RECIPE,) = re.findall(r"(?m)(?:^    (?:cp|cd|mv|sed) .*\n)+", PAGE)
 PROGRAM = """
 import tensorflow_datasets as tfds
 from ultrasound_jax.datasets.thyroid.thyroid_dataset_builder import Builder
@@ -20,20 +24,32 @@ assert builder.name == "thyroid" and len(builder.as_data_source("images")) == 4
 """
 
 
-def test_a_copied_folder_is_a_new_dataset(tmp_path):
+def copied_sets():
+    """The sets that the page says can be copied."""
+    sentence = re.search(r"copy the\s+folder that is nearest.*?For a set", PAGE, re.S)
+    assert sentence
+    return re.findall(r"`(\w+)`", sentence[0])
+
+
+@pytest.mark.parametrize("name", copied_sets())
+def test_a_copied_folder_is_a_new_dataset(tmp_path, name):
+    """By the commands of the page, as they stand there."""
     shutil.copytree(
         REPO / "ultrasound_jax",
         tmp_path / "ultrasound_jax",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    copy = tmp_path / "ultrasound_jax" / "datasets" / "thyroid"
-    shutil.copytree(copy.with_name("skin_tumor"), copy)
-    builder_file = copy / "skin_tumor_dataset_builder.py"
-    builder_file.rename(copy / "thyroid_dataset_builder.py")
-    for path in copy.glob("*.py"):
-        path.write_text(path.read_text().replace("skin_tumor", "thyroid"))
+    commands = RECIPE.replace("skin_tumor", name)
+    assert len(commands.splitlines()) == 4
+    subprocess.run(["bash", "-ec", commands], cwd=tmp_path, check=True)
+    program = PROGRAM.replace("== 4", "> 0") if name != "skin_tumor" else PROGRAM
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     subprocess.run(
-        [sys.executable, "-c", PROGRAM], cwd=tmp_path, check=True, timeout=120
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        check=True,
+        timeout=120,
+        env=environment,
     )
 
 
@@ -43,7 +59,6 @@ def test_a_copied_folder_is_a_new_dataset(tmp_path):
     ids=lambda p: p.name,
 )
 def test_every_dataset_has_its_papers(folder):
-    page = (DATASETS / "README.md").read_text(encoding="utf-8")
-    assert f"`{folder.name}`" in page
+    assert f"`{folder.name}`" in PAGE
     for name in ("README.md", "CITATIONS.bib", "TAGS.txt"):
         assert len((folder / name).read_text(encoding="utf-8")) > 40

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.datasets.made_videos import write_xlsx
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.groups import (
     derive_groups,
@@ -177,6 +178,13 @@ def test_a_file_that_groups_csv_forgot_joins_its_patient(tmp_path):
     groups, notes = patient_groups(["a", "b", "c"], rows, path)
     assert groups == {"a": "G009", "b": "G009", "c": "D002"}
     assert len(notes) == 2
+
+
+def test_groups_may_stand_in_a_workbook(tmp_path):
+    rows = [["path", "group"], ["convex/Cov_a.mp4", 7], ["convex/Reg-b.mp4", "G002"]]
+    write_xlsx(tmp_path / "groups.xlsx", rows)
+    chosen, notes = patient_groups(["cov_a", "reg-b"], [], tmp_path / "groups.csv")
+    assert chosen == {"cov_a": "7", "reg-b": "G002"} and not notes
 
 
 @pytest.mark.parametrize("text", ["", "path\nx\n", "path,group\nx/a.mp4,\n"])

@@ -137,6 +137,66 @@ def test_a_missing_sheet_is_refused(tree, tmp_path):
         built(Builder, tree, tmp_path / "out")
 
 
+def test_every_picture_of_an_examination_is_a_record(tree, build):
+    for number, ending in ((2, "png"), (10, "bmp")):
+        picture, mask = draw.tissue(40 + number, 44, 52)
+        draw.save(tree / "image" / "exam2" / f"{number}.jpg", picture)
+        draw.save(tree / "mask" / "exam2" / f"{number}.{ending}", mask)
+    found = records(build())
+    assert sorted(found) == ["E0001"] + [f"E0002_{n}" for n in (1, 2, 3)] + [
+        "E0003",
+        "E0004",
+    ]
+    assert {found[f"E0002_{n}"]["patient_id"] for n in (1, 2, 3)} == {"P0002"}
+    assert np.array_equal(
+        found["E0002_3"]["mask"][..., 0], draw.tissue(50, 44, 52)[1] > 0
+    )
+
+
+@pytest.mark.parametrize("image", ["jpg", "png", "JPG", "bmp", "tif"])
+@pytest.mark.parametrize("mask", ["png", "jpg", "tiff", "PNG"])
+def test_masks_have_the_name_of_the_image_and_any_ending(tree, build, image, mask):
+    picture, drawn = draw.tissue(41, 44, 52)
+    for folder, ending, pixels in (("image", image, picture), ("mask", mask, drawn)):
+        (tree / folder / "exam1" / "1.png").unlink()
+        draw.save(tree / folder / "exam1" / f"1.{ending}", pixels)
+    found = records(build())["E0001"]["mask"][..., 0]
+    assert (found != (drawn > 0)).sum() <= (8 if mask == "jpg" else 0)
+
+
+def test_files_that_are_not_used_are_listed(tree, build):
+    draw.save(tree / "mask" / "exam1" / "1.bmp", np.zeros((44, 52), np.uint8))
+    draw.save(tree / "mask" / "exam2" / "9.png", np.zeros((44, 52), np.uint8))
+    (tree / "image" / "exam2" / f"{PERSON}.webp").touch()
+    (tree / "image" / "exam3" / "1.png").unlink()
+    draw.save(tree / "image" / "exam4" / "1.bmp", draw.tissue(1)[0])
+    builder = build()
+    told = [(one["file"], one["reason"]) for one in builder.info.metadata["skipped"]]
+    endings = ".png, .jpg, .jpeg, .tif, .tiff, .bmp"
+    assert told == [
+        ("E0001", "several masks of its name"),
+        ("E0002", f"1 files of image are none of {endings}"),
+        ("E0002", "1 masks without their image"),
+        ("E0003", "0 pictures, allowed is one or more"),
+        ("E0003", "1 masks without their image"),
+        ("E0004_1", "several pictures of its name"),
+        ("E0004_2", "several pictures of its name"),
+    ]
+    assert list(records(builder)) == ["E0002"]
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+def test_a_sheet_may_be_parted_by_other_signs(tmp_path, separator):
+    text = "id,label2,label6,fold,patient\na,0,benign,1,p\nb,1,,2,p\n"
+    rows, _ = read_sheet(sheet(tmp_path, text.replace(",", separator)))
+    assert [row.patient_id for row in rows] == ["P0001", "P0001"]
+    said = f"sep={separator}\r\n" + text.replace(",", separator)
+    assert len(read_sheet(sheet(tmp_path, said))[0]) == 2
+    strange = text.replace("fold", "Patient Name").replace(",", separator)
+    with pytest.raises(DatasetError, match=r"columns 4 \(they speak of name\)"):
+        read_sheet(sheet(tmp_path, strange))
+
+
 def test_unusable_examinations_are_named_by_row(tree, build):
     draw.save(tree / "image" / "exam1" / "2.png", draw.tissue(1)[0])
     (tree / "mask" / "exam2" / "1.jpg").unlink()
@@ -144,7 +204,7 @@ def test_unusable_examinations_are_named_by_row(tree, build):
     (tree / "image" / PERSON).mkdir()
     builder = build()
     assert skipped(builder) == {
-        "E0001": "2 pictures, allowed is one",
+        "E0001_2": "has no mask of the image's name",
         "E0002": "has no mask of the image's name",
         "E0003": "not a picture or a damaged one, allowed: PNG, JPEG, TIFF, BMP",
         "1 folders of image": "have no row in pu2756.csv",

@@ -4,8 +4,9 @@ import pytest
 
 from tests.datasets import make_dummy_images as draw
 from tests.datasets.building import built, records, skipped
+from tests.datasets.made_videos import write_xlsx
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.datasets.skin_tumor.files import class_of
+from ultrasound_jax.datasets.skin_tumor.files import class_of, patients_table
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler
 from ultrasound_jax.datasets.skin_tumor.skin_tumor_dataset_builder import Builder
 
@@ -145,6 +146,18 @@ def test_pictures_without_a_patient_are_skipped(tree, build):
     assert PERSON.encode() not in written
 
 
+def test_patients_may_stand_in_a_workbook(tree, build):
+    rows = (tree / "patients.csv").read_text(encoding="utf-8").splitlines()
+    write_xlsx(tree / "patients.xlsx", [row.split(",") for row in rows])
+    with pytest.raises(DatasetError, match=r"patients.csv and patients.xlsx"):
+        patients_table(tree)
+    (tree / "patients.csv").unlink()
+    found = records(build())
+    owners = {name: record["patient_id"] for name, record in found.items()}
+    assert owners["lipoma_0001"] == owners["epidermal_cyst_0002"]
+    assert len(set(owners.values())) == 3
+
+
 def test_without_a_csv_near_duplicates_share_a_patient(tree, build):
     (tree / "patients.csv").unlink()
     picture = cv2.imread(str(tree / "lipoma" / "2.png"))
@@ -181,3 +194,110 @@ def test_a_folder_without_classes_is_refused(tmp_path):
     (tmp_path / "other").mkdir()
     with pytest.raises(DatasetError, match="no folder named epidermal_cyst, lipoma"):
         built(Builder, tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("folder", "label"),
+    [
+        ("Lipomas", "lipoma"),
+        ("LIPOMA ", "lipoma"),
+        ("2. Lipoma (129)", "lipoma"),
+        ("Epidermal  Cysts", "epidermal_cyst"),
+        ("EpidermalCyst", "epidermal_cyst"),
+        ("epidermoid-cysts", "epidermal_cyst"),
+        ("Pilomatrixomas", "pilomatricoma"),
+        ("pilomatricoma_", "pilomatricoma"),
+        ("lipomatosis", None),
+        ("liposarcoma", None),
+        ("cysts", None),
+        ("s", None),
+    ],
+)
+def test_class_folders_in_the_plural_and_with_numbers(folder, label):
+    assert class_of(folder) == label
+
+
+def test_a_folder_in_another_spelling_is_noted_and_its_patients_are_found(tree, build):
+    (tree / "lipoma").rename(tree / "Lipomas")
+    builder = build()
+    assert records(builder)["lipoma_0001"]["patient_id"]
+    assert (
+        "the folder of lipoma is spelt in another way" in builder.info.metadata["notes"]
+    )
+
+
+def test_what_has_no_class_is_listed_and_not_named(tree, build):
+    draw.save(tree / PERSON / "1.png", draw.tissue(7)[0])
+    draw.save(tree / "lipoma" / PERSON / "1.png", draw.tissue(7)[0])
+    (tree / "lipoma" / f"{PERSON}.dcm").touch()
+    (tree / "notes").mkdir()
+    builder = build()
+    assert skipped(builder) == {
+        "not used 1": "1 pictures of a folder that is named after no class, allowed "
+        "are epidermal_cyst, lipoma, pilomatricoma",
+        "not used 2": "1 folders within that of lipoma",
+        "not used 3": "1 files of lipoma are none of "
+        ".png, .jpg, .jpeg, .tif, .tiff, .bmp",
+    }
+    assert len(records(builder)) == 4
+
+
+def folds(tree):
+    """The original's tree of the drawn pictures: each validates once, trains else."""
+    pictures = sorted(tree.glob("*/*.png"))
+    for fold in range(1, 6):
+        for place, path in enumerate(pictures):
+            part = "val" if place % 5 == fold - 1 else "train"
+            target = tree / "kfold" / str(fold) / part / path.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    for path in pictures:
+        path.unlink()
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def test_the_original_folds_hold_each_picture_once(tree, build):
+    before = records(build())
+    folds(tree)
+    builder = build(size=223)
+    after = records(builder)
+    assert sorted(after) == sorted(before) and not skipped(builder)
+    for name, record in after.items():
+        assert record["patient_id"] == before[name]["patient_id"]
+        assert record["label"] == before[name]["label"]
+    assert (
+        "kfold: 5 folds, of which each picture is taken once"
+        in (builder.info.metadata["notes"])
+    )
+
+
+def test_a_picture_under_two_classes_is_not_used(tree, build):
+    folds(tree)
+    path = next((tree / "kfold" / "1" / "train" / "lipoma").iterdir())
+    (tree / "kfold" / "1" / "val" / "pilomatricoma").mkdir(exist_ok=True, parents=True)
+    other = tree / "kfold" / "1" / "val" / "pilomatricoma" / path.name
+    other.write_bytes(path.read_bytes())
+    builder = build()
+    assert skipped(builder) == {"not used 1": "1 pictures that stand under two classes"}
+    assert len(records(builder)) == 3
+
+
+def test_folds_without_classes_and_beside_them_are_refused(tree, tmp_path):
+    (tree / "kfold" / "1").mkdir(parents=True)
+    with pytest.raises(DatasetError, match="kfold beside class folders"):
+        built(Builder, tree, tmp_path / "out")
+    with pytest.raises(DatasetError, match="kfold without <fold>/train/<class>"):
+        (tmp_path / "other" / "kfold" / "1").mkdir(parents=True)
+        built(Builder, tmp_path / "other", tmp_path / "out")
+
+
+@pytest.mark.parametrize("separator", [";", "\t", ","])
+@pytest.mark.parametrize("said", [True, False])
+def test_patients_may_be_parted_by_other_signs(tree, build, separator, said):
+    text = (tree / "patients.csv").read_text(encoding="utf-8")
+    text = text.replace(",", separator)
+    text = f"sep={separator}\n{text}" if said else text
+    (tree / "patients.csv").write_text(text, encoding="utf-8-sig")
+    builder = build()
+    assert len(records(builder)) == 4 and not skipped(builder)

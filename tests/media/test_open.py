@@ -144,6 +144,34 @@ def test_sixteen_bits_are_cut_to_eight_and_hounsfield_units_are_kept(tmp_path):
     np.testing.assert_array_equal(frame, slice_)
 
 
+def test_several_pages_are_no_recording(tmp_path):
+    pages = [Image.fromarray(COLOURS)] * 3
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match=r"one file \(3 pages\), allowed is one$"):
+        open_recording(tmp_path / "a.tif")
+
+
+def test_what_was_made_of_a_picture_is_noted(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(COLOURS).save(tmp_path / "turned.jpg", exif=exif)
+    ramp = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    cv2.imwrite(str(tmp_path / "deep.png"), ramp * 6)
+    Image.fromarray(ramp.astype(np.float32) / 599).save(tmp_path / "scaled.tif")
+    Image.fromarray(COLOURS[..., 0]).save(tmp_path / "white.tif", tiffinfo={262: 0})
+    for name, note, shape in (
+        ("turned.jpg", "turned upright (EXIF orientation 6)", (30, 20, 3)),
+        ("deep.png", "12 of 16 bits are used", (20, 30)),
+        ("scaled.tif", "fractions of 0 to 1 are taken as shades of grey", (20, 30)),
+        ("white.tif", "inverted, as the file says that white is 0", (20, 30)),
+    ):
+        with open_recording(tmp_path / name) as recording:
+            (frame,) = recording.frames()
+            assert recording.notes == (note,)
+            assert frame.shape == shape and frame.dtype == np.uint8
+            assert frame.max() > 190
+
+
 @pytest.mark.parametrize(
     ("begins", "said"),
     [

@@ -1,12 +1,17 @@
+import struct
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from ultrasound_jax.media import pictures
+from ultrasound_jax.media import picture_header
+from ultrasound_jax.media.mask_values import foreground
+from ultrasound_jax.media.picture_header import is_deep
 from ultrasound_jax.media.pictures import (
-    foreground,
     grey,
+    hounsfield,
+    largest_value,
     list_images,
     natural_order,
     read_picture,
@@ -87,7 +92,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(read, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 11)
+    monkeypatch.setattr(picture_header, "MAX_PIXELS", 11)
     with pytest.raises(InputError, match="4 x 3 px, allowed are 11 pixels"):
         read(Image.fromarray(RAMP))
 
@@ -140,7 +145,6 @@ def test_hidden_files_and_others_are_not_listed(tmp_path):
         ([255, 255, 255, 255], [1, 1, 1, 1]),
         ([0, 0, 0, 0], [0, 0, 0, 0]),
         ([0, 100, 200, 255], [0, 0, 1, 1]),
-        ([0, 3, 1, 9], [0, 0, 0, 0]),
     ],
 )
 def test_what_a_mask_marks(values, marked):
@@ -151,8 +155,192 @@ def test_what_a_mask_marks(values, marked):
 def test_a_mask_of_several_dim_values_is_refused():
     with pytest.raises(InputError, match="more than two values up to 90"):
         foreground(np.array([[0, 50, 90]], np.uint8), name="x")
+    with pytest.raises(InputError, match="more than two values up to 9 "):
+        foreground(np.array([[0, 3, 1, 9]], np.uint8), name="x")
 
 
-def test_a_level_decides_without_looking_at_the_others():
-    mask = np.array([[0, 1, 127, 128]], np.uint8)
-    assert foreground(mask, name="x", level=127)[0, :, 0].tolist() == [0, 0, 0, 1]
+def put(path, pixels, **options):
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+def exif(orientation):
+    found = Image.Exif()
+    found[274] = orientation
+    return found
+
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".lzw.tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "I;16", "F"])
+def test_pictures_are_upright(tmp_path, suffix, orientation, mode):
+    values = np.arange(16 * 24).reshape(16, 24) // 2
+    picture = Image.fromarray(values.astype(np.uint8))
+    if mode in ("I;16", "F"):
+        picture = Image.fromarray(values.astype(np.uint16 if mode[0] == "I" else "f4"))
+        if suffix == ".jpg" or (suffix == ".png" and mode == "F"):
+            return
+    elif not (mode == "P" and suffix == ".jpg"):
+        picture = picture.convert(mode)
+    path = tmp_path / f"a{suffix}"
+    options = {"compression": "tiff_lzw"} if suffix == ".lzw.tif" else {}
+    picture.save(path, exif=exif(orientation), **options)
+    turn = TURNS.get(orientation)
+    upright = picture.transpose(turn) if turn is not None else picture
+    wanted = np.asarray(upright.convert("L") if mode == "P" else upright).astype(float)
+    found = read_picture(path, name="x").astype(float)
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).max() <= (12 if suffix == ".jpg" else 0)
+
+
+@pytest.mark.parametrize(
+    ("largest", "bits"), [(255, 8), (900, 10), (1023, 10), (4095, 12), (9000, 14)]
+)
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("colour", [False, True])
+def test_deep_pictures_use_the_bits_that_they_need(
+    tmp_path, largest, bits, suffix, colour
+):
+    values = np.linspace(0, largest, 60).reshape(6, 10).astype(np.uint16)
+    pixels = np.repeat(values[..., None], 3, axis=2) if colour else values
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), pixels)
+    found = grey(read_picture(path, name="x"), name="x")
+    assert np.array_equal(found, values >> (bits - 8))
+    assert is_deep(path)
+    assert largest_value(read_picture(path, name="x")) == largest
+    as_a_set = grey(read_picture(path, name="x"), name="x", bits=16)
+    assert np.array_equal(as_a_set, values >> 8)
+
+
+def test_only_whole_numbers_of_more_than_8_bits_have_a_depth(tmp_path):
+    for suffix in (".png", ".jpg", ".tif", ".bmp"):
+        path = put(tmp_path / f"a{suffix}", RAMP)
+        assert not is_deep(path) and largest_value(read_picture(path, name="x")) == 0
+    for dtype in (np.int16, np.float32, np.float64):
+        cv2.imwrite(str(tmp_path / "a.tif"), RAMP.astype(dtype))
+        assert is_deep(tmp_path / "a.tif")
+        assert largest_value(read_picture(tmp_path / "a.tif", name="x")) == 0
+
+
+def test_white_is_zero_is_inverted(tmp_path):
+    path = put(tmp_path / "a.tif", RAMP, tiffinfo={262: 0})
+    assert np.array_equal(read_picture(path, name="x"), RAMP)
+    path = put(tmp_path / "b.tif", RAMP > 100, tiffinfo={262: 0})
+    assert np.array_equal(read_picture(path, name="x") > 0, RAMP > 100)
+
+
+@pytest.mark.parametrize("brightest", [1023, 4095, 65535])
+@pytest.mark.parametrize("endian", "<>")
+def test_deep_white_is_zero_is_inverted_in_the_bits_that_it_uses(
+    tmp_path, brightest, endian
+):
+    values = np.linspace(0, brightest, 20).reshape(4, 5).astype(np.uint16)
+    tags = [(256, 5), (257, 4), (258, 16), (259, 1), (262, 0)]
+    tags += [(273, 8 + 2 + 12 * 9 + 4), (277, 1), (278, 4), (279, 40)]
+    rows = b"".join(
+        struct.pack(f"{endian}HHI", tag, 3, 1) + struct.pack(f"{endian}HH", number, 0)
+        for tag, number in tags
+    )
+    head = {"<": b"II", ">": b"MM"}[endian] + struct.pack(f"{endian}HIH", 42, 8, 9)
+    pixels = (brightest - values).astype(f"{endian}u2").tobytes()
+    (tmp_path / "a.tif").write_bytes(head + rows + bytes(4) + pixels)
+    assert np.array_equal(read_picture(tmp_path / "a.tif", name="x"), values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fractions_are_shades(tmp_path, dtype):
+    values = np.linspace(0, 1, 20).reshape(4, 5).astype(dtype)
+    cv2.imwrite(str(tmp_path / "a.tif"), values)
+    found = grey(read_picture(tmp_path / "a.tif", name="x"), name="x")
+    assert np.array_equal(found, np.rint(values * 255))
+    with pytest.raises(InputError, match="fractions of 0 to 2, allowed are 0 to 1"):
+        grey(values * 2, name="x")
+
+
+def test_whole_numbers_of_32_bits_are_shades_if_they_have_no_sign(tmp_path):
+    path = put(tmp_path / "a.tif", RAMP.astype(np.int32))
+    assert np.array_equal(grey(read_picture(path, name="x"), name="x"), RAMP)
+    with pytest.raises(InputError, match="pixels are int32"):
+        grey(RAMP.astype(np.int32) - 9, name="x")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+def test_scaled_slices_are_no_hounsfield_units(dtype):
+    values = np.array([[0, 1], [1, 0]], dtype)
+    with pytest.raises(InputError, match="values 0 to 1 are no Hounsfield units"):
+        hounsfield(values, name="x")
+    assert hounsfield(np.zeros((2, 2), np.int16), name="x").dtype == np.int16
+
+
+@pytest.mark.parametrize("bits", [(10, 2), (64, 1), (64, 2), (24, 3), (128, 6)])
+def test_samples_that_cannot_be_read_are_named(tmp_path, bits):
+    path = put(tmp_path / "Mary.tif", RAMP, tiffinfo={339: bits[1]})
+    whole = bytearray(path.read_bytes())
+    place = whole.index(struct.pack("<HHI", 258, 3, 1)) + 8
+    whole[place : place + 2] = struct.pack("<H", bits[0])
+    path.write_bytes(whole)
+    kinds = {1: "uint", 2: "int", 3: "float", 6: "complex float"}
+    with pytest.raises(InputError) as refused:
+        read_picture(path, name="image 1")
+    text = str(refused.value)
+    assert f"a TIFF of {kinds[bits[1]]}{bits[0]} samples" in text, text
+    assert "allowed are uint8, uint16" in text and "Mary" not in text
+
+
+def test_pages_of_doubles_are_named_as_what_they_are(tmp_path):
+    pages = [RAMP.astype(np.float64), RAMP.astype(np.float64)]
+    cv2.imwritemulti(str(tmp_path / "a.tif"), pages)
+    with pytest.raises(InputError, match="x: several pages of float64, allowed is one"):
+        read_picture(tmp_path / "a.tif", name="x")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.bool_])
+def test_a_page_is_named(tmp_path, dtype):
+    pages = [Image.fromarray((RAMP // k).astype(dtype)) for k in (1, 2, 90)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match=r"\(3 pages\), allowed is one, or the option"):
+        read_picture(tmp_path / "a.tif", name="x")
+    for number, page in enumerate(pages, start=1):
+        found = read_picture(tmp_path / "a.tif", name="x", page=number)
+        assert np.array_equal(found > 0, np.asarray(page) > 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_large_tiff_files_are_read(tmp_path, dtype):
+    path = put(tmp_path / "a.tif", RAMP.astype(dtype), big_tiff=True)
+    assert path.read_bytes()[2] == 43
+    assert np.array_equal(read_picture(path, name="x"), RAMP)
+
+
+def test_a_small_copy_is_no_page(tmp_path):
+    copy = Image.fromarray(RAMP[::2, ::2])
+    copy.encoderinfo = {"tiffinfo": {254: 1}}
+    Image.fromarray(RAMP).save(tmp_path / "a.tif", save_all=True, append_images=[copy])
+    assert np.array_equal(read_picture(tmp_path / "a.tif", name="x"), RAMP)
+
+
+def test_a_stack_that_looks_like_one_page_is_refused(tmp_path):
+    path = put(tmp_path / "a.tif", RAMP, tiffinfo={270: "ImageJ=1.53t\nimages=20\n"})
+    with pytest.raises(InputError, match="an ImageJ stack, images=20"):
+        read_picture(path, name="x")
+    path = put(tmp_path / "b.tif", RAMP, tiffinfo={270: "ImageJ=1.53t\nimages=1\n"})
+    assert np.array_equal(read_picture(path, name="x"), RAMP)
+
+
+def test_the_picture_of_a_phone_is_the_first_of_its_file(tmp_path):
+    path = tmp_path / "a.jpg"
+    depth = Image.fromarray(RAMP[::2, ::2])
+    Image.fromarray(RAMP).save(path, "MPO", save_all=True, append_images=[depth])
+    assert read_picture(path, name="x").shape == RAMP.shape

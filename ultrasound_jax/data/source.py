@@ -87,6 +87,7 @@ def prepare(
     """
     builder = open_builder(name, options, data_dir)
     if builder.is_prepared():
+        _check_up_to_date(builder, manual_dir)
         return
     import tensorflow_datasets as tfds
 
@@ -100,6 +101,19 @@ def prepare(
     builder.download_and_prepare(
         download_config=tfds.download.DownloadConfig(manual_dir=manual)
     )
+    if hasattr(builder, "page"):
+        say(f"what was built: {builder.page()}")
+
+
+def _check_up_to_date(builder: Any, manual_dir: str) -> None:
+    """Refuses files that are not those that the set was built from, where it can tell.
+
+    A sheet that was mended after the build would otherwise be given in vain.
+    """
+    if not manual_dir or not hasattr(builder, "outdated"):
+        return
+    if said := builder.outdated(Path(manual_dir).expanduser()):
+        raise SourceError(f"dataset {builder.info.full_name} {said}")
 
 
 def open_source(

@@ -28,7 +28,7 @@ class ClipBuilder(ScalableBuilder, skip_registration=True):
                     shape=(None, side, side, 1),
                     dtype="uint8",
                     role="pixels",
-                    longest=self.config.clip_frames,
+                    longest=self.longest(),
                 ),
                 "labels": Field(
                     shape=(len(classes),), dtype="int8", role="labels", classes=classes
@@ -36,6 +36,10 @@ class ClipBuilder(ScalableBuilder, skip_registration=True):
                 **self.group_fields(),
             }
         )
+
+    def longest(self) -> int:
+        """Nominal frames of a clip, which none is longer than."""
+        return self.config.clip_frames
 
     def clip_info(
         self,
@@ -73,7 +77,7 @@ class ClipBuilder(ScalableBuilder, skip_registration=True):
             features=tfds.features.FeaturesDict(features),
             metadata=tfds.core.MetadataDict(
                 classes=list(classes),
-                clip_frames=config.clip_frames,
+                clip_frames=self.longest(),
                 size=config.size,
                 frame_rate=config.frame_rate,
                 **metadata,

@@ -1,23 +1,28 @@
 """What the builders of still images share: options, configs and the record."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
+from absl import logging
 from jaxtyping import UInt8
 
 from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets.beam.builder import ScalableBuilder
+from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.image_files import Reading, as_text, by_kind, common_bits
+from ultrasound_jax.datasets.mask_texts import TEXTS, pairs, text_refusal, told_text
 from ultrasound_jax.datasets.options import BuildConfig
 from ultrasound_jax.media.geometry import letterbox
 
 SPLIT = "images"
 SIDES = range(8, 4097)  # pixels
+PAGES = range(0, 1001)
 ALL_SIZES = 0
 
 
@@ -26,20 +31,29 @@ class ImageConfig(BuildConfig):
     """How images are cut and sized; a subclass adds options of its own.
 
     size: side of the square that an image is fitted into with black margins, its aspect
-    kept; 0 keeps every image at its own size.
+    kept; 0 keeps every image at its own size. page: which page of TIFFs that have
+    several is the picture, from 1; 0 allows one only.
     """
 
     size: int = ALL_SIZES
+    page: int = 0
 
     @classmethod
     def refusal(cls, option: str, value: Any) -> str:
         """As `BuildConfig.refusal`."""
-        if option != "size":
+        if option not in ("size", "page"):
             return super().refusal(option, value)
         whole = isinstance(value, int) and not isinstance(value, bool)
+        if option == "page":
+            fits = whole and value in PAGES
+            return "" if fits else f"0 (one page only) to {PAGES[-1]}"
         if whole and (value == ALL_SIZES or value in SIDES):
             return ""
         return f"0 (all sizes) or {SIDES[0]} to {SIDES[-1]}"
+
+    def reading(self) -> Reading:
+        """How files are read by these options."""
+        return Reading(self.size, page=self.page)
 
     def title(self) -> str:
         """The size, and every option that is not the default's."""
@@ -49,6 +63,38 @@ class ImageConfig(BuildConfig):
             if key != "size" and getattr(self, key) != default
         ]
         return "_".join([f"{self.size}px" if self.size else "all_sizes", *words])
+
+
+@dataclasses.dataclass(kw_only=True)
+class MaskedConfig(ImageConfig):
+    """How masks are read that do not say what they mark; see `media.masks.read_mask`.
+
+    mask_labels: `3=lung,4=lung`. mask_colours: `#00ff00=benign,#ff0000=malignant`.
+    """
+
+    mask_labels: str = ""
+    mask_colours: str = ""
+
+    @classmethod
+    def refusal(cls, option: str, value: Any) -> str:
+        """As `BuildConfig.refusal`."""
+        if option not in TEXTS:
+            return super().refusal(option, value)
+        return text_refusal(option, value)
+
+    def contradiction(self, given: Collection[str]) -> str:
+        """As `BuildConfig.contradiction`."""
+        if self.mask_labels and self.mask_colours:
+            return "mask_labels and mask_colours, allowed is one of them"
+        return super().contradiction(given)
+
+    def reading(self) -> Reading:
+        """As `ImageConfig.reading`."""
+        return dataclasses.replace(
+            super().reading(),
+            labels=pairs(self.mask_labels) or None,
+            colours=pairs(self.mask_colours) or None,
+        )
 
 
 class ImageBuilder(ScalableBuilder, skip_registration=True):
@@ -81,9 +127,30 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
                 shape=tuple(features["mask"].shape),
                 dtype="uint8",
                 role="mask",
-                classes=self.MASKED,
+                classes=self.config.reading().classes or self.MASKED,
             )
         return Spec(fields | self.group_fields(), self.UNITS)
+
+    def reading(self, paths: Sequence[Path] = ()) -> Reading:
+        """How files are read: by the options and, for deep pictures, as all of them.
+
+        Args:
+            paths: all pictures of the set, whose depth is to be one.
+        """
+        how = self.config.reading()
+        bits = common_bits(paths, page=how.page)
+        if self.info.metadata is not None:  # only its type says that it may be
+            self.info.metadata["bits"] = bits
+        return dataclasses.replace(how, bits=bits)
+
+    def account(
+        self, facts: Sequence[Fact], skipped: Sequence[Skipped]
+    ) -> dict[str, Any]:
+        """Also lists implausible masks, and pictures that were not taken as stored."""
+        listed = by_kind(facts)
+        if said := as_text(listed):
+            logging.warning("%s: %s", self.name, said)
+        return {**super().account(facts, skipped), **listed}
 
     def pixel_values(self) -> tuple[float, float]:
         """The pixel values that become 0 and 1."""
@@ -137,6 +204,8 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
                 size=self.config.size,
                 licence=licence,
                 skipped=[],
+                bits=0,
+                **by_kind([]),
                 **(metadata or {}),
             ),
             homepage=homepage,
@@ -190,6 +259,8 @@ def find_root(
 
 
 def _word(key: str, value: Any) -> str:
+    if key in TEXTS:
+        return told_text(key, value)
     if isinstance(value, bool):
         return key if value else f"no_{key}"
     if isinstance(value, str):

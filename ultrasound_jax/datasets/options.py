@@ -5,6 +5,9 @@ and `Builder.make_config(**options)` checks and names them.
 """
 
 import dataclasses
+import hashlib
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
@@ -17,6 +20,18 @@ Numbers = tuple[type, float, float]  # int or float, smallest and largest allowe
 Choices = Sequence[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class Text:
+    """An option that holds words of the user's own, such as headings of a sheet.
+
+    said: what it may be, in words. pattern: what the whole text must match. A config's
+    name has a hash of such texts: `BuildConfig.told_apart`.
+    """
+
+    said: str
+    pattern: str = r"[^\x00-\x1f\x7f]{0,2000}"
+
+
 @dataclasses.dataclass(kw_only=True)
 class BuildConfig(tfds.core.BuilderConfig, ABC):
     """The options of a build; two that differ in anything differ in their name.
@@ -25,7 +40,7 @@ class BuildConfig(tfds.core.BuilderConfig, ABC):
     that are not yes or no.
     """
 
-    ALLOWED: ClassVar[Mapping[str, Numbers | Choices]] = {}
+    ALLOWED: ClassVar[Mapping[str, Numbers | Choices | Text]] = {}
 
     @classmethod
     def options(cls) -> dict[str, Any]:
@@ -40,6 +55,9 @@ class BuildConfig(tfds.core.BuilderConfig, ABC):
         allowed: Any = cls.ALLOWED.get(option)
         if isinstance(cls.options()[option], bool):
             return "" if isinstance(value, bool) else "True or False"
+        if isinstance(allowed, Text):
+            fits = isinstance(value, str) and re.fullmatch(allowed.pattern, value)
+            return "" if fits else allowed.said
         if isinstance(allowed[0], type):
             kind, low, high = allowed
             number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -60,6 +78,18 @@ class BuildConfig(tfds.core.BuilderConfig, ABC):
     @abstractmethod
     def title(self) -> str:
         """The name: letters, digits and `_` only, and no two options alike."""
+
+    def told_apart(self) -> str:
+        """Eight hexadecimal digits of the texts that differ from the default, or ""."""
+        texts = {
+            key: getattr(self, key)
+            for key, default in self.options().items()
+            if isinstance(self.ALLOWED.get(key), Text) and getattr(self, key) != default
+        }
+        if not texts:
+            return ""
+        content = json.dumps(texts, sort_keys=True).encode()
+        return hashlib.sha256(content).hexdigest()[:8]
 
     def told(self) -> str:
         """The options in words."""

@@ -185,16 +185,29 @@ def finding_masks(
     return masks
 
 
+def doubtful_masks(
+    row: LabelRow, ignored: LabelRow | None, frames: int
+) -> dict[str, Bool[np.ndarray, " {frames}"]]:
+    """Whether nobody can say of a frame what it shows, for each finding.
+
+    All frames of a finding that is not annotated, and those to be ignored.
+    """
+    none = LabelRow(row.video_id, row.line, {})
+    masks = finding_masks(none if ignored is None else ignored, frames)
+    for finding in row.unknown:
+        masks[finding][:] = True
+    return masks
+
+
 def pattern_frames(
     row: LabelRow, ignored: LabelRow | None, frames: int
 ) -> Int8[np.ndarray, "{frames} 4"]:
-    """Labels of each recorded frame: 1 marked, -1 to be ignored, 0 neither."""
+    """Labels of each recorded frame: 1 marked, -1 nobody can say, 0 neither."""
     marked = finding_masks(row, frames)
-    doubtful = finding_masks(ignored, frames) if ignored is not None else None
+    doubtful = doubtful_masks(row, ignored, frames)
     labels = np.zeros((frames, len(PATTERNS)), np.int8)
     for column, parts in enumerate(PARTS.values()):
-        if doubtful is not None:
-            labels[np.any([doubtful[part] for part in parts], axis=0), column] = UNKNOWN
+        labels[np.any([doubtful[part] for part in parts], axis=0), column] = UNKNOWN
         labels[np.any([marked[part] for part in parts], axis=0), column] = 1
     return labels
 
@@ -210,7 +223,8 @@ def cut(
     """Every clip of a video, tails with their true length (`ClipSettings.windows`).
 
     A pattern is present if at least `min_overlap` of the clip's frames show it, unknown
-    if they do only together with frames to be ignored, absent otherwise.
+    if they do only together with frames to be ignored or if the sheet says that it is
+    not annotated, absent otherwise.
 
     Args:
         row: the video's labels.
@@ -221,10 +235,8 @@ def cut(
     """
     by_frame = pattern_frames(row, ignored, frames)[shown]
     marked = {name: mask[shown] for name, mask in finding_masks(row, frames).items()}
-    doubtful = {}
-    if ignored is not None:
-        masks = finding_masks(ignored, frames)
-        doubtful = {name: mask[shown] for name, mask in masks.items()}
+    masks = doubtful_masks(row, ignored, frames)
+    doubtful = {name: mask[shown] for name, mask in masks.items() if mask.any()}
     clips = []
     for start, end in settings.windows(len(shown)):
         needed = min(settings.min_overlap, end - start)

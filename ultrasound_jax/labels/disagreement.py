@@ -12,6 +12,7 @@ from ultrasound_jax.analysis.stats._parts.agreement import pair_measures
 from ultrasound_jax.labels.findings import (
     COLUMNS,
     FINDINGS,
+    PARTS,
 )
 from ultrasound_jax.labels.merge import Merged
 from ultrasound_jax.labels.sheet import LabelRow
@@ -60,7 +61,8 @@ class Report:
     videos: agreement on whether a video shows a finding; frames: on which frames,
     over the videos whose frame count is known. uncounted: the videos where it is not.
     one_sided: findings that only one annotator has marked, by video. scores: rows
-    whose written score is not that of their marks.
+    whose written score is not that of their marks. not_annotated: of each finding, the
+    videos that are left out of its tables, as a sheet says `?`.
     """
 
     merged: Merged
@@ -69,19 +71,25 @@ class Report:
     uncounted: list[str]
     one_sided: dict[str, list[str]]
     scores: list[str]
+    not_annotated: dict[str, list[str]]
 
 
 def compare(merged: Merged) -> Report:
     """Compares what `merge` has paired."""
     pairs = merged.pairs
-    counted = [(one, two) for one, two in pairs if _count(one, two)]
-    videos, frames = {}, {}
+    videos, frames, unknown = {}, {}, {}
     for name in JUDGED:
-        marks = [(_frames(one, name), _frames(two, name)) for one, two in pairs]
+        known = [pair for pair in pairs if not _is_unknown(pair, name)]
+        unknown[name] = [
+            one.video_id for one, two in pairs if _is_unknown((one, two), name)
+        ]
+        marks = [(_frames(one, name), _frames(two, name)) for one, two in known]
         videos[name] = of_pairs((bool(one), bool(two)) for one, two in marks)
         frames[name] = Agreement()
-        for one, two in counted:
+        for one, two in known:
             total = _count(one, two)
+            if not total:
+                continue
             frames[name] += of_sets(_frames(one, name), _frames(two, name), total)
     one_sided = {}
     for one, two in pairs:
@@ -89,6 +97,7 @@ def compare(merged: Merged) -> Report:
             f"{COLUMNS[name]} ({'first' if one.ranges[name] else 'second'} only)"
             for name in FINDINGS
             if bool(one.ranges[name]) != bool(two.ranges[name])
+            and name not in one.unknown | two.unknown
         ]
         if names:
             one_sided[one.video_id] = names
@@ -104,6 +113,7 @@ def compare(merged: Merged) -> Report:
             for which, row in zip(("first", "second"), pair, strict=True)
             if row.score_conflict
         ],
+        not_annotated={name: videos for name, videos in unknown.items() if videos},
     )
 
 
@@ -124,6 +134,12 @@ def _frames(row: LabelRow, name: str) -> set[int]:
     if name == "total_b_line":
         return row.pattern_frames["b_line"]
     return row.finding_frames[name]
+
+
+def _is_unknown(pair: tuple[LabelRow, LabelRow], name: str) -> bool:
+    """Whether a sheet says of the finding, or of a part of it, that it is unknown."""
+    parts = PARTS["b_line"] if name == "total_b_line" else (name,)
+    return any(part in row.unknown for row in pair for part in parts)
 
 
 def _count(one: LabelRow, two: LabelRow) -> int:
@@ -152,6 +168,7 @@ def as_json(report: Report) -> str:
         "in_one_sheet_only": dict(merged.unpaired),
         "without_frame_count": report.uncounted,
         "score_mismatches": report.scores,
+        "not_annotated": {JUDGED[n]: v for n, v in report.not_annotated.items()},
     }
     return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
 
@@ -187,6 +204,11 @@ def as_markdown(report: Report) -> str:
         "In one sheet only", (f"{name} ({side})" for name, side in merged.unpaired)
     )
     lines += _section("Scores that are not those of the marks", report.scores)
+    if report.not_annotated:
+        lines += _section(
+            "Findings that a sheet says are not annotated, left out of their tables",
+            (f"{JUDGED[n]}: {', '.join(v)}" for n, v in report.not_annotated.items()),
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -1,13 +1,14 @@
 """Two annotators' sheets made one (LUV-Net; specification, sections 1.2 and 1.3).
 
 `and` keeps the frames of a finding that both have marked (the original's version 1),
-`or` those that at least one has marked (its version 2).
+`or` those that at least one has marked (its version 2). A finding that either has not
+annotated (`?`) is not annotated in what is made of them.
 """
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ultrasound_jax.labels.findings import (
     COLUMNS,
@@ -17,6 +18,7 @@ from ultrasound_jax.labels.findings import (
     score_text,
 )
 from ultrasound_jax.labels.sheet import (
+    NOT_ANNOTATED,
     LabelRow,
     format_ranges,
     ranges_of,
@@ -124,12 +126,13 @@ def merge(
 def _conflict(one: LabelRow, two: LabelRow) -> str:
     """Why the intersection of the two is not to be trusted, or ""."""
     first, second = one.finding_frames, two.finding_frames
-    shared = [name for name in FINDINGS if first[name] and second[name]]
+    known = [name for name in FINDINGS if name not in one.unknown | two.unknown]
+    shared = [name for name in known if first[name] and second[name]]
     apart = [name for name in shared if not first[name] & second[name]]
     if apart:
         names = ", ".join(COLUMNS[name] for name in apart)
         return f"both mark {names}, with no frame in common"
-    if not shared and (one.present or two.present):
+    if not shared and any(first[name] or second[name] for name in known):
         return f"labels differ: {_names(one)} against {_names(two)}"
     return ""
 
@@ -140,15 +143,19 @@ def _names(row: LabelRow) -> str:
 
 def _merged(one: LabelRow, two: LabelRow, logic: str, conflict: str) -> LabelRow:
     first, second = one.finding_frames, two.finding_frames
+    unknown = one.unknown | two.unknown
     frames: Frames = {
         name: first[name] & second[name]
         if logic == "and"
         else first[name] | second[name]
         for name in FINDINGS
     }
+    frames |= {name: set() for name in unknown}
     present = [name for name in FINDINGS if frames[name]]
     looked = not present and not one.present and not two.present
-    if present:
+    if unknown:
+        score = ""  # what is not annotated may decide it
+    elif present:
         score = score_text(present)
     elif looked and not (one.is_blank or two.is_blank):
         # Both say that they looked and marked nothing.
@@ -160,12 +167,14 @@ def _merged(one: LabelRow, two: LabelRow, logic: str, conflict: str) -> LabelRow
         for column in dict.fromkeys([*one.other, *two.other])
     }
     other["conflict"] = conflict
-    return _row(one, frames, score, other, one.frames or two.frames)
+    row = _row(one, frames, score, other, one.frames or two.frames)
+    return replace(row, unknown=unknown)
 
 
 def _one_sided(one: LabelRow, two: LabelRow) -> LabelRow:
     first, second = one.finding_frames, two.finding_frames
     frames = {name: first[name] ^ second[name] for name in FINDINGS}
+    frames |= {name: set() for name in one.unknown | two.unknown}
     return _row(one, frames, "", {}, one.frames or two.frames)
 
 
@@ -191,11 +200,17 @@ def sheet_text(rows: Iterable[LabelRow]) -> str:
             "video_id": row.video_id,
             SCORE_COLUMN: row.score,
             **{name: row.other.get(name, "") for name in _PASSED},
-            **{COLUMNS[n]: format_ranges(row.ranges.get(n, ())) for n in FINDINGS},
+            **{COLUMNS[name]: _cell(row, name) for name in FINDINGS},
             "frames": "" if row.frames is None else str(row.frames),
         }
         writer.writerow([cells[column] for column in SHEET_COLUMNS])
     return text.getvalue()
+
+
+def _cell(row: LabelRow, name: str) -> str:
+    if name in row.unknown:
+        return NOT_ANNOTATED
+    return format_ranges(row.ranges.get(name, ()))
 
 
 _PASSED = ("data_type", "Point Zone", "Lung sliding", "conflict")

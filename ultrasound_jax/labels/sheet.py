@@ -1,7 +1,8 @@
 """Labelling sheets: which frames of which video show what.
 
-A cell holds nothing (the finding is absent) or comma-separated frame ranges, 1-based
-and inclusive: `5_30`, `5-30` or a single `12` (LUV-Net; specification, section 1.2).
+A cell holds nothing (the finding is absent; so do `-`, `none`, `no` and `n/a`), frame
+ranges, 1-based and inclusive, between commas or semicolons: `5_30`, `5-30` or a single
+`12` (LUV-Net; specification, section 1.2), or `?`: nobody has annotated it here.
 Spreadsheet programs spoil such cells in known ways; what can only mean one thing is
 understood (`12.0`, full-width or typographic commas and dashes, a comma at the end),
 everything else is an error that names the cell. Nothing is guessed, least of all a
@@ -35,8 +36,11 @@ __all__ = ["PATTERNS", "LabelRow", "format_ranges", "parse_ranges", "read_sheet"
 Range = tuple[int, int]
 Parsed = TypeVar("Parsed")
 ALLOWED = (
-    "allowed are nothing, or frames from 1 on as 5_30, 5-30 or 12, separated by commas"
+    "allowed are nothing, frames from 1 on as 5_30, 5-30 or 12, separated by commas, "
+    "or ? for not annotated"
 )
+NOTHING_MARKED = ("-", "none", "no", "n/a")  # what people write for an empty cell
+NOT_ANNOTATED = "?"
 # No cine is that long, but a date that has become a number is larger.
 LAST_FRAME = 20_000
 _DASHES = "‐‑‒–—―−－﹣﹘"
@@ -44,7 +48,8 @@ _PLAIN = str.maketrans(
     {
         **dict.fromkeys(_DASHES, "-"),
         **dict.fromkeys("＿", "_"),
-        **dict.fromkeys("，、﹐", ","),
+        **dict.fromkeys("，、﹐;；", ","),
+        "？": "?",
         **dict.fromkeys("\u00a0\u3000\u2009\u202f", " "),
         **dict.fromkeys("\u200b\ufeff", None),
         **{chr(0xFF10 + digit): str(digit) for digit in range(10)},
@@ -67,6 +72,7 @@ class LabelRow:
     line: in the sheet, the heading being line 1.
     ranges: frames of each finding as written, 1-based and inclusive.
     score: `Lung Ultrasound Score` as written.
+    unknown: findings that the sheet says are not annotated in this video.
     frames: of the video, where the sheet or the index tells.
     other: the sheet's other known columns, by their heading in `sheet_file.KEPT`.
     """
@@ -77,6 +83,7 @@ class LabelRow:
     score: str = ""
     frames: int | None = None
     other: Mapping[str, str] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
 
     @cached_property
     def finding_frames(self) -> dict[str, set[int]]:
@@ -95,15 +102,21 @@ class LabelRow:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing is written: not even a score says that somebody looked."""
-        return not self.present and not self.score
+        """Whether nothing is said: not even a score tells that somebody looked.
+
+        Nor does a row of nothing but `?`; beside one `?` empty cells are absent.
+        """
+        silent = not self.unknown or len(self.unknown) == len(FINDINGS)
+        return not self.present and not self.score and silent
 
     @property
     def score_conflict(self) -> str:
         """How the written score differs from that of the marked findings, or ""."""
         found = _SCORE.fullmatch(self.score)
         derived = lung_score(self.present)
-        if found is None or int(found[1]) == derived:
+        # A finding that is not annotated may be there.
+        possible = {derived, *(lung_score([*self.present, n]) for n in self.unknown)}
+        if found is None or int(found[1]) in possible:
             return ""
         return f"{self.video_id}: the sheet says {self.score}, its marks give {derived}"
 
@@ -116,7 +129,7 @@ def parse_ranges(cell: str) -> list[Range]:
             or begins at 0.
     """
     text = cell.translate(_PLAIN).strip().removesuffix(",").strip()
-    if not text:
+    if not text or text.lower() in NOTHING_MARKED:
         return []
     if _DATE.search(text):
         raise _refused(
@@ -125,6 +138,11 @@ def parse_ranges(cell: str) -> list[Range]:
             f"{ALLOWED}",
         )
     return [_parse_range(part, cell) for part in text.split(",")]
+
+
+def is_unknown(cell: str) -> bool:
+    """Whether a cell says that its finding is not annotated."""
+    return cell.translate(_PLAIN).strip() == NOT_ANNOTATED
 
 
 def _refused(cell: str, reason: str) -> InputError:
@@ -155,7 +173,7 @@ def parse_score(cell: str) -> str:
         InputError: the cell holds something else.
     """
     text = cell.translate(_PLAIN).strip()
-    if not text:
+    if not text or text.lower() in (*NOTHING_MARKED, NOT_ANNOTATED):
         return ""
     found = _SCORE.fullmatch(text)
     if found is None:
@@ -197,7 +215,7 @@ def read_sheet(
     Columns that are not known are not read.
 
     Args:
-        path: a csv: commas, semicolons or tabs, UTF-8, UTF-16 or the Korean CP949.
+        path: a csv or an Excel workbook, as `table_cells.read_table` takes them.
         frames: frame count of each video, to find ranges beyond a video's end; where
             it is absent the sheet's own `frames` column serves.
         patient_name: gives a `PatientID` that the sheet holds its pseudonym; rows with
@@ -247,7 +265,9 @@ def _read_row(
             problems.append(f"row {line.number}, column {column}: {error}")
             return parser("")
 
-    def marked(cell: str) -> tuple[Range, ...]:
+    def marked(cell: str) -> tuple[Range, ...] | None:
+        if is_unknown(cell):
+            return None
         ranges = tuple(parse_ranges(cell))
         last = max((end for _, end in ranges), default=0)
         if total is not None and last > total:
@@ -255,13 +275,15 @@ def _read_row(
         return ranges
 
     total = counts.get(video_id) or parse("frames", _parse_count)
+    ranges = {name: parse(COLUMNS[name], marked) for name in FINDINGS}
     return LabelRow(
         video_id,
         line.number,
-        ranges={name: parse(COLUMNS[name], marked) for name in FINDINGS},
+        ranges={name: found or () for name, found in ranges.items()},
         score=parse(SCORE_COLUMN, parse_score),
         frames=total,
         other=heading.kept(line),
+        unknown=frozenset(name for name, found in ranges.items() if found is None),
     )
 
 

@@ -5,25 +5,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from jaxtyping import Float, Int16, UInt8
-from PIL import Image
 
 from ultrasound_jax.media.near_duplicates import (
     join_views,
     near_duplicates,
     thumbnail,
 )
+from ultrasound_jax.media.picture_file import read_samples
+from ultrasound_jax.media.sample_depth import bits_of, upper_eight
 from ultrasound_jax.types import InputError
 
 Item = TypeVar("Item")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-MAX_BYTES = 256 * 2**20
-MAX_PIXELS = 64 * 2**20
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
-_BITS_PER_SAMPLE = 258  # the TIFF tag
-_LOSSY_BLACK = 31  # what JPEG may make of black
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -57,52 +52,73 @@ def natural_order(name: str) -> tuple[tuple[int, int, str], ...]:
     return (*parts, (1, 0, text))
 
 
-def read_picture(path: Path, *, name: str) -> np.ndarray:
-    """Pixels as stored: `h w` or, for colour, `h w 3` (RGB, transparency dropped).
+def read_picture(path: Path, *, name: str, page: int = 0) -> np.ndarray:
+    """Pixels upright: `h w` or, for colour, `h w 3` (RGB, transparency dropped).
 
-    uint8, or what 16- and 32-bit grey files hold (int16, uint16, int32, float32). Two
-    colours become 0 and 255; a palette is looked up. Files are never believed: size is
-    checked before anything is decoded, and a truncated file is an error.
+    uint8, or what deeper files hold (int16, uint16, int32, float32, float64). Two
+    colours become 0 and 255; a palette is looked up; WhiteIsZero is inverted; what EXIF
+    says of its orientation is done.
 
     Args:
         path: the file.
         name: what errors call it, since a file's own name may tell a patient.
+        page: which one of a TIFF of several pages is, from 1; 0 allows one page only.
 
     Raises:
-        InputError: not a picture of these formats, damaged, several pictures, or
-            larger than `MAX_BYTES` or `MAX_PIXELS`.
+        InputError: as `picture_file.read_samples`.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{name}: file above {MAX_BYTES >> 20} MiB")
-        with Image.open(path, formats=_FORMATS) as picture:
-            return _pixels(picture, path, name)
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"{name}: no such file") from error
-    # Damaged files raise almost anything in Pillow: struct.error, SyntaxError, ...
-    except Exception as error:
-        raise InputError(f"{name}: {_reason(error, path)}") from error
+    return read_samples(path, name=name, page=page).shown
 
 
-def grey(picture: np.ndarray, *, name: str) -> UInt8[np.ndarray, "h w"]:
+def grey(picture: np.ndarray, *, name: str, bits: int = 0) -> UInt8[np.ndarray, "h w"]:
     """Luminance of colour (0.299, 0.587, 0.114 as in Pillow's `L`); grey as it is.
 
-    Of 16 bits the upper 8 are kept.
+    Of deeper pixels the upper 8 of the bits that are used are kept; fractions of 0 to 1
+    become 0 to 255.
+
+    Args:
+        picture: pixels as `read_picture` gives them.
+        name: what errors call it.
+        bits: that are used, as `largest_value` of a whole set tells; 0 for what this
+            picture's largest value needs.
 
     Raises:
-        InputError: pixels are not 8 or 16 bits without sign.
+        InputError: numbers with a sign, or fractions beyond 1: no shades of grey.
     """
-    if picture.dtype not in (np.uint8, np.uint16):
+    if picture.dtype.kind == "f":
+        return _of_fractions(picture, name)
+    whole = picture.dtype == np.int32 and picture.min(initial=0) >= 0
+    if picture.dtype not in (np.uint8, np.uint16) and not whole:
         raise InputError(
-            f"{name}: pixels are {picture.dtype}, allowed are uint8 and uint16"
+            f"{name}: pixels are {picture.dtype}, allowed are uint8, uint16 and "
+            "fractions of 0 to 1"
         )
+    bits = 8 if picture.dtype == np.uint8 else bits or bits_of(int(picture.max()))
     if picture.ndim == 3:
         weights = np.array([19595, 38470, 7471], np.uint32)
         luminance = (picture.astype(np.uint32) @ weights + 0x8000) >> 16
         picture = luminance.astype(picture.dtype)
-    return picture if picture.dtype == np.uint8 else (picture >> 8).astype(np.uint8)
+    return picture if picture.dtype == np.uint8 else upper_eight(picture, bits)
+
+
+def _of_fractions(picture: np.ndarray, name: str) -> UInt8[np.ndarray, "h w"]:
+    low, high = float(picture.min()), float(picture.max())
+    if not (0 <= low and high <= 1):
+        raise InputError(
+            f"{name}: pixels are fractions of {low:g} to {high:g}, allowed are 0 to 1"
+        )
+    if picture.ndim == 3:
+        picture = picture @ np.array([0.299, 0.587, 0.114])
+    return np.rint(picture * 255).astype(np.uint8)
+
+
+def largest_value(picture: np.ndarray) -> int:
+    """The largest value of a picture of whole numbers of more than 8 bits; else 0.
+
+    See `sample_depth`; `picture_header.is_deep` tells which files need to be decoded.
+    """
+    shades = picture.dtype in (np.uint16, np.int32)
+    return int(picture.max(initial=0)) if shades else 0
 
 
 def thumbnails_of(
@@ -167,44 +183,12 @@ def by_view(thumbnails: Iterable[np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(np.stack(list(thumbnails)).swapaxes(0, 1))
 
 
-def foreground(
-    picture: np.ndarray, *, name: str, level: int | None = None
-) -> UInt8[np.ndarray, "h w 1"]:
-    """A mask of 0 and 1 from what a file calls one.
-
-    Args:
-        picture: of any colour mode; a pixel is marked where any channel is.
-        name: what errors call it.
-        level: marked is above it. None takes a mask of at most two values at its word
-            (the one that is not 0 marks) and one of more, such as an enlarged one, as
-            marked above the middle of its type.
-
-    Raises:
-        InputError: without a level, more than two values and none above the middle
-            (nothing tells what they mean), or a value that is not finite.
-    """
-    if not np.isfinite(picture).all():
-        raise InputError(f"{name}: mask with values that are not finite")
-    flat = picture if picture.ndim == 2 else picture.max(axis=2)
-    if level is not None:
-        return (flat > level).astype(np.uint8)[..., None]
-    highest = flat.max()
-    if np.isin(flat, (0, highest)).all():
-        return (flat != 0).astype(np.uint8)[..., None]
-    middle = 0.5 if flat.dtype.kind == "f" else np.iinfo(flat.dtype).max // 2
-    if _LOSSY_BLACK < highest <= middle:
-        raise InputError(
-            f"{name}: mask with more than two values up to {highest}, allowed: two "
-            f"values, or up to {2 * middle:g}"
-        )
-    return (flat > middle).astype(np.uint8)[..., None]
-
-
 def hounsfield(picture: np.ndarray, *, name: str) -> Int16[np.ndarray, "h w"]:
     """Grey values of a CT slice as int16; rounds where they are fractions.
 
     Raises:
-        InputError: colour, or values that int16 does not hold.
+        InputError: colour, values that int16 does not hold, or a slice that was scaled
+            to -1 … 1, of which no Hounsfield units can be told.
     """
     limits = np.iinfo(np.int16)
     if picture.ndim != 2:
@@ -212,6 +196,11 @@ def hounsfield(picture: np.ndarray, *, name: str) -> Int16[np.ndarray, "h w"]:
     if not np.isfinite(picture).all():
         raise InputError(f"{name}: values that are not finite")
     low, high = picture.min(), picture.max()
+    if -1 <= low and high <= 1 and (low < high or picture.dtype.kind == "f"):
+        raise InputError(
+            f"{name}: values {low:g} to {high:g} are no Hounsfield units: the slice "
+            "was scaled"
+        )
     if low < limits.min or high > limits.max:
         raise InputError(
             f"{name}: values {low} to {high}, allowed are {limits.min} to {limits.max}"
@@ -225,55 +214,3 @@ def windowed(
     """Hounsfield units as grey: `centre - width / 2` is 0, `centre + width / 2` 255."""
     scaled: Float[np.ndarray, "h w"] = (units - (centre - width / 2)) * (255 / width)
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-
-
-def _pixels(picture: Image.Image, path: Path, name: str) -> np.ndarray:
-    width, height = picture.size
-    if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{name}: {width} x {height} px, allowed are {MAX_PIXELS} pixels"
-        )
-    if getattr(picture, "n_frames", 1) > 1:
-        raise InputError(f"{name}: several pictures in one file, allowed is one")
-    bits = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,))
-    if len(bits) > 1 and max(bits) > 8:
-        return _deep_colour(path, name)
-    if picture.mode in ("L", "RGB") or picture.mode[0] in "IF":
-        return _narrow(np.asarray(picture), max(bits))
-    mode = "L" if picture.mode in ("1", "LA", "La") else "RGB"
-    if picture.mode == "P" and _grey_palette(picture):
-        mode = "L"
-    return np.asarray(picture.convert(mode))
-
-
-def _narrow(pixels: np.ndarray, bits: int) -> np.ndarray:
-    # Pillow widens int16 TIFF to int32 and reads big endian as such.
-    native = pixels.dtype.newbyteorder("=")
-    pixels = pixels.astype(native, copy=False)
-    limits = np.iinfo(np.int16)
-    fits = pixels.dtype == np.int32 and bits <= 16
-    if fits and limits.min <= pixels.min() and pixels.max() <= limits.max:
-        return pixels.astype(np.int16)
-    return pixels
-
-
-def _grey_palette(picture: Image.Image) -> bool:
-    colours = np.asarray(picture.getpalette() or [], np.uint8).reshape(-1, 3)
-    return bool((colours == colours[:, :1]).all())
-
-
-def _deep_colour(path: Path, name: str) -> np.ndarray:
-    """Colour of 16 bits, which Pillow would cut to 8 without a word."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.ndim != 3:
-        raise InputError(f"{name}: a 16-bit colour picture that does not decode")
-    return pixels[..., 2::-1]
-
-
-def _reason(error: Exception, path: Path) -> str:
-    words = " ".join(str(error).split()).replace(str(path), "the file")
-    if "cannot identify image file" in words:
-        return f"not a picture or a damaged one, allowed: {', '.join(_FORMATS)}"
-    if path.name in words or not words:
-        words = type(error).__name__
-    return f"does not decode ({words[:120]})"

@@ -17,7 +17,7 @@ from ultrasound_jax.datasets.busi.record import make_record
 from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
-    ImageConfig,
+    MaskedConfig,
     find_root,
 )
 from ultrasound_jax.datasets.options import checked_config
@@ -26,7 +26,7 @@ FOLDER = "Dataset_BUSI_with_GT"
 
 
 @dataclass(kw_only=True)
-class BusiConfig(ImageConfig):
+class BusiConfig(MaskedConfig):
     """drop_duplicates, drop_cross_label: see `Duplicates.dropped`."""
 
     drop_duplicates: bool = False
@@ -64,6 +64,7 @@ class Builder(ImageBuilder):
                 "duplicates": [],
                 "cross_label_duplicates": [],
                 "calipers": [],
+                "against_label": [],
                 "notes": [],
             },
         )
@@ -77,13 +78,14 @@ class Builder(ImageBuilder):
         pictures, refused = list_pictures(root)
         notes = _compare(Counter(picture.label for picture in pictures))
         logging.info("busi: looking for near duplicates in %d images", len(pictures))
-        found = find_duplicates(pictures, self.config.size)
+        how = self.reading([picture.path for picture in pictures])
+        found = find_duplicates(pictures, self.config.size, how)
         for name, reason in (*refused, *found.refused):
             self.skip(name, reason)
         kept = self._kept(found)
         if self.info.metadata is not None:  # only its type says that it may be
             self.info.metadata.update(found.as_metadata(), notes=notes)
-        make = partial(make_record, self.config.size)
+        make = partial(make_record, how)
         return {SPLIT: self.examples(kept, make, ahead=2, unit="images")}
 
     def _kept(self, found: Duplicates) -> list[Any]:
@@ -102,9 +104,12 @@ class Builder(ImageBuilder):
     def account(
         self, facts: Sequence[Fact], skipped: Sequence[Skipped]
     ) -> dict[str, Any]:
-        """Also lists the images with burned-in calipers."""
-        calipers = [fact.value for fact in facts if fact.name == "calipers"]
-        return {**super().account(facts, skipped), "calipers": calipers}
+        """Also lists images with burned-in calipers and masks against the label."""
+        lists = {
+            name: [fact.value for fact in facts if fact.name == name]
+            for name in ("calipers", "against_label")
+        }
+        return {**super().account(facts, skipped), **lists}
 
 
 def _compare(counts: Counter[str]) -> list[str]:

@@ -6,18 +6,14 @@ from functools import partial
 
 import numpy as np
 
-from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.busi.files import Picture
 from ultrasound_jax.datasets.image_builder import fitted
+from ultrasound_jax.datasets.image_files import Reading, grey_image
 from ultrasound_jax.media.near_duplicates import (
     join_views,
     near_duplicates,
 )
-from ultrasound_jax.media.pictures import (
-    by_view,
-    grey,
-    thumbnails_of,
-)
+from ultrasound_jax.media.pictures import by_view, thumbnails_of
 from ultrasound_jax.types import InputError
 
 
@@ -66,15 +62,18 @@ class Duplicates:
         return reasons
 
 
-def find_duplicates(pictures: Sequence[Picture], size: int) -> Duplicates:
+def find_duplicates(
+    pictures: Sequence[Picture], size: int, how: Reading | None = None
+) -> Duplicates:
     """Reads every picture once; a group is named by its first picture.
 
     Pairs are of the pictures as stored. Groups also join pictures that are alike once
     they are fitted into a square of `size`: black margins raise correlations, and what
     is built must not look as if it crossed a split.
     """
+    how = replace(how or Reading(), size=size)
     readable, refused, thumbnails = [], [], []
-    found = thumbnails_of(pictures, partial(_views, size))
+    found = thumbnails_of(pictures, partial(_views, how))
     for picture, small in zip(pictures, found, strict=True):
         if isinstance(small, InputError):
             reason = str(small).removeprefix(f"{picture.name}: ")
@@ -100,7 +99,6 @@ def find_duplicates(pictures: Sequence[Picture], size: int) -> Duplicates:
     return Duplicates(owned, tuple(refused), tuple(pairs))
 
 
-def _views(size: int, picture: Picture) -> list[np.ndarray]:
-    stored = decoded.picture(picture.path, name=picture.name)
-    image = grey(stored, name=picture.name)
-    return [image, fitted(image, size)] if size else [image]
+def _views(how: Reading, picture: Picture) -> list[np.ndarray]:
+    image = grey_image(picture.path, how, name=picture.name)
+    return [image, fitted(image, how.size)] if how.size else [image]

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from ultrasound_jax.media.pictures import list_images
+from ultrasound_jax.media.pictures import SUFFIXES, list_images
 
 STAGES = {"preprocessed": "preprocessed data", "raw": "raw data"}
 PARTS = ("V1", "V2")
@@ -62,6 +62,11 @@ def list_slices(
             for stem, paths in masks.items()
             if stem not in images
         ]
+        refused += [
+            (f"{part}/{path.name}", f"not a picture, allowed: {', '.join(SUFFIXES)}")
+            for kind in ("CT_Images", "CT_Masks")
+            for path in _strays(folder / kind)
+        ]
     return slices, refused
 
 
@@ -85,6 +90,15 @@ def _by_stem(folder: Path) -> dict[str, list[Path]]:
     for path in list_images(folder) if folder.is_dir() else []:
         found.setdefault(path.stem, []).append(path)
     return found
+
+
+def _strays(folder: Path) -> list[Path]:
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(
+        path
+        for path in found
+        if path.suffix.lower() not in SUFFIXES and not path.name.startswith(".")
+    )
 
 
 def _slice(part: str, path: Path, mask: Path) -> Slice:

@@ -1,5 +1,6 @@
 """LungSegDB (Rezvani et al. 2025): slices of chest CT with lung masks."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from absl import logging
 from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
-    ImageConfig,
+    MaskedConfig,
     find_root,
 )
 from ultrasound_jax.datasets.lungsegdb.files import (
@@ -31,14 +32,15 @@ from ultrasound_jax.media.pictures import groups_by_likeness
 
 
 @dataclass(kw_only=True)
-class LungConfig(ImageConfig):
+class LungConfig(MaskedConfig):
     """Which slices, and what their pixels become.
 
     stage: `preprocessed` or `raw`, as the set's folders are called. part: `both`, `V1`
     or `V2`. values: `window` gives uint8, Hounsfield units through a window of `centre`
     and `width`; `hounsfield` gives int16 and has no place for slices of 8 bits. offset:
     what was added to the Hounsfield units of 16-bit files (1024 is usual; ours are
-    signed and need none). groups: what stands in for patients where names tell none:
+    signed and need none). fractions: of 0 to 1, which no Hounsfield units are: `refuse`
+    or take as `grey` values. groups: what stands in for patients where names tell none:
     the `series` of the name, or `likeness`, near-duplicate groups, which separate less
     safely.
     """
@@ -50,6 +52,7 @@ class LungConfig(ImageConfig):
         "centre": (float, -1000, 1000),
         "width": (float, 1, 4000),
         "offset": (int, 0, 32768),
+        "fractions": ("refuse", "grey"),
         "groups": ("series", "likeness"),
     }
 
@@ -59,7 +62,14 @@ class LungConfig(ImageConfig):
     centre: float = -600.0
     width: float = 1500.0
     offset: int = 0
+    fractions: str = "refuse"
     groups: str = "series"
+
+    def contradiction(self, given: Collection[str]) -> str:
+        """As `BuildConfig.contradiction`."""
+        if self.fractions == "grey" and self.values == "hounsfield":
+            return "fractions=grey with values=hounsfield, allowed is values=window"
+        return super().contradiction(given)
 
 
 class Builder(ImageBuilder):
@@ -121,7 +131,12 @@ class Builder(ImageBuilder):
         for name, reason in refused:
             self.skip(name, reason)
         values = Values(
-            config.values, config.centre, config.width, config.offset, config.size
+            config.values,
+            config.centre,
+            config.width,
+            config.offset,
+            config.fractions,
+            config.reading(),
         )
         notes = compare(slices, parts)
         if config.groups == "likeness":

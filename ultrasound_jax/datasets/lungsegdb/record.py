@@ -9,19 +9,29 @@ import numpy as np
 from jaxtyping import Int16
 
 from ultrasound_jax.datasets import decoded
-from ultrasound_jax.datasets.beam.records import Made, Skipped
+from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity
+from ultrasound_jax.datasets.image_files import (
+    MASKS,
+    PICTURES,
+    Reading,
+    fitted_and_told,
+    image_mask,
+    told_of,
+    told_of_values,
+)
 from ultrasound_jax.datasets.lungsegdb.files import PARTS, Slice
 from ultrasound_jax.media.pictures import (
-    foreground,
     grey,
     hounsfield,
     windowed,
 )
+from ultrasound_jax.media.sample_depth import is_fractions
 from ultrasound_jax.types import InputError
 
 AIR = -1000  # Hounsfield units of the margins of a fitted slice
+DENSE = -200  # Hounsfield units that every slice of a chest goes below
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,13 @@ class Values:
     centre: float
     width: float
     offset: int
-    size: int
+    fractions: str
+    how: Reading
+
+    @property
+    def size(self) -> int:
+        """Side of the square in pixels, 0 for all sizes."""
+        return self.how.size
 
 
 def read_slice(one: Slice, values: Values) -> np.ndarray:
@@ -43,11 +59,25 @@ def read_slice(one: Slice, values: Values) -> np.ndarray:
     Raises:
         DatasetError: the file cannot be read, or holds no Hounsfield units.
     """
-    stored = decoded.picture(one.path, name=one.name)
+    return _of_stored(values, one, _stored(values, one))
+
+
+def _stored(values: Values, one: Slice) -> np.ndarray:
+    return decoded.picture(one.path, name=one.name, page=values.how.page)
+
+
+def _of_stored(values: Values, one: Slice, stored: np.ndarray) -> np.ndarray:
     if stored.dtype == np.uint8:
         if values.kind == "hounsfield":
             raise DatasetError(
                 f"{one.name}: 8-bit grey values, allowed are Hounsfield units"
+            )
+        return grey(stored, name=one.name)
+    if is_fractions(stored):
+        if values.fractions != "grey":
+            raise DatasetError(
+                f"{one.name}: values from 0 to 1 are no Hounsfield units, allowed with "
+                "the option fractions=grey: shades of grey"
             )
         return grey(stored, name=one.name)
     if stored.dtype == np.uint16 and not values.offset:
@@ -66,19 +96,23 @@ def read_slice(one: Slice, values: Values) -> np.ndarray:
 def make_record(values: Values, one: Slice) -> Iterator[Made]:
     """The record, or why there is none."""
     try:
-        image = read_slice(one, values)
-        mask = foreground(
-            decoded.picture(one.mask, name=f"{one.name}: mask"), name=one.name
+        stored = _stored(values, one)
+        image = _of_stored(values, one, stored)
+        mask = image_mask(
+            one.mask, values.how, name=one.name, image=image, what="slice"
         )
-        if mask.shape[:2] != image.shape:
-            raise DatasetError(
-                f"{one.name}: mask of {mask.shape[1]} x {mask.shape[0]} px, the slice "
-                f"has {image.shape[1]} x {image.shape[0]}"
-            )
     except InputError as error:
         yield Skipped(one.name, str(error).removeprefix(f"{one.name}: "))
         return
-    yield one.image_id, _record(values, one, image, mask)
+    yield from told_of(one.path, one.image_id)
+    yield from told_of(one.mask, one.image_id, MASKS)
+    yield from told_of_values(stored, one.image_id)
+    in_units = stored.dtype != np.uint8 and not is_fractions(stored)
+    if in_units and int(stored.min()) - values.offset > DENSE:
+        yield Fact(PICTURES, ["without_air", one.image_id])
+    small, told = fitted_and_told(mask, values.how, one.image_id)
+    yield from told
+    yield one.image_id, _record(values, one, image, small)
 
 
 def _record(
@@ -86,7 +120,7 @@ def _record(
 ) -> dict[str, Any]:
     return {
         "image": _sized(values, image),
-        "mask": fitted(mask[..., 0], values.size, nearest=True),
+        "mask": mask,
         "labels": np.array([mask.any()], np.int8),
         "part": PARTS.index(one.part),
         "slice": one.place,

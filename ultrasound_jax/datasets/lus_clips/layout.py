@@ -32,6 +32,7 @@ from ultrasound_jax.labels.clip_table import reason_against
 from ultrasound_jax.labels.indexed_sheet import read_rows
 from ultrasound_jax.labels.merge import merge
 from ultrasound_jax.labels.sheet import LabelRow
+from ultrasound_jax.media.video import SUFFIXES as VIDEOS
 
 EXPERT, READERS = "expert.csv", ("reader_1.csv", "reader_2.csv")
 MERGED = {1: "version1.csv", 2: "version2.csv"}
@@ -86,6 +87,7 @@ def gather(
         DatasetError: a folder or sheet is missing.
         InputError: an index or a sheet is not one.
     """
+    _check_videos(manual_dir, config.part)
     folder = find_part(manual_dir, config.part)
     index_file = folder / "index.csv"
     if not index_file.is_file():
@@ -131,6 +133,34 @@ def gather(
         # A sheet without pseudonyms would put its own names here.
         labels.notes.append(f"{len(strangers)} labelled videos are not in the index")
     return items, labels.notes
+
+
+def _check_videos(manual_dir: Path, part: str) -> None:
+    """Refuses at once a folder of videos that nobody has made of DICOM files.
+
+    Raises:
+        DatasetError: names the dataset that takes them.
+    """
+    for folder in (manual_dir / part, manual_dir):
+        if (folder / "labels").is_dir():
+            break
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    own = [
+        path
+        for path in files
+        if path.suffix.lower() in VIDEOS
+        and not path.with_suffix(f"{path.suffix}.json").is_file()
+    ]
+    others = folder / "dicom"
+    known = any(others in path.parents and path not in own for path in files)
+    made = any(path.suffix.lower() in VIDEOS and path not in own for path in files)
+    if own and not known and not made:
+        raise DatasetError(
+            f"lus_clips: {folder} has {len(own)} videos ({own[0].suffix}) and no DICOM "
+            "files; lus_clips takes DICOM files, or AVIs with the .avi.json that "
+            "`convert` writes beside them. Videos of other origin and a sheet with a "
+            "row each are the dataset `videos`: docs/own_videos.md"
+        )
 
 
 def find_part(manual_dir: Path, part: str) -> Path:
@@ -189,25 +219,32 @@ def _labels(
         return read_rows(path, index=index, key_file=key_file)
 
     if config.part == "temporal":
-        missing = [n for n in (EXPERT, *READERS) if not (sheets / n).is_file()]
+        missing = [n for n in (EXPERT, *READERS) if not _either(sheets / n)]
         if missing:
             raise DatasetError(f"lus_clips: {sheets} lacks {', '.join(missing)}")
-        readers = tuple(_by_video(read(sheets / name)) for name in READERS)
-        return Labels(_by_video(read(sheets / EXPERT)), readers=readers)
-    if (sheets / MERGED[config.label_version]).is_file():
-        rows = _by_video(read(sheets / MERGED[config.label_version]))
+        expert, *readers = (
+            _by_video(read(_either(sheets / name) or sheets / name))
+            for name in (EXPERT, *READERS)
+        )
+        return Labels(expert, readers=tuple(readers))
+    if merged := _either(sheets / MERGED[config.label_version]):
+        rows = _by_video(read(merged))
         if config.one_sided == "absent":
             return Labels(rows)
-        if not (sheets / IGNORE).is_file():
+        ignored = _either(sheets / IGNORE)
+        if ignored is None:
             raise DatasetError(
                 f"lus_clips: one_sided='ignore' needs {sheets / IGNORE}, which `labels "
                 "merge --ignore-out` writes"
             )
-        return Labels(rows, _by_video(read(sheets / IGNORE)))
+        return Labels(rows, _by_video(read(ignored)))
+    own = {Path(name).stem for name in (*MERGED.values(), IGNORE)}
     annotators = sorted(
         path
-        for path in sheets.glob("*.csv")
-        if path.name not in (*MERGED.values(), IGNORE)
+        for path in sheets.iterdir()
+        if path.suffix.lower() in (".csv", ".xlsx")
+        and path.stem not in own
+        and not path.name.startswith((".", "~$"))  # what Excel keeps beside a sheet
     )
     if len(annotators) != 2:
         raise DatasetError(
@@ -215,6 +252,19 @@ def _labels(
             f"{len(annotators)} other sheets, allowed are the two annotators' sheets"
         )
     return _merged(read(annotators[0]), read(annotators[1]), config)
+
+
+def _either(sheet: Path) -> Path | None:
+    """The sheet as csv or as a workbook; None where there is neither.
+
+    Raises:
+        DatasetError: both are there.
+    """
+    found = [p for p in (sheet, sheet.with_suffix(".xlsx")) if p.is_file()]
+    if len(found) > 1:
+        names = " and ".join(path.name for path in found)
+        raise DatasetError(f"lus_clips: {sheet.parent} has {names}, allowed is one")
+    return found[0] if found else None
 
 
 def _merged(

@@ -5,14 +5,15 @@ sheet's patient column and series of file names. A group may join two patients; 
 must not happen is that one patient is split over training and test.
 """
 
-import csv
 import re
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.sheet import Row, key
+from ultrasound_jax.labels.table_cells import read_table
 from ultrasound_jax.media.grouping import join_names
+from ultrasound_jax.types import InputError
 
 # Names whose numbers count the clips of one patient: `Pneu_northumbria_0409_set2_vid3`,
 # `Reg_pat1Image_132943`, `Pneu_liftl_pneu_case3_clip4`, `Cov-Atlas-Day+2`,
@@ -28,20 +29,26 @@ _NO_ID = {"", "nd", "n/a", "na", "none", "unknown", "?"}
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Group of each file name of a `groups.csv`, by `sheet.key`.
+    """Group of each file name of a `groups.csv` or `.xlsx`, by `sheet.key`.
 
     Raises:
         DatasetError: the columns `path` and `group` are not there, or a cell is blank.
     """
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"path", "group"} <= rows[0].keys():
+    try:
+        table = read_table(path, ("path", "group"))
+    except InputError as error:
+        raise DatasetError(
+            f"{path}: needs the columns path and group ({error})"
+        ) from None
+    if not table.rows or not {"path", "group"} <= set(table.heading):
         raise DatasetError(f"{path}: needs the columns path and group")
+    places = [table.heading.index(name) for name in ("path", "group")]
     groups = {}
-    for row in rows:
-        if not row["path"] or not row["group"]:
+    for row in table.rows:
+        name, group = (row[place].strip() for place in places)
+        if not name or not group:
             raise DatasetError(f"{path}: a row lacks its path or its group")
-        groups[key(row["path"].rsplit("/", 1)[-1])] = row["group"].strip()
+        groups[key(name.rsplit("/", 1)[-1])] = group
     return groups
 
 
@@ -85,6 +92,8 @@ def patient_groups(
     belong with, or keeps its derived group.
     """
     derived = derive_groups(names, rows)
+    if not groups_csv.is_file() and groups_csv.with_suffix(".xlsx").is_file():
+        groups_csv = groups_csv.with_suffix(".xlsx")
     if not groups_csv.is_file():
         return derived, [f"no {groups_csv.name}: patient groups derived from the sheet"]
     listed = read_groups(groups_csv)

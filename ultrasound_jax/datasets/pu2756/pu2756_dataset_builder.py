@@ -13,10 +13,11 @@ from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.image_builder import (
     SPLIT,
     ImageBuilder,
-    ImageConfig,
+    MaskedConfig,
     find_root,
 )
 from ultrasound_jax.datasets.options import checked_config
+from ultrasound_jax.datasets.pu2756.files import list_pictures
 from ultrasound_jax.datasets.pu2756.record import make_record
 from ultrasound_jax.datasets.pu2756.sheet import (
     DIAGNOSES,
@@ -30,18 +31,19 @@ PUBLISHED = {"benign": 1001, "malignant": 1755}
 
 
 class Builder(ImageBuilder):
-    """2756 examinations with one image and its mask each, from a nameless sheet."""
+    """2756 examinations, their images and masks, from a nameless sheet."""
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "Give the folder with image/<examination>/<one picture>, mask/<examination>/"
-        f"<the same name> and {FILE} with the columns id, label2, label6, fold and, if "
-        "known, patient: --manual_dir=DIR. Never the published spreadsheets: they hold "
-        "patients' names."
+        "Give the folder with image/<examination>/<pictures>, mask/<examination>/<the "
+        f"same names, any ending> and {FILE} with the columns id, label2, label6, fold "
+        "and, if known, patient: --manual_dir=DIR. Never the published spreadsheets: "
+        "they hold patients' names."
     )
-    BUILDER_CONFIGS: ClassVar[list[ImageConfig]] = [
-        checked_config(ImageConfig, "pu2756", options)
+    CONFIG = MaskedConfig
+    BUILDER_CONFIGS: ClassVar[list[MaskedConfig]] = [
+        checked_config(MaskedConfig, "pu2756", options)
         for options in ({}, {"size": 256})
     ]
 
@@ -70,7 +72,8 @@ class Builder(ImageBuilder):
         if self.info.metadata is not None:  # only its type says that it may be
             self.info.metadata["notes"] = notes
         self._skip_folders_without_row(root, examinations)
-        make = partial(make_record, str(root), self.config.size)
+        paths = [path for one in examinations for path in _pictures(root, one)]
+        make = partial(make_record, str(root), self.reading(paths))
         return {SPLIT: self.examples(examinations, make, ahead=2, unit="images")}
 
     def _skip_folders_without_row(
@@ -88,6 +91,10 @@ class Builder(ImageBuilder):
         """Also lists the examinations without an outline."""
         empty = [fact.value for fact in facts if fact.name == "empty_mask"]
         return {**super().account(facts, skipped), "empty_masks": empty}
+
+
+def _pictures(root: Path, examination: Examination) -> list[Path]:
+    return [picture.path for picture in list_pictures(root, examination)[0]]
 
 
 def _compare(examinations: list[Examination]) -> list[str]:

@@ -1,48 +1,53 @@
-"""One PU2756 examination as a record."""
+"""The pictures of a PU2756 examination as records."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
-from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
-from ultrasound_jax.datasets.pu2756.sheet import DIAGNOSES, LABELS, Examination
-from ultrasound_jax.media.pictures import (
-    foreground,
-    grey,
-    list_images,
+from ultrasound_jax.datasets.image_files import (
+    MASKS,
+    Reading,
+    fitted_and_told,
+    grey_image,
+    image_mask,
+    told_of,
 )
+from ultrasound_jax.datasets.pu2756.files import Picture, list_pictures
+from ultrasound_jax.datasets.pu2756.sheet import DIAGNOSES, LABELS, Examination
 from ultrasound_jax.types import InputError
 
-LEVEL = 127  # of a mask's grey; JPEG masks are not two-valued
+
+def make_record(root: str, how: Reading, examination: Examination) -> Iterator[Made]:
+    """A record for each picture, or why there is none; facts on its mask."""
+    pictures, left = list_pictures(Path(root), examination)
+    yield from left
+    for picture in pictures:
+        yield from _of_picture(how, picture, examination)
 
 
-def make_record(root: str, size: int, examination: Examination) -> Iterator[Made]:
-    """The record, or why there is none; a `Fact` where nothing is outlined."""
-    name = examination.image_id
+def _of_picture(
+    how: Reading, picture: Picture, examination: Examination
+) -> Iterator[Made]:
+    name = picture.image_id
     try:
-        path, beside = _files(Path(root), examination)
-        image = grey(decoded.picture(path, name=name), name=name)
-        mask = foreground(
-            decoded.picture(beside, name=f"{name}: mask"), name=name, level=LEVEL
-        )
-        if mask.shape[:2] != image.shape:
-            raise DatasetError(
-                f"{name}: mask of {mask.shape[1]} x {mask.shape[0]} px, the image has "
-                f"{image.shape[1]} x {image.shape[0]}"
-            )
+        image = grey_image(picture.path, how, name=name)
+        mask = image_mask(picture.mask, how, name=name, image=image)
     except InputError as error:
         yield Skipped(name, str(error).removeprefix(f"{name}: "))
         return
+    yield from told_of(picture.path, name)
+    yield from told_of(picture.mask, name, MASKS)
     if not mask.any():
         yield Fact("empty_mask", name)
+    small, told = fitted_and_told(mask, how, name)
+    yield from told
     label = LABELS.index(examination.label)
     yield (
         name,
         {
-            "image": fitted(image, size),
-            "mask": fitted(mask[..., 0], size, nearest=True),
+            "image": fitted(image, how.size),
+            "mask": small,
             "labels": one_hot(label, len(LABELS)),
             "label": label,
             "label6": DIAGNOSES.index(examination.diagnosis),
@@ -50,17 +55,3 @@ def make_record(root: str, size: int, examination: Examination) -> Iterator[Made
             **identity(name, examination.patient_id),
         },
     )
-
-
-def _files(root: Path, examination: Examination) -> tuple[Path, Path]:
-    """The examination's image and its mask of the same name."""
-    folder = root / "image" / examination.folder
-    pictures = list_images(folder) if folder.is_dir() else []
-    if len(pictures) != 1:
-        raise DatasetError(
-            f"{examination.image_id}: {len(pictures)} pictures, allowed is one"
-        )
-    mask = root / "mask" / examination.folder / pictures[0].name
-    if not mask.is_file():
-        raise DatasetError(f"{examination.image_id}: has no mask of the image's name")
-    return pictures[0], mask

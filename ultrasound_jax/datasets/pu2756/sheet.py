@@ -6,13 +6,13 @@ is looked at, and no message repeats what a cell says. A sheet without headings 
 patients where headings should be, so headings are not repeated either.
 """
 
-import csv
 import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.nameless_csv import read_rows
 
 FILE = "pu2756.csv"
 REQUIRED = ("id", "label2", "label6", "fold")
@@ -63,9 +63,9 @@ _HOW = (
 
 @dataclass(frozen=True)
 class Examination:
-    """One row: an examination with one image, under names that tell nobody.
+    """One row: an examination, under names that tell nobody.
 
-    folder: of its image and its mask; a hospital's number, never to be written.
+    folder: of its images and their masks; a hospital's number, never to be written.
     """
 
     image_id: str
@@ -107,14 +107,9 @@ def read_sheet(path: Path) -> tuple[list[Examination], list[str]]:
 def _read_rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise DatasetError(f"pu2756: no {path.name} beside the images; {_HOW}")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            headings = [heading.strip().lower() for heading in next(reader, [])]
-            _check_headings(headings, path.name)
-            lines = [[cell.strip() for cell in line] for line in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{path.name}: not a csv of UTF-8 text") from error
+    first, *lines = read_rows(path) or [[]]
+    headings = [heading.lower() for heading in first]
+    _check_headings(headings, path.name)
     rows = []
     for number, line in enumerate((line for line in lines if any(line)), start=1):
         if len(line) != len(headings):

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
+from ultrasound_jax.datasets.image_files import Reading, told_of, told_of_values
 from ultrasound_jax.datasets.skin_tumor.files import CLASSES, Picture
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler
 from ultrasound_jax.media.pictures import (
@@ -21,7 +22,7 @@ from ultrasound_jax.types import InputError
 class Preparation:
     """What is done to a picture: see `SkinTumorConfig`."""
 
-    size: int
+    reading: Reading
     drop_doppler: bool
     crop_skin: bool
 
@@ -33,19 +34,24 @@ def views(how: Preparation, picture: Picture) -> list[np.ndarray]:
         DatasetError: it cannot be read or prepared.
     """
     name = picture.image_id
-    stored = decoded.picture(picture.path, name=name)
-    return [grey(stored, name=name), _prepared(how, stored, name)[0]]
+    stored = decoded.picture(picture.path, name=name, page=how.reading.page)
+    return [
+        grey(stored, name=name, bits=how.reading.bits),
+        _prepared(how, stored, name)[0],
+    ]
 
 
 def make_record(how: Preparation, picture: Picture) -> Iterator[Made]:
     """The record, or why there is none; a `Fact` where a panel was removed."""
     name = picture.image_id
     try:
-        stored = decoded.picture(picture.path, name=name)
+        stored = decoded.picture(picture.path, name=name, page=how.reading.page)
         image, removed = _prepared(how, stored, name)
     except InputError as error:
         yield Skipped(name, str(error).removeprefix(f"{name}: "))
         return
+    yield from told_of(picture.path, name)
+    yield from told_of_values(stored, name)
     if removed:
         yield Fact("panel_removed", name)
     label = CLASSES.index(picture.label)
@@ -68,5 +74,7 @@ def _prepared(
     if how.drop_doppler and pixels.ndim == 3 and pixels.dtype == np.uint8:
         whole, pixels = pixels.shape, without_doppler(pixels, name=name)
         removed = pixels.shape != whole
-    image = grey(pixels, name=name)
-    return fitted(skin_crop(image) if how.crop_skin else image, how.size), removed
+    image = grey(pixels, name=name, bits=how.reading.bits)
+    return fitted(
+        skin_crop(image) if how.crop_skin else image, how.reading.size
+    ), removed

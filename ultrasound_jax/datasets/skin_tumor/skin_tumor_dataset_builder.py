@@ -21,8 +21,9 @@ from ultrasound_jax.datasets.skin_tumor.files import (
     CLASSES,
     PATIENTS,
     Picture,
-    class_of,
+    has_classes,
     list_pictures,
+    patients_table,
     with_patients,
 )
 from ultrasound_jax.datasets.skin_tumor.record import Preparation, make_record, views
@@ -47,7 +48,8 @@ class Builder(ImageBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The original is not public. Give a folder with epidermal_cyst/, lipoma/, "
-        f"pilomatricoma/ and {PATIENTS} (columns file, patient_id): --manual_dir=DIR."
+        f"pilomatricoma/ and {PATIENTS} or .xlsx (columns file, patient_id): "
+        "--manual_dir=DIR."
     )
     CONFIG = SkinTumorConfig
     BUILDER_CONFIGS: ClassVar[list[SkinTumorConfig]] = [
@@ -68,17 +70,21 @@ class Builder(ImageBuilder):
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Any]:
         root = _root(self.manual_folder(dl_manager))
-        pictures = list_pictures(root)
+        pictures, left, folders = list_pictures(root)
+        for number, reason in enumerate(left, start=1):
+            self.skip(f"not used {number}", reason)
         notes = _compare(pictures)
         config = self.config
-        how = Preparation(config.size, config.drop_doppler, config.crop_skin)
-        if (root / PATIENTS).is_file():
-            pictures, orphans = with_patients(pictures, root / PATIENTS)
+        reading = self.reading([picture.path for picture in pictures])
+        how = Preparation(reading, config.drop_doppler, config.crop_skin)
+        if table := patients_table(root):
+            pictures, orphans = with_patients(pictures, table)
             for picture in orphans:
-                self.skip(picture.image_id, f"has no row in {PATIENTS}")
+                self.skip(picture.image_id, f"has no row in {table.name}")
         else:
             notes.append(f"no {PATIENTS}: near duplicates stand in for patients")
             pictures = self._by_likeness(pictures, how)
+        notes += folders
         for note in notes:
             logging.warning("skin_tumor: %s", note)
         if self.info.metadata is not None:  # only its type says that it may be
@@ -107,7 +113,7 @@ class Builder(ImageBuilder):
 
 def _root(manual_dir: Path) -> Path:
     for root in (manual_dir / "skin_tumor", manual_dir / "USskintumor", manual_dir):
-        if root.is_dir() and any(class_of(path.name) for path in root.iterdir()):
+        if has_classes(root):
             return root
     return manual_dir  # `list_pictures` says what is missing
 

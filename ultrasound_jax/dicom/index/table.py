@@ -119,7 +119,12 @@ def read_index(path: str | os.PathLike[str]) -> list[IndexRow]:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}: no readable index: not text in UTF-8. An Excel workbook is read "
+            "as a labelling sheet; the index itself stays the csv that `index` wrote"
+        ) from None
+    except OSError as error:
         raise InputError(f"{path}: no readable index: {error}") from error
     header = text.partition("\n")[0]
     separator = ";" if header.count(";") > header.count(",") else ","

@@ -20,7 +20,6 @@ from ultrasound_jax.dicom.read.stream import BoundedStream
 from ultrasound_jax.types import InputError
 
 _DEMUXERS = "mpeg,mpegts,mpegvideo,h264,hevc,mp4,mov"
-_BARE = {"h264", "hevc", "mpegvideo"}  # streams without times
 # Without these, damage is painted over. MPEG-2 is stuffed with zeros, legally, which
 # the check of its bits does not like.
 _STRICT = "explode+crccheck+bitstream+buffer"

@@ -4,8 +4,10 @@
   labels merge a.csv b.csv --logic and --out merged.csv \\
       --ignore-out ignore.csv --report report.md --index index.csv
 
-A sheet is the index with its label columns filled in: frame ranges such as 5_30 or
-5-30, 1-based and inclusive, separated by commas; an empty cell is an absent finding.
+A sheet is the index with its label columns filled in, as csv or xlsx: frame ranges such
+as 5_30 or 5-30, 1-based and inclusive, separated by commas; an empty cell is an absent
+finding, ? one that is not annotated in this video. `check --index` also lists rows of
+videos that the index lacks, and ends with 1 if there are any.
 `merge` writes OUT, a sheet of the same form, and nothing else but the files that
 --ignore-out and --report name. With --logic and, frames that one annotator has marked
 are negative in OUT; the sheet of --ignore-out holds them, so that `clips --ignore` can
@@ -15,7 +17,7 @@ leave them out of training instead.
 import argparse
 from pathlib import Path
 
-from ultrasound_jax.dicom.index.table import read_index
+from ultrasound_jax.dicom.index.table import IndexRow, read_index
 from ultrasound_jax.labels.disagreement import (
     FORMATS,
     Report,
@@ -42,8 +44,10 @@ from ultrasound_jax.types import InputError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds `check` and `merge` with their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
-    check = actions.add_parser("check", help="list every wrong cell of a sheet")
-    check.add_argument("sheet", help="csv")
+    check = actions.add_parser(
+        "check", help="list wrong cells and strange rows of a sheet"
+    )
+    check.add_argument("sheet", help="csv or xlsx")
     merging = actions.add_parser("merge", help="make one sheet of two")
     merging.add_argument("first", help="csv of one annotator")
     merging.add_argument("second", help="csv of the other")
@@ -88,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the action; 1 if `check` finds scores that contradict the marks."""
+    """Runs the action; 1 if `check` finds strange rows or scores against the marks."""
     return _check(args) if args.action == "check" else _merge(args)
 
 
@@ -100,11 +104,38 @@ def _read(path: str, args: argparse.Namespace) -> list[LabelRow]:
 def _check(args: argparse.Namespace) -> int:
     rows = _read(args.sheet, args)
     blank = sum(row.is_blank for row in rows)
+    unknown = sum(len(row.unknown) for row in rows)
     conflicts = [row.score_conflict for row in rows if row.score_conflict]
-    print(f"{args.sheet}: {len(rows)} rows, every cell is readable; {blank} are blank")
+    print(
+        f"{args.sheet}: {len(rows)} rows, every cell is readable; {blank} are blank"
+        + (f", {unknown} cells say not annotated" if unknown else "")
+    )
     for conflict in conflicts:
         print(f"score: {conflict}")
-    return 1 if conflicts else 0
+    strange = _compare_with_index(rows, read_index(args.index)) if args.index else 0
+    return 1 if conflicts or strange else 0
+
+
+def _compare_with_index(rows: list[LabelRow], index: list[IndexRow]) -> int:
+    """Names rows of videos that the index lacks or skipped; how many they are."""
+    known = {video.video_id: video for video in index}
+    strange = 0
+    for row in rows:
+        video = known.get(row.video_id)
+        if video is None or not video.ok:
+            strange += 1
+            why = "lacks it" if video is None else f"skipped it: {video.reason}"
+            print(f"row {row.line}: {row.video_id}: the index {why}")
+    if strange == len(rows) and rows:
+        print("hint: no row names a video of the index; PatientIDs need --key-file")
+    named = {row.video_id for row in rows}
+    videos = [v for v in index if v.ok and v.data_type in ("", "video")]
+    missing = [v.video_id for v in videos if v.video_id not in named]
+    if missing:
+        more = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+        listed = ", ".join(missing[:20])
+        print(f"note: {len(missing)} videos of the index have no row: {listed}{more}")
+    return strange
 
 
 def _merge(args: argparse.Namespace) -> int:

@@ -1,0 +1,164 @@
+"""An Excel workbook's worksheets as rows of text; formulas are never computed.
+
+A workbook is a zip of XML that anybody may have made: what it unpacks to is bounded,
+and only cells with something in them are held.
+"""
+
+import datetime
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import openpyxl
+from openpyxl.utils import get_column_letter, range_boundaries
+
+from ultrasound_jax.types import InputError
+
+MOST_BYTES = 64 * 2**20  # unpacked
+MOST_ROWS, MOST_COLUMNS = 200_000, 1000
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]+\d+:[A-Z]+\d+)"')
+
+
+@dataclass
+class Worksheet:
+    """The rows with anything in them, by their number, and cells that are in doubt.
+
+    doubts: by row number and place in the row, why a cell cannot be taken as it stands.
+    """
+
+    rows: list[tuple[int, list[str]]] = field(default_factory=list)
+    doubts: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+def read(content: bytes, name: str) -> dict[str, Worksheet]:
+    """The visible worksheets of an XLSX file, in their order.
+
+    Numbers have no `.0`, dates are ISO, so that nobody takes one for a range of frames;
+    of a formula the value that the spreadsheet program has kept is read. In doubt are
+    formulas without such a value, and all cells of a merged block but the first, which
+    a person may or may not mean to hold the same.
+
+    Raises:
+        InputError: it is no workbook, or larger than a sheet can be.
+    """
+    try:
+        _check_size(content, name)
+        with warnings.catch_warnings():  # of pictures and rules that are not read
+            warnings.simplefilter("ignore")
+            values = openpyxl.load_workbook(
+                io.BytesIO(content), read_only=True, data_only=True
+            )
+            written = openpyxl.load_workbook(io.BytesIO(content), read_only=True)
+            found = {}
+            for sheet in values.worksheets:
+                if sheet.sheet_state == "visible":
+                    merged = _merged(sheet)
+                    found[sheet.title] = _worksheet(
+                        sheet, written[sheet.title], merged, name
+                    )
+    except InputError:
+        raise
+    except Exception as error:  # openpyxl lets through what its parsers raise
+        raise InputError(
+            f"{name}: not a readable Excel workbook ({type(error).__name__}); save it "
+            "again, or save the sheet as csv (UTF-8)"
+        ) from error
+    if not found:
+        raise InputError(f"{name}: a workbook without a visible worksheet")
+    return found
+
+
+def _check_size(content: bytes, name: str) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = archive.namelist()
+        total = 0
+        for one in archive.infolist():
+            with archive.open(one) as file:  # what the directory says may be false
+                while block := file.read(2**20):
+                    total += len(block)
+                    if total > MOST_BYTES:
+                        raise InputError(
+                            f"{name}: unpacks to more than {MOST_BYTES >> 20} MiB, "
+                            "which no sheet is"
+                        )
+    if "[Content_Types].xml" not in names or not any(
+        one.startswith("xl/") for one in names
+    ):
+        raise InputError(f"{name}: a zip archive that is no Excel workbook")
+
+
+def _worksheet(
+    sheet: Any, written: Any, merged: list[tuple[int, int, int, int]], name: str
+) -> Worksheet:
+    found = Worksheet()
+    for one in (sheet, written):
+        one.reset_dimensions()  # what the file says of its size may be false
+    # Row by row of the same file, so that both have the same cells.
+    for number, (cells, sources) in enumerate(
+        zip(_rows(sheet), _rows(written), strict=True), 1
+    ):
+        if len(cells) > MOST_COLUMNS or (number > MOST_ROWS and cells):
+            raise InputError(
+                f"{name}: worksheet {sheet.title!r} has cells beyond row {MOST_ROWS} "
+                f"or column {get_column_letter(MOST_COLUMNS)}"
+            )
+        texts = [text_of(cell.value) for cell in cells]
+        for place, (text, source) in enumerate(zip(texts, sources, strict=True)):
+            if not text and source.data_type == "f":
+                cell = f"{get_column_letter(place + 1)}{number}"
+                found.doubts[number, place] = (
+                    f"{cell} is a formula whose value was not saved; save the "
+                    "workbook in a spreadsheet program, or write the value"
+                )
+        while texts and not texts[-1].strip():
+            texts.pop()
+        if texts or any(spot[0] == number for spot in found.doubts):
+            found.rows.append((number, texts))
+    _doubt_merged(found, merged)
+    return found
+
+
+def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    return iter(sheet.iter_rows())
+
+
+def _merged(sheet: Any) -> list[tuple[int, int, int, int]]:
+    """First and last column and row of each merged block; a stream does not say."""
+    with sheet.parent._archive.open(sheet._worksheet_path) as file:
+        blocks = _MERGED.findall(file.read())
+    bounds = [range_boundaries(block.decode()) for block in blocks]
+    return [(a, b, c, d) for a, b, c, d in bounds if a and b and c and d]
+
+
+def _doubt_merged(found: Worksheet, merged: list[tuple[int, int, int, int]]) -> None:
+    numbers = [number for number, _ in found.rows]
+    for left, top, right, bottom in merged:
+        block = f"{get_column_letter(left)}{top}:{get_column_letter(right)}{bottom}"
+        for number in (one for one in numbers if top <= one <= bottom):
+            for column in range(left, min(right, MOST_COLUMNS) + 1):
+                if (number, column) != (top, left):
+                    found.doubts.setdefault(
+                        (number, column - 1),
+                        f"{get_column_letter(column)}{number} is part of the merged "
+                        f"cells {block}; split them and write each value",
+                    )
+
+
+def text_of(value: Any) -> str:
+    """A cell's value as text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, datetime.datetime):
+        midnight = value.time() == datetime.time()
+        return value.date().isoformat() if midnight else value.isoformat(" ")
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value)
