@@ -117,6 +117,9 @@ def _decode(
     elif heads.interval and _check_intervals(code, stream, heads, spaces[0]):
         pass
     else:
+        if heads.interval:  # longer than the picture: in more rows it would come up
+            at = heads.interval_at
+            code = code[:at] + b"\0\0" + code[at + 2 :]
         return _decode_taller(code, stream, heads, spaces, full, more)
     return _libjpeg(code, spaces)
 
