@@ -267,7 +267,7 @@ def _without_row(rows: _Rows, names: Names, study: Study) -> None:
 def _items(rows: _Rows, folder: Path, config: VideosConfig, study: Study) -> list[Item]:
     """Videos numbered by their path within each patient, under pseudonyms."""
     called: Callable[[str], str] = str
-    if config.patients == "hashed":
+    if config.ids == "hashed":
         called = Pseudonyms.open(folder / KEY).patient
     order = sorted(
         (p for p, path in enumerate(rows.paths) if path is not None),
@@ -289,7 +289,7 @@ def _items(rows: _Rows, folder: Path, config: VideosConfig, study: Study) -> lis
                 groups=tuple(groups),
             )
         )
-    if config.patients == "hashed":
+    if config.ids == "hashed":
         patients = dict(zip(rows.numbers, rows.patients, strict=True))
         _write_sources(items, patients, folder, study)
     return items
