@@ -152,7 +152,7 @@ def videos(config: Any) -> None:
             "leave_out": "",
             "rename": "",
             "patient_from": "sheet",
-            "patients": "hashed",
+            "ids": "hashed",
             "missing": "refuse",
             "size": 112,
             "frame_rate": 10.0,

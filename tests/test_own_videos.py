@@ -101,7 +101,7 @@ def walked(places):
             env=environment() | {"XLA_FLAGS": QUICK},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         said.append(done.stdout)

@@ -10,7 +10,7 @@ SMALL = {
     "lus_phantom": {"size": 16, "patients": 2, "videos": 1},
     "pocus": {"size": 16},
     "lus_clips": {"size": 32},
-    "videos": {"size": 32, "patients": "as_written"},  # makes no key beside the data
+    "videos": {"size": 32, "ids": "as_written"},  # makes no key beside the data
 }
 
 

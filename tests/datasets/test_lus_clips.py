@@ -450,6 +450,28 @@ def test_videos_without_dicom_files_are_led_to_their_own_dataset(
         built(tmp_path / "manual", tmp_path / "data")
 
 
+def test_an_index_of_nothing_but_videos_leads_there_as_well(tmp_path):
+    folder = tmp_path / "manual/development"
+    (folder / "labels").mkdir(parents=True)
+    (folder / "films").mkdir()
+    (folder / "films/walk.avi").write_bytes(b"RIFF\0\0\0\0AVI LIST" + b"\0" * 200)
+    words = ["index", folder / "films", "--out", folder / "index.csv"]
+    dicom([str(word) for word in words])
+    with pytest.raises(DatasetError, match="the dataset `videos`"):
+        built(tmp_path / "manual", tmp_path / "data")
+
+
+def test_a_stray_film_beside_an_index_is_no_reason_to_refuse(
+    hospital, development, tmp_path
+):
+    folder = tmp_path / "development"
+    shutil.copytree(hospital[0] / "development", folder)
+    shutil.copy(hospital[0] / "pseudonyms.json", tmp_path)
+    (folder / "talk.mp4").write_bytes(b"RIFF\0\0\0\0AVI LIST")
+    again = built(tmp_path, tmp_path / "data", **PLAIN)
+    assert again.info.metadata["totals"] == development.info.metadata["totals"]
+
+
 def test_annotators_sheets_may_be_workbooks(hospital, development, tmp_path):
     folder = tmp_path / "development"
     shutil.copytree(hospital[0] / "development", folder)

@@ -33,7 +33,7 @@ class TestVideos(builder_case.BuilderCase):
 
     DATASET_CLASS = Builder
     BUILDER_CONFIG_NAMES_TO_TEST = [
-        Builder.make_config(patients="as_written", mask=False, **TINY)
+        Builder.make_config(ids="as_written", mask=False, **TINY)
     ]
     SPLITS = {"clips": 6}
 
@@ -190,7 +190,7 @@ def folder_of(tmp_path, *names):
 def study_of(tmp_path, rows, *names, **options):
     sheet = tmp_path / "videos.csv"
     write_csv(sheet, rows)
-    config = Builder.make_config(**{"patients": "as_written"} | options)
+    config = Builder.make_config(**{"ids": "as_written"} | options)
     return read_study(folder_of(tmp_path, *names), sheet, config)
 
 
@@ -391,7 +391,7 @@ def test_a_sheet_of_another_country_is_read(tmp_path):
     rows = [["Datei: Übersicht", "", ""], ["Datei", "Patient", "Erguß"]]
     rows += [["Übersicht", "Ärger, K.", "1"], ["b", "Müller", "0"]]
     write_csv(tmp_path / "videos.csv", rows, encoding="cp1252", delimiter=";")
-    config = Builder.make_config(patients="as_written", rename="Datei = file")
+    config = Builder.make_config(ids="as_written", rename="Datei = file")
     study = read_study(tmp_path, tmp_path / "videos.csv", config)
     assert [item.patient_id for item in study.items] == ["Müller", "Ärger, K."]
     assert study.findings[0].name == "erguß"
@@ -425,7 +425,7 @@ def test_builds_that_differ_differ_in_name():
         {"leave_out": "a,b"},
         {"rename": "a=b"},
         {"patient_from": "file"},
-        {"patients": "as_written"},
+        {"ids": "as_written"},
         {"missing": "skip"},
         {"mask": False},
         {"clip_frames": 7},
@@ -434,3 +434,12 @@ def test_builds_that_differ_differ_in_name():
     names = {Builder.make_config(**options).name for options in changed}
     assert len(names) == len(changed)
     assert all(name.replace("_", "").isalnum() for name in names)
+
+
+def test_no_option_means_something_else_in_another_dataset():
+    """A run's options are those of the dataset that it is judged on, by name."""
+    own = VideosConfig.options()
+    for name in ("pocus", "lus_clips", "lus_phantom"):
+        for option, value in sources.builder_options(name, {}).items():
+            if option in own and option != "clip_frames":
+                assert VideosConfig.refusal(option, value) == "", (name, option)

@@ -76,6 +76,19 @@ def test_a_formula_without_a_value_and_merged_cells_are_named(tmp_path):
     assert "\n" not in str(caught.value)
 
 
+def test_two_frames_that_excel_took_for_a_thousand_are_named(tmp_path):
+    path = tmp_path / "s.xlsx"
+    rows = [COLUMNS, ["v1", 1600, "", 1530, 1530] + [""] * 5]
+    book = openpyxl.load_workbook(workbook(path, ("a", rows)))
+    for cell in ("B2", "D2"):
+        book["a"][cell].number_format = "#,##0"
+    book.save(path)
+    with pytest.raises(InputError) as caught:
+        read_sheet(path)
+    assert str(caught.value).startswith("s.xlsx: row 2, column A-line: a number")
+    assert "B-line" not in str(caught.value)
+
+
 def test_the_worksheet_with_the_columns_is_read_and_two_are_refused(tmp_path):
     notes = ("Notes", [["what", "who"], ["labels", "me"]])
     data = ("Data", [COLUMNS, ["v1", 50] + [""] * 8])

@@ -1,7 +1,7 @@
 """A labelling sheet's heading: which column is which, however it is spelled."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,10 @@ class Heading:
         if place in line.doubts:
             raise InputError(line.doubts[place])
         return line.cells[place]
+
+    def places_of(self, columns: Iterable[str]) -> set[int]:
+        """Where these columns stand."""
+        return {self._place[plain(one)] for one in columns if one in self}
 
     def kept(self, line: SheetLine) -> dict[str, str]:
         """The cells of the columns in `KEPT` that are not empty."""
@@ -134,6 +138,12 @@ def read_lines(path: Path) -> tuple[Heading, list[SheetLine]]:
     doubts: dict[int, dict[int, str]] = {}
     for (number, place), why in table.doubts.items():
         doubts.setdefault(number, {})[place] = why
+    for number, place in table.grouped:
+        if place in heading.places_of(COLUMNS.values()):
+            doubts.setdefault(number, {})[place] = (
+                "a number that is shown with a comma, which may have been two frames; "
+                "format the cell as text and write it again"
+            )
     lines = [
         SheetLine(number, cells, doubts.get(number, {}))
         for number, cells in zip(table.numbers, table.rows, strict=True)

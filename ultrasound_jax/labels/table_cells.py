@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -30,13 +30,15 @@ class Table:
 
     rows: cells as text, each row at least as long as the heading. numbers: of each row,
     as the spreadsheet program shows it, the first line of the file being 1. doubts:
-    what is wrong with a cell, by its row's number and its place in the row.
+    what is wrong with a cell, by its row's number and its place in the row. grouped:
+    numbers of a workbook that are shown as 1,530, which may have been typed as two.
     """
 
     heading: list[str]
     rows: list[list[str]]
     numbers: list[int]
     doubts: dict[tuple[int, int], str] = field(default_factory=dict)
+    grouped: frozenset[tuple[int, int]] = frozenset()
 
     def __iter__(self):
         """Heading and rows, for those who need no more."""
@@ -136,7 +138,8 @@ def _of_workbook(path: Path, content: bytes, known: Collection[str]) -> Table:
     tables = {}
     for name, sheet in sheets.items():
         if sheet.rows:
-            tables[name] = _below(sheet.rows, known, sheet.doubts)
+            table = _below(sheet.rows, known, sheet.doubts)
+            tables[name] = replace(table, grouped=frozenset(sheet.grouped))
     if not tables:
         raise InputError(f"{path.name}: the sheet is empty")
     known_in = {n: _known(table.heading, known) for n, table in tables.items()}

@@ -28,10 +28,13 @@ class Worksheet:
     """The rows with anything in them, by their number, and cells that are in doubt.
 
     doubts: by row number and place in the row, why a cell cannot be taken as it stands.
+    grouped: numbers that are shown with a comma between thousands, which may have been
+    two numbers when they were typed.
     """
 
     rows: list[tuple[int, list[str]]] = field(default_factory=list)
     doubts: dict[tuple[int, int], str] = field(default_factory=dict)
+    grouped: set[tuple[int, int]] = field(default_factory=set)
 
 
 def read(content: bytes, name: str) -> dict[str, Worksheet]:
@@ -107,6 +110,7 @@ def _worksheet(
                 f"or column {get_column_letter(MOST_COLUMNS)}"
             )
         texts = [text_of(cell.value) for cell in cells]
+        found.grouped |= {(number, k) for k, cell in enumerate(cells) if _grouped(cell)}
         for place, (text, source) in enumerate(zip(texts, sources, strict=True)):
             if not text and source.data_type == "f":
                 cell = f"{get_column_letter(place + 1)}{number}"
@@ -120,6 +124,12 @@ def _worksheet(
             found.rows.append((number, texts))
     _doubt_merged(found, merged)
     return found
+
+
+def _grouped(cell: Any) -> bool:
+    value = cell.value
+    large = isinstance(value, int | float) and abs(value) >= 1000
+    return large and "#,##" in (cell.number_format or "")
 
 
 def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:

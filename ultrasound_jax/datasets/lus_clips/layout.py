@@ -136,28 +136,26 @@ def gather(
 
 
 def _check_videos(manual_dir: Path, part: str) -> None:
-    """Refuses at once a folder of videos that nobody has made of DICOM files.
+    """Refuses at once videos that nobody has made of DICOM files.
 
     Raises:
         DatasetError: names the dataset that takes them.
     """
-    for folder in (manual_dir / part, manual_dir):
-        if (folder / "labels").is_dir():
-            break
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    own = [
-        path
-        for path in files
-        if path.suffix.lower() in VIDEOS
-        and not path.with_suffix(f"{path.suffix}.json").is_file()
-    ]
-    others = folder / "dicom"
-    known = any(others in path.parents and path not in own for path in files)
-    made = any(path.suffix.lower() in VIDEOS and path not in own for path in files)
-    if own and not known and not made:
+    parts = (manual_dir / part, manual_dir)
+    folder = next((one for one in parts if (one / "labels").is_dir()), manual_dir)
+    index, where = folder / "index.csv", folder
+    if (folder / "avi").is_dir():
+        where = folder / "avi"  # takes the place of DICOM files, wherever these are
+    elif index.is_file() and any(row.ok for row in read_index(index)):
+        return
+    files = [path for path in sorted(where.rglob("*")) if path.is_file()]
+    videos = [path for path in files if path.suffix.lower() in VIDEOS]
+    made = [p for p in videos if p.with_suffix(f"{p.suffix}.json").is_file()]
+    dicom = [p for p in files if folder / "dicom" in p.parents and p not in videos]
+    if videos and not made and not dicom:
         raise DatasetError(
-            f"lus_clips: {folder} has {len(own)} videos ({own[0].suffix}) and no DICOM "
-            "files; lus_clips takes DICOM files, or AVIs with the .avi.json that "
+            f"lus_clips: {where} has {len(videos)} videos ({videos[0].suffix}) and no "
+            "DICOM files; lus_clips takes DICOM files, or AVIs with the .avi.json that "
             "`convert` writes beside them. Videos of other origin and a sheet with a "
             "row each are the dataset `videos`: docs/own_videos.md"
         )

@@ -18,7 +18,7 @@ class VideosConfig(BuildConfig):
     videos are grouped by, where that is to be said; leave_out: columns not to be read.
     rename: `Effusion = pleural_effusion`, so that findings are called as another
     dataset's. patient_from: what tells the patient: the sheet, or for all videos the
-    folder or the file. patients: `hashed` with a key, or `as_written` where the sheet
+    folder or the file. ids: `hashed` with a key, or `as_written` where the sheet
     has pseudonyms. missing: rows without a file are refused, or skipped and listed.
     study: names the build, so that several studies can lie in one `data_dir`.
 
@@ -38,7 +38,7 @@ class VideosConfig(BuildConfig):
         "leave_out": LIST,
         "rename": Text("'heading = name' between commas", r"[^\x00-\x1f\x7f]{0,2000}"),
         "patient_from": ("sheet", "folder", "file"),
-        "patients": ("hashed", "as_written"),
+        "ids": ("hashed", "as_written"),
         "missing": ("refuse", "skip"),
         "size": (int, 8, 1024),
         "frame_rate": (float, 0, 200),
@@ -57,7 +57,7 @@ class VideosConfig(BuildConfig):
     leave_out: str = ""
     rename: str = ""
     patient_from: str = "sheet"
-    patients: str = "hashed"
+    ids: str = "hashed"
     missing: str = "refuse"
     size: int = 112
     frame_rate: float = 10.0
@@ -104,7 +104,7 @@ class VideosConfig(BuildConfig):
             "region": f"region{self.region}",
             "mask": "nomask",
             "patient_from": f"by_{self.patient_from}",
-            "patients": self.patients,
+            "ids": self.ids,
             "missing": f"missing_{self.missing}",
         }
         default = self.options()

@@ -58,7 +58,7 @@ class Item:
 
 
 @dataclass
-class Study:
+class OwnVideos:
     """What a folder and its sheet hold.
 
     skipped: what gives no clips, by row or as a count, with the reason. notes: what a
@@ -83,7 +83,7 @@ class _Rows:
     groups: list[list[str]]
 
 
-def read_study(folder: Path, sheet: Path, config: VideosConfig) -> Study:
+def read_study(folder: Path, sheet: Path, config: VideosConfig) -> OwnVideos:
     """The videos of the folder that the sheet tells of.
 
     Raises:
@@ -96,7 +96,7 @@ def read_study(folder: Path, sheet: Path, config: VideosConfig) -> Study:
     columns = sort_columns(table, config)
     problems = columns.problems
     _doubts(table, columns, problems)
-    study = Study(columns.findings, columns.groups, notes=columns.notes)
+    study = OwnVideos(columns.findings, columns.groups, notes=columns.notes)
     names = _names(folder, sheet, study)
     rows = _Rows(
         table.numbers,
@@ -129,7 +129,7 @@ def _doubts(table: Table, columns: Columns, problems: list[str]) -> None:
             problems.append(f"row {number}: {why}")
 
 
-def _names(folder: Path, sheet: Path, study: Study) -> Names:
+def _names(folder: Path, sheet: Path, study: OwnVideos) -> Names:
     recordings, strange = [], 0
     for path in list_files(folder):
         if path in (sheet, folder / KEY, folder / SOURCES):
@@ -147,7 +147,7 @@ def _paths(
     table: Table,
     columns: Columns,
     names: Names,
-    study: Study,
+    study: OwnVideos,
     config: VideosConfig,
     problems: list[str],
 ) -> list[Path | None]:
@@ -208,7 +208,7 @@ def _patients(
     rows: _Rows,
     names: Names,
     config: VideosConfig,
-    study: Study,
+    study: OwnVideos,
     problems: list[str],
 ) -> list[str]:
     """Whose each row is, one spelling a patient."""
@@ -257,17 +257,19 @@ def _patients(
     return found
 
 
-def _without_row(rows: _Rows, names: Names, study: Study) -> None:
+def _without_row(rows: _Rows, names: Names, study: OwnVideos) -> None:
     used = {path for path in rows.paths if path is not None}
     spare = sum(path not in used for path in names.files)
     if spare:
         study.skipped.append((f"{spare} recordings", "no row in the sheet"))
 
 
-def _items(rows: _Rows, folder: Path, config: VideosConfig, study: Study) -> list[Item]:
+def _items(
+    rows: _Rows, folder: Path, config: VideosConfig, study: OwnVideos
+) -> list[Item]:
     """Videos numbered by their path within each patient, under pseudonyms."""
     called: Callable[[str], str] = str
-    if config.patients == "hashed":
+    if config.ids == "hashed":
         called = Pseudonyms.open(folder / KEY).patient
     order = sorted(
         (p for p, path in enumerate(rows.paths) if path is not None),
@@ -289,14 +291,14 @@ def _items(rows: _Rows, folder: Path, config: VideosConfig, study: Study) -> lis
                 groups=tuple(groups),
             )
         )
-    if config.patients == "hashed":
+    if config.ids == "hashed":
         patients = dict(zip(rows.numbers, rows.patients, strict=True))
         _write_sources(items, patients, folder, study)
     return items
 
 
 def _write_sources(
-    items: Sequence[Item], patients: Mapping[int, str], folder: Path, study: Study
+    items: Sequence[Item], patients: Mapping[int, str], folder: Path, study: OwnVideos
 ) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

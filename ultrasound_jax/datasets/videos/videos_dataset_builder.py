@@ -18,7 +18,7 @@ from ultrasound_jax.datasets.videos import contact_sheet, summary
 from ultrasound_jax.datasets.videos.examples import cut_video
 from ultrasound_jax.datasets.videos.files import find_sheet
 from ultrasound_jax.datasets.videos.options import VideosConfig
-from ultrasound_jax.datasets.videos.sheet import Study, read_study
+from ultrasound_jax.datasets.videos.sheet import OwnVideos, read_study
 from ultrasound_jax.media.writers import write_png
 from ultrasound_jax.runs.files import write_whole
 
@@ -81,7 +81,7 @@ class Builder(ClipBuilder):
         self._declare(self._study)
         return super()._generate_splits(dl_manager, download_config)
 
-    def _declare(self, study: Study) -> None:
+    def _declare(self, study: OwnVideos) -> None:
         """Gives the set the features that its sheet asks for."""
         text = tfds.features.Text()
         info = self.clip_info(
