@@ -176,6 +176,7 @@ def plan_cleaning(cine: Frames, settings: CleanSettings) -> Cleaning:
         if index == max(wanted):
             break
     moments = builder.finish()
+    del builder  # it holds every frame that was looked at
     assert box is not None  # noqa: S101  (finish raises without frames)
     whole_crop = np.ones(moments.mean.shape, bool)
     if not settings.mask_fan:
