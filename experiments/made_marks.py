@@ -165,27 +165,23 @@ def through(frames: Sequence[np.ndarray], codec: str) -> list[np.ndarray]:
         return list(frames)
     if name == "jpeg":
         options = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
-        return [
-            cv2.imdecode(cv2.imencode(".jpg", frame, options)[1], cv2.IMREAD_UNCHANGED)
-            for frame in frames
-        ]
-    rows, columns = frames[0].shape[:2]
+        coded = [cv2.imencode(".jpg", frame, options)[1] for frame in frames]
+        return [np.asarray(cv2.imdecode(c, cv2.IMREAD_UNCHANGED)) for c in coded]
     held = io.BytesIO()
+    kind = "gray" if frames[0].ndim == 2 else "rgb24"
     with av.open(held, "w", format="matroska") as box:
         stream = box.add_stream({"h264": "libx264"}.get(name, name), rate=25)
-        stream.width, stream.height = columns - columns % 2, rows - rows % 2
+        assert isinstance(stream, av.VideoStream)  # noqa: S101  (these codecs are)
+        stream.height, stream.width = (side - side % 2 for side in frames[0].shape[:2])
         stream.pix_fmt = "yuvj420p" if name == "mjpeg" else "yuv420p"
+        stream.options = {"qmin": quality, "qmax": quality}
         if name == "h264":
             stream.options = {"crf": quality, "preset": "veryfast"}
-        else:
-            stream.options = {"qmin": quality, "qmax": quality}
         for frame in frames:
             even = np.ascontiguousarray(frame[: stream.height, : stream.width])
-            shape = "gray" if even.ndim == 2 else "rgb24"
-            picture = av.VideoFrame.from_ndarray(even, format=shape)
+            picture = av.VideoFrame.from_ndarray(even, format=kind)
             box.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
         box.mux(stream.encode())
     held.seek(0)
-    kind = "gray" if frames[0].ndim == 2 else "rgb24"
-    with av.open(held) as box:
-        return [f.to_ndarray(format=kind) for f in box.decode(video=0)]
+    with av.open(held, "r") as box:
+        return [frame.to_ndarray(format=kind) for frame in box.decode(video=0)]

@@ -39,6 +39,7 @@ def test_every_table_is_made_from_the_committed_results():
         "busi_masks",
         "elsewhere",
         "ingest",
+        "overlay_rates",
         "phantom",
         "pocus",
         "study",

@@ -42,14 +42,16 @@ def through(frames, codec):
     if name == "jpeg":
         setting = [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
         coded = [cv2.imencode(".jpg", frame, setting)[1] for frame in frames]
-        return np.stack([cv2.imdecode(code, cv2.IMREAD_UNCHANGED) for code in coded])
+        shown = [cv2.imdecode(code, cv2.IMREAD_UNCHANGED) for code in coded]
+        return np.stack([np.asarray(frame) for frame in shown])
     held, grey = io.BytesIO(), frames[0].ndim == 2
     kind = "gray" if grey else "rgb24"
     with av.open(held, "w", format="matroska") as box:
         stream = box.add_stream("libx264" if name == "h264" else name, rate=25)
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuvj420p" if name == "mjpeg" else "yuv420p"
-        stream.options = {"crf": quality, "qmin": quality, "qmax": quality}
+        stream.options = {"qmin": quality, "qmax": quality}
         if name == "h264":
             stream.options = {"crf": quality, "preset": "veryfast"}
         for frame in frames:
@@ -57,12 +59,20 @@ def through(frames, codec):
             box.mux(stream.encode(picture.reformat(format=stream.pix_fmt)))
         box.mux(stream.encode())
     held.seek(0)
-    with av.open(held) as box:
+    with av.open(held, "r") as box:
         return np.stack([f.to_ndarray(format=kind) for f in box.decode(video=0)])
 
 
 def written(
-    frames, words, at, height=12, ink=255, font="DejaVuSans.ttf", smooth=True, rim=None
+    frames,
+    words,
+    at,
+    height=12,
+    *,
+    ink: object = 255,
+    font="DejaVuSans.ttf",
+    smooth=True,
+    rim: object = None,
 ):
     """Copies of frames with a line of text, whose capitals are `height` pixels high."""
     pen = Image.new("L", frames[0].shape[1::-1])
@@ -76,7 +86,7 @@ def written(
         share = share[..., None]
     if rim is not None:
         wide = cv2.dilate(share, np.ones((3, 3))).reshape(share.shape)
-        marked += wide * (np.float32(rim) - marked)
+        marked += wide * (np.asarray(rim, np.float32) - marked)
     marked += share * (np.asarray(ink, np.float32) - marked)
     return np.rint(marked).astype(np.uint8)
 

@@ -26,6 +26,8 @@ COLOURED = 40  # distance from the picture's own tint in Cb or Cr
 FEWEST = 18  # pixels; fewer are noise
 STROKE = 9  # pixels; thicker things are no strokes
 MARK = (5, 50)  # pixels of its sides; less is a dot or a line, more a frame or a scale
+LENGTHY = 2.5  # times its shorter side, that the longer one of such a mark has at most
+ROUND = 8  # pixels with hard edges that such a mark has
 FLOWING = 0.3  # share of a line's pixels in the colour of flow, which is no text then
 
 
@@ -120,13 +122,16 @@ def _still_strokes(moments: Moments, inner: np.ndarray) -> np.ndarray:
     hard = thin & (cv2.absdiff(mean, cv2.erode(mean, cross)) >= EDGE)
     if not hard.any():
         return hard
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(
         thin.astype(np.uint8), connectivity=8
     )
-    stats = np.asarray(stats)
+    parts, stats = np.asarray(parts, np.int32), np.asarray(stats)
     sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]]
     mark = (sides.min(axis=1) >= MARK[0]) & (sides.max(axis=1) <= MARK[1])
-    return hard & mark[np.asarray(parts)]
+    # Layers of tissue are longer than high, and hard here and there; marks all around.
+    mark &= sides.max(axis=1) <= LENGTHY * sides.min(axis=1)
+    mark &= np.bincount(parts[hard], minlength=count) >= ROUND
+    return hard & mark[parts]
 
 
 def _coloured(

@@ -167,13 +167,13 @@ def _strokes(
     count, parts, stats, _ = cv2.connectedComponentsWithStats(
         strokes.astype(np.uint8), connectivity=8
     )
-    parts = np.asarray(parts)
+    parts = np.asarray(parts, np.int32)
     of, steps = parts[strokes], step[strokes]
     contrast, steepest = np.zeros(count), np.zeros(count)
     np.maximum.at(contrast, of, stands_out[strokes])
     np.maximum.at(steepest, of, steps)
     steep = np.bincount(of, steps >= STEEP * contrast[of], count)
-    left, top, width, height, area = np.asarray(stats).T
+    left, top, width, height, area = np.asarray(stats, np.int32).T
     fits = (height >= HEIGHT[0]) & (height <= HEIGHT[1]) & (width <= WIDE * height)
     fits &= (steepest >= HARD * contrast) & (steep >= STEEP_SHARE * area)
     fits &= (width < LONG * height) | (area >= FILLED * width * height)
