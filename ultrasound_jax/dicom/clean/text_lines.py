@@ -13,8 +13,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float32, Int, UInt8
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 STROKE = 9  # pixels; thicker things are no strokes
 LARGE = 1100  # pixels of the longest side, from which letters are also sought halved
@@ -219,9 +217,20 @@ def _in_rows(strokes: _Strokes, kept: np.ndarray) -> Iterator[np.ndarray]:
     level = _larger(bottom) - _smaller(bottom) <= slack
     joined &= level | (_larger(top) - _smaller(top) <= slack)
     joined &= _smaller(contrast) >= 0.5 * _larger(contrast)
-    count, rows = connected_components(csr_matrix(joined), directed=False)
-    for row in range(count):
+    rows = _first_joined(joined)
+    for row in np.unique(rows):
         yield kept[rows == row]
+
+
+def _first_joined(joined: np.ndarray) -> np.ndarray:
+    """The smallest number that each one is joined with, directly or over others."""
+    first = np.arange(len(joined))
+    while True:
+        lower = np.where(joined, first, len(joined)).min(axis=1)
+        lower = np.minimum(first, lower)
+        if (lower == first).all():
+            return first
+        first = lower
 
 
 def _larger(values: np.ndarray) -> np.ndarray:
