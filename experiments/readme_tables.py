@@ -260,6 +260,38 @@ def frame_watch() -> str:
     return "\n".join([*rows, "", f"{note} ([every miss and alarm]({file}))."])
 
 
+def overlay_rates() -> str:
+    """How often text inside the fan is found, and clean recordings are listed."""
+    found = read("overlay_rates")
+
+    def of(pair: list[int]) -> str:
+        return f"{pair[0]} of {pair[1]}" if pair[1] else ""
+
+    rows = [
+        "| cines, encoded as | text that stays: listed | text for 20 to 80 % of "
+        "the time: listed | no text: listed |",
+        "|---|---|---|---|",
+    ]
+    for codec, entry in found["codecs"].items():
+        cells = [of(entry[key]) for key in ("text", "part", "clean")]
+        rows.append(f"| {codec} | {' | '.join(cells)} |")
+    rows += ["", "| text that stays in a cine | listed |", "|---|---|"]
+    rows += [f"| {name} | {of(pair)} |" for name, pair in found["texts"].items()]
+    rows += ["", "| stills, raw and JPEG 75 and 95 | listed |", "|---|---|"]
+    rows += [f"| {name} | {of(pair)} |" for name, pair in found["stills"].items()]
+    rows.append(f"| BUSI as published, with and without marks | {busi_listed(found)} |")
+    run = found["run"]
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}"
+    where = "([overlay_rates.json](experiments/results/overlay_rates.json))"
+    return "\n".join([*rows, "", f"{note} {where}."])
+
+
+def busi_listed(found: dict) -> str:
+    """How many of BUSI's pictures are listed."""
+    listed, total = found["busi"]["counts"]
+    return f"{listed} of {total}"
+
+
 # Which tables stand on which page.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom},
@@ -270,7 +302,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "busi_masks": busi_masks,
         "elsewhere": elsewhere,
     },
-    "docs/dicom.md": {"frame_watch": frame_watch},
+    "docs/dicom.md": {"frame_watch": frame_watch, "overlay_rates": overlay_rates},
     "docs/speed.md": {"benchmark": benchmark, "ingest": ingest},
 }
 

@@ -41,6 +41,7 @@ def test_every_table_is_made_from_the_committed_results():
         "elsewhere",
         "frame_watch",
         "ingest",
+        "overlay_rates",
         "phantom",
         "pocus",
         "study",

@@ -235,6 +235,7 @@ def plan_cleaning(
         if index in wanted and not _is_damaged(cine, index + 1):
             builder.add(cut)
     moments = builder.finish()
+    del builder  # it holds every frame that was looked at
     assert box is not None  # noqa: S101  (finish raises without frames)
     whole_crop, aspect = np.ones(moments.mean.shape, bool), cine.header.pixel_aspect
     if not settings.mask_fan:

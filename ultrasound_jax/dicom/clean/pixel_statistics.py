@@ -1,5 +1,6 @@
 """What each pixel of a cine does over time, gathered frame by frame."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,7 @@ from ultrasound_jax.types import InputError
 
 LOOKED_AT = 32  # frames that the fan is found from
 HELD_BYTES = 128 << 20  # of frames that are measured together
+STRETCH = 4  # frames looked at in a row, whose mean shows what stood still meanwhile
 CHANGE = 2  # grey levels between two frames looked at, from which a pixel changes
 
 
@@ -26,7 +28,8 @@ class Moments:
     how many times it changed from one frame to the next. fleeting: whether a mark stood
     there in some frames only (`fleeting`). colour: its largest distance from grey (the
     larger of |Cb - 128| and |Cr - 128|); None for grey cines. frames: how many were
-    measured. flat, unlike: how many were left out.
+    measured. flat, unlike: how many were left out. stretches: means of each `STRETCH`
+    frames in a row; none where one would be most of the cine.
     """
 
     mean: Float32[np.ndarray, "h w"]
@@ -38,6 +41,7 @@ class Moments:
     frames: int
     flat: int = 0
     unlike: int = 0
+    stretches: tuple[UInt8[np.ndarray, "h w"], ...] = ()
 
 
 class MomentsBuilder:
@@ -102,7 +106,20 @@ class MomentsBuilder:
             len(greys),
             chosen.flat,
             chosen.unlike,
+            _stretches(greys),
         )
+
+
+def _stretches(greys: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    if len(greys) < 2 * STRETCH:
+        return ()
+    means = []
+    for start in range(0, len(greys) - STRETCH + 1, STRETCH):
+        total = np.zeros(greys[0].shape, np.float32)
+        for grey in greys[start : start + STRETCH]:
+            cv2.accumulate(grey, total)
+        means.append(cv2.convertScaleAbs(total, alpha=1 / STRETCH))
+    return tuple(means)
 
 
 def luminance(frame: UInt8[np.ndarray, "h w *c"]) -> UInt8[np.ndarray, "h w"]:
