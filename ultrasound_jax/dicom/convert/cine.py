@@ -263,7 +263,7 @@ def _write_pngs(
         files.append(f"{job.video_id}/{job.video_id}_{number:05d}.png")
         write_png(Path(job.out) / files[-1], frame)
     if not files:
-        raise InputError("no frame decodes")
+        raise InputError("no frame decodes, or none may be shown")
     return files
 
 
