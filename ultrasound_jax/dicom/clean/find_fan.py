@@ -139,7 +139,7 @@ def _left_out(moments: Moments) -> tuple[list[str], list[str]]:
         verb = "is" if moments.unlike == 1 else "are"
         review.append(
             f"{moments.unlike} of {total} frames looked at {verb} unlike the others: "
-            "the fan is found from those, and what it shows of these is not checked"
+            "the fan is found from those, and need not fit these"
         )
     return notes, review
 

@@ -15,6 +15,10 @@ that is not on the list in dicom/sidecar.py) and OUT/convert_<avi|png|clips>.csv
 became of every video, with reasons). Nothing else is written. The same command
 continues an interrupted run and leaves alone what is complete.
 
+Every frame is looked at before it is written. One that does not belong to its cine (a
+screen, a report, a name flashed over the echoes) is black, or has no PNG; the JSON
+lists it, the table counts it, and the video is listed for review.
+
 Marks inside the fan (calipers, labels) cannot be masked: videos where some are
 suspected are listed for review. No finding does not prove that there are none.
 

@@ -324,7 +324,7 @@ def _write_pngs(
         files.append(f"{job.name}/{job.name}_{number:05d}.png")
         write_png(Path(job.out) / files[-1], frame)
     if not files:
-        raise InputError("no frame decodes")
+        raise InputError("no frame decodes, or none may be shown")
     return files
 
 
