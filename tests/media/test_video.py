@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ultrasound_jax.media import video
 from ultrasound_jax.media.video import read_video
 from ultrasound_jax.types import InputError
 
@@ -257,3 +258,16 @@ def test_real_grey_agrees_with_opencv_within_rounding(step):
             assert difference[spread <= 6].max() <= 4, path
             assert difference.mean() < 1.5, path
         assert not capture.read()[0], path
+
+
+@pytest.mark.parametrize("width", [66, 68, 70])
+def test_the_last_columns_of_a_film_in_colour_are_its_own(tmp_path, width):
+    """FFmpeg's way to RGBA fills them with what was in memory before."""
+    path = write(tmp_path / "a.mp4", ramp(width=width))
+    for grey, colour in zip(
+        video.pyav_frames(path, video.Damage()),
+        video.pyav_frames(path, video.Damage(), "stored"),
+        strict=True,
+    ):
+        luminance = cv2.cvtColor(colour.pixels, cv2.COLOR_RGB2GRAY).astype(int)
+        assert np.abs(luminance - grey.pixels).max() <= 3
