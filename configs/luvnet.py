@@ -158,6 +158,7 @@ def videos(config: Any) -> None:
             "frame_rate": 10.0,
             "clip_frames": 0,
             "tail": "length",
+            "contained": "join",
             "grey": "luminance",
             "region": -1,
             "mask": True,

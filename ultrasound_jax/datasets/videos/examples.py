@@ -53,7 +53,8 @@ def _clips(
     length = config.longest
     step = clip_step(length, config.overlap)
     rate = config.frame_rate or video.frame_rate or 0.0
-    for start, end in clip_windows(len(shown), length, step):
+    windows = clip_windows(len(shown), length, step, contained=config.contained)
+    for start, end in windows:
         clip = video.frames[shown[start:end], ..., np.newaxis]
         yield {
             "clip": pad_tail(clip, length) if config.tail == "duplicate" else clip,

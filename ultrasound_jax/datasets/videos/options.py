@@ -5,6 +5,7 @@ from collections.abc import Collection
 
 from ultrasound_jax.datasets.options import BuildConfig, Text
 from ultrasound_jax.dicom.clean.cleaning import CleanSettings
+from ultrasound_jax.media.cutting import CONTAINED
 
 LIST = Text("headings of the sheet between commas, such as 'B-lines, Consolidation'")
 
@@ -26,7 +27,8 @@ class VideosConfig(BuildConfig):
     the recorded frames. clip_seconds: nominal length; clip_frames: the same in frames,
     where it is not 0. overlap: share of a clip that the next one repeats. tail:
     `length` keeps short last clips short; `duplicate` fills them up by repeating their
-    last frame. grey: luminance, or the red channel. region: of a DICOM file's
+    last frame. contained: a last clip that shows nothing of its own is `join`ed to the
+    clip before, or `keep`s its place. grey: luminance, or the red channel. region: of a DICOM file's
     calibrated ones, -1 chooses. mask: black outside the fan.
     """
 
@@ -46,6 +48,7 @@ class VideosConfig(BuildConfig):
         "clip_frames": (int, 0, 1000),
         "overlap": (float, 0, 0.95),
         "tail": ("length", "duplicate"),
+        "contained": CONTAINED,
         "grey": ("luminance", "red"),
         "region": (int, -1, 100),
     }
@@ -65,6 +68,7 @@ class VideosConfig(BuildConfig):
     clip_frames: int = 0
     overlap: float = 0.2
     tail: str = "length"
+    contained: str = "join"
     grey: str = "luminance"
     region: int = -1
     mask: bool = True
@@ -100,6 +104,7 @@ class VideosConfig(BuildConfig):
             "clip_frames": f"{self.clip_frames}frames",
             "overlap": f"overlap{self.overlap:.12g}",
             "tail": self.tail,
+            "contained": self.contained,
             "grey": self.grey,
             "region": f"region{self.region}",
             "mask": "nomask",
