@@ -28,8 +28,8 @@ class VideosConfig(BuildConfig):
     where it is not 0. overlap: share of a clip that the next one repeats. tail:
     `length` keeps short last clips short; `duplicate` fills them up by repeating their
     last frame. contained: a last clip that shows nothing of its own is `join`ed to the
-    clip before, or `keep`s its place. grey: luminance, or the red channel. region: of a DICOM file's
-    calibrated ones, -1 chooses. mask: black outside the fan.
+    clip before, or `keep`s its place. grey: luminance, or the red channel. region: of a
+    DICOM file's calibrated ones, -1 chooses. mask: black outside the fan.
     """
 
     ALLOWED = {
