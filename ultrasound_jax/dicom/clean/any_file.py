@@ -21,7 +21,9 @@ from ultrasound_jax.dicom.clean.cleaning import (
 )
 from ultrasound_jax.dicom.clean.film import FilmCine
 from ultrasound_jax.dicom.clean.frame_watch import listed
+from ultrasound_jax.dicom.read.damage import OnDamage
 from ultrasound_jax.dicom.read.decode import Cine, open_cine
+from ultrasound_jax.dicom.read.series import CineSeries
 from ultrasound_jax.dicom.read.timing import FrameTiming
 from ultrasound_jax.media.open import kind_of
 from ultrasound_jax.media.recording import Want
@@ -33,7 +35,11 @@ BLACK = 8  # grey level up to which lossy codecs may lift a frame without a pict
 
 
 def open_any(
-    path: str | Path, *, limits: Limits | None = None, want: Want = "stored"
+    path: str | Path,
+    *,
+    limits: Limits | None = None,
+    want: Want = "stored",
+    damaged: OnDamage = "refuse",
 ) -> Cine | FilmCine:
     """A DICOM file as `open_cine` gives it, or a video that behaves like one.
 
@@ -42,11 +48,11 @@ def open_any(
     """
     path, limits = Path(path), limits or Limits()
     kind = _kind(path)
-    if kind == "dicom":
-        return open_cine(path, limits=limits, want=want)
     if kind == "video":
         return FilmCine(path, want=want, limits=limits)
-    raise InputError(f"{path}: a {kind}, allowed are DICOM files and videos")
+    if kind == "picture":
+        raise InputError(f"{path}: a picture, allowed are DICOM files and videos")
+    return open_cine(path, limits=limits, want=want, damaged=damaged)
 
 
 @contextlib.contextmanager
@@ -70,9 +76,9 @@ def open_clean(
         InputError: as `open_any` and `plan_cleaning`.
     """
     path = Path(path)
-    with _opened(path, settings, limits) as cine:
+    with open_to_clean(path, settings, limits=limits) as cine:
         try:
-            cleaning = _planned(cine, settings)
+            cleaning = planned(cine, settings)
             if not withhold:
                 cleaning = _shown(cleaning)
         except InputError as error:
@@ -81,7 +87,8 @@ def open_clean(
         yield CleanFile(cine, cleaning)
 
 
-def _planned(cine: Cine | FilmCine, settings: CleanSettings) -> Cleaning:
+def planned(cine: Cine | CineSeries | FilmCine, settings: CleanSettings) -> Cleaning:
+    """As `plan_cleaning`, from frames in colour where a video is taken as grey."""
     if isinstance(cine, FilmCine):
         return plan_cleaning(cine.look, settings, measured=cine.look.measured)
     return plan_cleaning(cine, settings)
@@ -106,18 +113,27 @@ def _kind(path: Path) -> str:
     try:
         return kind_of(path)
     except InputError:
-        # Streams that begin in the middle of a film have no mark of their own.
-        if path.is_file() and path.suffix.lower() in SUFFIXES:
-            return "video"
-        raise
+        # Streams that begin in the middle of a film have no mark of their own; of all
+        # else the reader of DICOM knows best what is wrong with it.
+        film = path.is_file() and path.suffix.lower() in SUFFIXES
+        return "video" if film else "dicom"
 
 
-def _opened(
-    path: Path, settings: CleanSettings, limits: Limits | None
+def open_to_clean(
+    path: str | Path,
+    settings: CleanSettings,
+    *,
+    limits: Limits | None = None,
+    damaged: OnDamage = "refuse",
 ) -> Cine | FilmCine:
-    # The Y of a video is its luminance; a way over RGB and back would only round it.
+    """As `open_any`, of a video what these settings ask for.
+
+    The Y of a video is its luminance; a way over RGB and back would only round it.
+    """
+    path = Path(path)
     grey = settings.grey == "luminance" and _kind(path) == "video"
-    return open_any(path, limits=limits, want="grey" if grey else "stored")
+    want: Want = "grey" if grey else "stored"
+    return open_any(path, limits=limits, want=want, damaged=damaged)
 
 
 @dataclass(frozen=True, eq=False)

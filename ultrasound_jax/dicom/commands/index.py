@@ -74,6 +74,7 @@ _KEEP = {
     "duplicates": "keep_duplicates",
     "damaged": "keep_damaged",
     "captures": "keep_captures",
+    "videos": "keep_videos",
 }
 SERIES = ("stills", "cine")
 # To hash a file, read its header and decode a frame. Larger files get more.
@@ -117,7 +118,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="use files without ultrasound regions (often screens that name the "
         "patient), every file of one SOPInstanceUID, files whose first frame is "
-        "damaged or whose end is missing, or Secondary Captures of ultrasound, instead "
+        "damaged or whose end is missing, Secondary Captures of ultrasound, or videos "
+        "that are no DICOM files (MP4, AVI, GIF, ...; their scale is unknown), instead "
         "of skipping them; may be given several times",
     )
     parser.add_argument(
@@ -154,6 +156,11 @@ def run(args: argparse.Namespace) -> int:
         join_series=args.series == "cine",
         **{_KEEP[name]: True for name in args.keep},
     )
+    if rules.keep_videos and not rules.patient_from:
+        raise InputError(
+            "--keep videos: a video names no patient; allowed is together with "
+            "--patient-from folder or folder:N"
+        )
     key_file = args.key_file or out.parent / "pseudonyms.json"
     times_folder = out.parent / f"{out.stem}_times"
     if out.suffix.lower() != ".csv":
@@ -258,6 +265,7 @@ def _item(
         "limits": dataclasses.asdict(limits) | {"seconds": seconds},
         "pixels": not args.headers_only,
         "damaged": "keep" if rules.keep_damaged else "refuse",
+        "videos": rules.keep_videos,
     }
 
 

@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from ultrasound_jax.dicom.clean.any_file import open_to_clean, planned
 from ultrasound_jax.dicom.clean.cleaning import (
     Cleaning,
     CleanSettings,
-    plan_cleaning,
     prepare_frames,
 )
+from ultrasound_jax.dicom.clean.film import FilmCine
 from ultrasound_jax.dicom.convert import left_out, sidecar
 from ultrasound_jax.dicom.read.damage import CHOICES, OnDamage
-from ultrasound_jax.dicom.read.decode import (
-    Cine,
-    open_cine,
-)
+from ultrasound_jax.dicom.read.decode import Cine
 from ultrasound_jax.dicom.read.regions import TWO_D, choose_region
 from ultrasound_jax.dicom.read.series import CineSeries, open_series
 from ultrasound_jax.dicom.read.timing import FrameTiming
@@ -154,10 +152,10 @@ def convert_one(tree: dict[str, Any]) -> dict[str, Any]:
         raise InputError(text) from None
 
 
-def _open(job: Job) -> Cine | CineSeries:
+def _open(job: Job) -> Cine | CineSeries | FilmCine:
     if job.series:
         return open_series(job.series, limits=job.limits)
-    return open_cine(job.source, limits=job.limits, damaged=job.damaged)
+    return open_to_clean(job.source, job.clean, limits=job.limits, damaged=job.damaged)
 
 
 def schedule(
@@ -182,12 +180,12 @@ def schedule(
     return resample_times(times, rate), rate, notes
 
 
-def _convert(cine: Cine | CineSeries, job: Job) -> dict[str, Any]:
+def _convert(cine: Cine | CineSeries | FilmCine, job: Job) -> dict[str, Any]:
     header = cine.header
     if job.to == "clips" and header.frames == 1:
         raise InputError("a still image has no clips, allowed are cines")
     order, rate, notes = schedule(header.timing, header.frames, job.rate)
-    cleaning = plan_cleaning(cine, job.clean)
+    cleaning = planned(cine, job.clean)
     frames = prepare_frames(cine, job.clean, cleaning=cleaning)
     frames = _in_order(_blackened(cine, frames), order)
     counted = _Counted(frames)
@@ -228,7 +226,7 @@ def summary(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(
-    cine: Cine | CineSeries,
+    cine: Cine | CineSeries | FilmCine,
     job: Job,
     cleaning: Cleaning,
     order: np.ndarray,
@@ -266,17 +264,18 @@ def _fields(
     return fields
 
 
-def _region_index(cine: Cine | CineSeries, job: Job) -> int | None:
+def _region_index(cine: Cine | CineSeries | FilmCine, job: Job) -> int | None:
     """Which of the file's regions was cut out; None where the whole picture was."""
     header, asked = cine.header, job.clean.region
-    chosen = choose_region(header.regions, header.rows, header.columns, index=asked)
+    regions = header.regions or ()
+    chosen = choose_region(regions, header.rows, header.columns, index=asked)
     if chosen is None or (asked is None and chosen[0].spatial_format != TWO_D):
         return None
     return chosen[0].index
 
 
 def _blackened(
-    cine: Cine | CineSeries, frames: Iterable[np.ndarray]
+    cine: Cine | CineSeries | FilmCine, frames: Iterable[np.ndarray]
 ) -> Iterator[np.ndarray]:
     """Frames that are black wherever the file's are damaged, whatever cleaning does."""
     for number, frame in enumerate(frames, 1):

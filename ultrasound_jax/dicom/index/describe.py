@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.dicom.index.describe_video import describe_video, is_video
 from ultrasound_jax.dicom.index.shown import (
     colour_flow,
     depth_mm,
@@ -34,6 +35,7 @@ _MAGIC = (128, b"DICM")
 _BARE = ((b"\2\0", b"\0"), (b"\x08\0", b"\0"), (b"\0\2", b""), (b"\0\x08", b""))
 _SUFFIXES = (".dcm", ".dicom", ".ima", ".dic")
 _CHUNK = 1 << 20
+_HEAD = 512  # bytes that tell what a file is
 
 
 def describe_file(item: dict[str, Any]) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
     Args:
         item: `path`; `limits` as the fields of `Limits`; `pixels`: decode the first
             frame as well, so that a file with a header only is found out; `damaged`:
-            as `open_cine` has it.
+            as `open_cine` has it; `videos`: describe videos as well.
 
     Returns:
         `state`: `described`, `unreadable` (with `reason`) or `not_dicom`; `sha256` of
@@ -53,8 +55,10 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
     path, limits = Path(item["path"]), Limits(**item["limits"])
     try:
         with open(path, "rb") as file:
-            head = file.read(132)
-            if not _claims_dicom(path.name, head):
+            head = file.read(_HEAD)
+            claims = _claims_dicom(path.name, head[:132])
+            film = not claims and item.get("videos", False) and is_video(head)
+            if not claims and not film:
                 return {"state": "not_dicom"}
             digest = hashlib.sha256(head)
             while chunk := file.read(_CHUNK):
@@ -72,6 +76,8 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
     if not head:
         return known | {"state": "unreadable", "reason": "the file is empty"}
     try:
+        if film:
+            return known | describe_video(path, limits)
         return known | _described(read_header(path, limits=limits), item, limits)
     except InputError as error:
         reason = str(error).removeprefix(f"{path}: ")

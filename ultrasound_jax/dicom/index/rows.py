@@ -42,6 +42,7 @@ BARE_CAPTURE = (
 )
 DATES = ("shift", "drop")
 _NOBODY = {"", "ANONYMIZED", "ANONYMISED", "ANONYMOUS", "ANON", "NONE", "UNKNOWN"}
+_OF_FACTS = ("patient_from", "dates", "keep_damaged", "keep_videos")
 _FOLDER = re.compile(r"folder(?::([1-9]\d?))?")
 
 
@@ -56,6 +57,7 @@ class Rules:
     keep_damaged: so are files whose first frame is damaged or whose end is missing.
     keep_captures: Secondary Captures that claim no other modality are used as if they
         were ultrasound.
+    keep_videos: so are videos that are no DICOM files.
     join_patients: patients of one name and date of birth are one.
     join_series: single-frame files of one series are one cine.
     """
@@ -66,6 +68,7 @@ class Rules:
     keep_duplicates: bool = False
     keep_damaged: bool = False
     keep_captures: bool = False
+    keep_videos: bool = False
     join_patients: bool = False
     join_series: bool = False
 
@@ -121,6 +124,7 @@ def facts_of(
         "number": _number(place, identity),
         "times": described["times"],
         "capture": capture,
+        "film": described.get("film", False),
         **digests_of(described, pseudonyms),
         "fields": fields
         | words_of(described, pseudonyms)
@@ -146,7 +150,7 @@ def _number(place: str, identity: str) -> int | None:
 
     A long number, or the patient's own, may be a hospital's and is not passed on.
     """
-    match = re.fullmatch(r"(\d{1,5})(\.[A-Za-z]+)?", PurePosixPath(place).name, re.A)
+    match = re.fullmatch(r"(\d{1,5})(\.[A-Za-z]\w*)?", PurePosixPath(place).name, re.A)
     if not match or match[1].lstrip("0") == identity.strip().lstrip("0"):
         return None
     return int(match[1])
@@ -254,7 +258,7 @@ def _joined(*notes: str) -> str:
 
 def _used_row(video_id: str, number: int, fact: Mapping[str, Any]) -> IndexRow:
     fields = {**fact["fields"], "regions": tuple(fact["fields"]["regions"])}
-    if not fields["regions"]:
+    if not fields["regions"] and not fact["film"]:
         fields["reason"] = _joined(fields["reason"], REGIONLESS + ": used whole")
     return IndexRow(video_id=video_id, data_idx=number, sha256=fact["sha256"], **fields)
 
@@ -288,7 +292,8 @@ def _sort_out(
             bare = not fact["fields"]["regions"]
             reasons[place] = (BARE_CAPTURE if bare else CAPTURE, "")
             continue
-        if not fact["fields"]["regions"] and not rules.keep_regionless:
+        bare = not (fact["fields"]["regions"] or fact["film"])
+        if bare and not rules.keep_regionless:
             reasons[place] = (REGIONLESS, "")
             continue
         keys = [key for key in (fact["sha256"], fact["sop"]) if key]
@@ -336,4 +341,4 @@ def category(row: IndexRow) -> str:
 def rules_as_data(rules: Rules) -> dict[str, Any]:
     """What of the rules changes the facts of a file."""
     tree = dataclasses.asdict(rules)
-    return {name: tree[name] for name in ("patient_from", "dates", "keep_damaged")}
+    return {name: tree[name] for name in _OF_FACTS}
