@@ -109,14 +109,22 @@ def _shown(cleaning: Cleaning) -> Cleaning:
     )
 
 
+def is_film(path: str | Path) -> bool:
+    """Whether a file is a video; of what is neither, DICOM's reader knows the fault."""
+    try:
+        return _kind(Path(path)) == "video"
+    except InputError:
+        return False
+
+
 def _kind(path: Path) -> str:
     try:
         return kind_of(path)
     except InputError:
-        # Streams that begin in the middle of a film have no mark of their own; of all
-        # else the reader of DICOM knows best what is wrong with it.
-        film = path.is_file() and path.suffix.lower() in SUFFIXES
-        return "video" if film else "dicom"
+        # Streams that begin in the middle of a film have no mark of their own.
+        if path.is_file() and path.suffix.lower() in SUFFIXES:
+            return "video"
+        raise
 
 
 def open_to_clean(
