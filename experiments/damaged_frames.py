@@ -3,8 +3,8 @@
     python experiments/damaged_frames.py
 
 Damages made-up frames of a fan in each way and each syntax, and counts how often it is
-noticed. Writes `experiments/results/damaged_frames.json` and the table in
-`docs/dicom.md`; takes some minutes on one core and needs no data.
+noticed. Writes `experiments/results/damaged_frames.json`, of which `readme_tables.py`
+makes the table in `docs/dicom.md`; takes some minutes on one core and needs no data.
 
 A film is damaged as a whole, 30 frames at once, its index of frames in front left as it
 is; all others frame by frame, behind their first marker of data.
@@ -37,8 +37,6 @@ from ultrasound_jax.types import InputError
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments/results/damaged_frames.json"
-PAGE = ROOT / "docs/dicom.md"
-MARKS = "<!-- results: damaged_frames -->", "<!-- end -->"
 ROWS, COLUMNS, PICTURES, REPEATS, FILM_REPEATS, LENGTH = 240, 320, 8, 200, 60, 30
 Rng = np.random.Generator
 
@@ -259,25 +257,8 @@ def measure(name: str) -> dict[str, Any]:
     return row
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The Markdown table of the page."""
-    lines = ["| noticed of 100 | " + " | ".join(DAMAGES) + " |"]
-    lines.append("|---|" + "---:|" * len(DAMAGES))
-    for row in rows:
-        cells = [f"{100 * row[what]:.0f}" for what in DAMAGES]
-        lines.append(f"| {row['name']} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def with_table(page: str, text: str) -> str:
-    """The page with its table replaced."""
-    start = page.index(MARKS[0]) + len(MARKS[0])
-    end = page.index(MARKS[1], start)
-    return f"{page[:start]}\n\n{text}\n\n{page[end:]}"
-
-
 def main() -> None:
-    """Measures, and writes results and table."""
+    """Measures, and writes results."""
     rows = []
     for name in (*ENCODERS, *FILMS):
         rows.append(measure(name))
@@ -292,7 +273,6 @@ def main() -> None:
         "rows": rows,
     }
     write_whole(RESULTS, json.dumps(tree, indent=1) + "\n")
-    write_whole(PAGE, with_table(PAGE.read_text(), table(rows)))
 
 
 if __name__ == "__main__":

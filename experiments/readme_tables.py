@@ -242,6 +242,19 @@ def ingest() -> str:
     return "\n".join([*rows, "", f"{note}; medians of {found['repeats']}."])
 
 
+def damaged_frames() -> str:
+    """Which damage of compressed frames is noticed."""
+    found = read("damaged_frames")
+    run, kinds = found["run"], list(found["damages"])
+    rows = [f"| noticed of 100 | {' | '.join(kinds)} |", "|---|" + "---:|" * len(kinds)]
+    for row in found["rows"]:
+        cells = [f"{100 * row[kind]:.0f}" for kind in kinds]
+        rows.append(f"| {row['name']} | {' | '.join(cells)} |")
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}"
+    file = "experiments/results/damaged_frames.json"
+    return "\n".join([*rows, "", f"{note} ([damaged_frames.json]({file}))."])
+
+
 def frame_watch() -> str:
     """What is withheld of real cines, and of what was put into them."""
     found = read("frame_watch_rates")
@@ -302,7 +315,11 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "busi_masks": busi_masks,
         "elsewhere": elsewhere,
     },
-    "docs/dicom.md": {"frame_watch": frame_watch, "overlay_rates": overlay_rates},
+    "docs/dicom.md": {
+        "damaged_frames": damaged_frames,
+        "frame_watch": frame_watch,
+        "overlay_rates": overlay_rates,
+    },
     "docs/speed.md": {"benchmark": benchmark, "ingest": ingest},
 }
 

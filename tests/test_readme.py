@@ -38,6 +38,7 @@ def test_every_table_is_made_from_the_committed_results():
         "benchmark",
         "busi",
         "busi_masks",
+        "damaged_frames",
         "elsewhere",
         "frame_watch",
         "ingest",

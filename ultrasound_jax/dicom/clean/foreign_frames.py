@@ -20,6 +20,7 @@ from ultrasound_jax.dicom.clean.differences import (
 from ultrasound_jax.dicom.clean.frame_signs import Signs
 
 BLACK = 16  # grey level that is black still, in films
+REST = 8  # grey level up to which a codec leaves traces of the frame before
 FLAT = 2.0  # grey levels of standard deviation over a frame, below which it is flat
 PAPER = 0.25  # share of areas without texture, above the usual, in pages
 EVEN, GREY = 1, 24  # mean of their edges, and their least brightness
@@ -50,6 +51,7 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     texture = signs.texture[:, seen]
     paper = _paper(signs.light[:, seen], texture)
     black = (cells.max(axis=1) <= BLACK) & (texture.max(axis=1) <= EVEN)
+    black |= signs.peak <= REST
     flat = ~black & (cells.std(axis=1) < FLAT)
     drawn = _drawn(cells, texture, ~black & ~flat)
     alive = np.flatnonzero(~black & ~flat & ~drawn)

@@ -29,7 +29,7 @@ class Signs:
     light: mean of each cell. texture: mean of its edges. fresh: mean excess over `EDGE`
     of those of a tile's edges that were not there in the frame before. gone: the same
     of those that were, and are no longer. inside, cells_inside: share of each tile, and
-    each cell, that will be seen.
+    each cell, that will be seen. peak: the brightest pixel of the frame.
     """
 
     light: UInt8[np.ndarray, "t v u"]
@@ -38,6 +38,7 @@ class Signs:
     gone: UInt8[np.ndarray, "t y x"]
     inside: Float32[np.ndarray, "y x"]
     cells_inside: Float32[np.ndarray, "v u"]
+    peak: UInt8[np.ndarray, " t"]
 
 
 class SignsBuilder:
@@ -49,6 +50,7 @@ class SignsBuilder:
         self._before: tuple[np.ndarray, np.ndarray] | None = None
         names = "light", "texture", "fresh", "gone"
         self._kept = {name: bytearray() for name in names}
+        self._peaks: list[int] = []
 
     def add(
         self,
@@ -71,6 +73,8 @@ class SignsBuilder:
                 f"{rows}, allowed is one size"
             )
         self._shape = grey.shape
+        seen = grey if legible is None else legible  # a deep blue is dark in grey
+        self._peaks.append(int(seen.max(initial=0)))
         fine, coarse = _halvings(grey.shape)
         grey = _padded(grey, 2**coarse)
         edges = _edges(grey)
@@ -108,7 +112,8 @@ class SignsBuilder:
                 self._kept.values(), (cells, cells, inside, inside), strict=True
             )
         )
-        return Signs(light, texture, fresh, gone, inside, cells)
+        peaks = np.array(self._peaks, np.uint8)
+        return Signs(light, texture, fresh, gone, inside, cells, peaks)
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:
