@@ -154,9 +154,10 @@ def notes_of(sheet: Worksheet) -> tuple[str, ...]:
     if not parts:
         return ()
     several = len(sheet.hidden_rows) + len(columns) > 1
+    is_so, was = ("are", "were") if several else ("is", "was")
     return (
-        f"{' and '.join(parts)} {'are' if several else 'is'} hidden in the spreadsheet "
-        "program, and were read as those that are seen",
+        f"{' and '.join(parts)} {is_so} hidden in the spreadsheet program, and {was} "
+        "read as those that are seen",
     )
 
 

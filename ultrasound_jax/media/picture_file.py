@@ -21,6 +21,7 @@ from ultrasound_jax.media.picture_header import (
     declared_by,
     has_alpha,
     is_lossy,
+    is_signed,
     kind_of_samples,
     orientation_of,
     stored_bits,
@@ -33,6 +34,7 @@ from ultrasound_jax.types import InputError
 
 MAX_BYTES = 256 * 2**20
 SAMPLES = "uint8, uint16, int16, int32, float32 and float64"
+INT8 = np.iinfo(np.int8).max
 _FEW_BITS = (2, 4)  # a sample of grey; one bit is a mode of its own
 _TURNS = {  # EXIF orientation -> what makes the picture upright
     2: lambda pixels: pixels[:, ::-1],
@@ -152,6 +154,8 @@ def _samples(picture: Image.Image, path: Path, name: str) -> Samples:
         found = _deep_colour(path, name)
     else:
         found = _shallow(picture, bits)
+        if is_signed(tags) and (found.stored > INT8).any():
+            found = _signed(found)
         if picture.format == "TIFF":  # which Pillow turns as it decodes
             found, orientation = replace(found, orientation=orientation), 1
     if white:
@@ -183,6 +187,14 @@ def _shallow(picture: Image.Image, bits: int) -> Samples:
     if picture.mode == "L" and bits in _FEW_BITS:  # which Pillow spreads over all 8
         return Samples(values, values // (255 // (2**bits - 1)))
     return Samples(values, values)
+
+
+def _signed(found: Samples) -> Samples:
+    """Bytes with a sign, which Pillow reads without it."""
+    if found.stored.dtype != np.uint8:
+        return found
+    values = found.stored.view(np.int8).astype(np.int16)
+    return replace(found, shown=values, stored=values)
 
 
 def _inverted(found: Samples, bits: int = 8) -> Samples:

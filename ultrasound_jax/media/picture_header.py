@@ -108,6 +108,12 @@ def is_lossy(picture: Image.Image) -> bool:
     )
 
 
+def is_signed(tags: Any) -> bool:
+    """Whether a TIFF says that its samples are whole numbers with a sign."""
+    form = tags.get(_SAMPLE_FORMAT, 1)
+    return (form[0] if isinstance(form, tuple) else form) == 2
+
+
 def orientation_of(picture: Image.Image) -> int:
     """How the pixels lie, 1 to 8 as in EXIF and TIFF; 1 is upright."""
     if picture.format == "PNG" and "exif" not in picture.info:
