@@ -144,7 +144,8 @@ def videos(config: Any) -> None:
     """
     config.data.name = "videos"
     config.data.options = ConfigDict(
-        {
+        CLIPS
+        | {
             "study": "",
             "sheet": "",
             "findings": "",
@@ -163,7 +164,6 @@ def videos(config: Any) -> None:
             "region": -1,
             "mask": True,
         }
-        | CLIPS
     )
     recipe(config)
 

@@ -184,6 +184,25 @@ def test_pictures_of_12_bits_keep_one_scale(tmp_path):
     assert found["lipoma_0001"]["image"].max() > 100  # 8 bits are 8 bits
 
 
+@pytest.mark.parametrize("flat", [0, 30, 255])
+def test_pictures_that_show_nothing_are_listed(case, flat):
+    build, image, _, image_id = case
+    put(image, np.full(shape_of(image), flat, np.uint8))
+    listed = build().info.metadata["pictures"]["without_contrast"]
+    assert listed == [image_id]
+
+
+def test_a_picture_of_fewer_bits_than_the_set_is_listed_if_it_is_nearly_black(tmp_path):
+    draw.skin_tumor(tmp_path / "manual")
+    folder = tmp_path / "manual" / "epidermal cyst"
+    ramp = np.linspace(0, 1, 60)[None].repeat(60, 0)
+    for place, brightest in ((0, 4095), (1, 65535)):
+        put(folder / f"{place}.png", np.rint(ramp * brightest).astype(np.uint16))
+    builder = built(skin_tumor.Builder, tmp_path / "manual", tmp_path / "out", size=64)
+    listed = builder.info.metadata["pictures"]["without_contrast"]
+    assert listed == ["epidermal_cyst_0001"]
+
+
 def test_slices_of_fractions_are_refused_unless_they_are_grey(tmp_path):
     draw.lungsegdb(tmp_path / "manual")
     images = tmp_path / "manual" / "preprocessed data" / "V1" / "CT_Images"

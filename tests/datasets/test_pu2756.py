@@ -64,6 +64,14 @@ def test_a_patient_in_two_folds_is_noted(build):
     assert build().info.metadata["notes"][0] == "1 patients are in several folds: P0002"
 
 
+def test_a_patient_s_number_is_one_however_a_program_saves_it(tmp_path):
+    cells = ("007", "7", "7.0", "8")
+    lines = [f"e{k},0,benign,1,{one}\n" for k, one in enumerate(cells)]
+    rows, notes = read_sheet(sheet(tmp_path, HEADINGS + "".join(lines)))
+    assert [row.patient_id for row in rows] == ["P0001", "P0001", "P0001", "P0002"]
+    assert notes[-1].startswith("1 patients are spelled in several ways")
+
+
 def test_without_patients_every_examination_is_one(tmp_path):
     path = sheet(tmp_path, "id,label2,label6,fold\na,0,benign,1\nb,1,,\n")
     rows, notes = read_sheet(path)

@@ -158,6 +158,21 @@ def test_patients_may_stand_in_a_workbook(tree, build):
     assert len(set(owners.values())) == 3
 
 
+def test_a_patient_s_number_is_one_however_a_program_saves_it(tree, build):
+    rows = (tree / "patients.csv").read_text(encoding="utf-8").splitlines()
+    files = [row.split(",")[0] for row in rows[1:]]
+    lines = [
+        f"{name},{one}"
+        for name, one in zip(files, ("07", "7", "7.0", "8"), strict=True)
+    ]
+    text = "\n".join(["file,patient_id", *lines])
+    (tree / "patients.csv").write_text(text, encoding="utf-8")
+    builder = build()
+    assert len({one["patient_id"] for one in records(builder).values()}) == 2
+    notes = builder.info.metadata["notes"]
+    assert any("spelled in several ways" in note for note in notes)
+
+
 def test_without_a_csv_near_duplicates_share_a_patient(tree, build):
     (tree / "patients.csv").unlink()
     picture = cv2.imread(str(tree / "lipoma" / "2.png"))

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import openpyxl
 import pytest
 import tensorflow_datasets as tfds
 
+from configs.luvnet import get_config
 from tests.datasets import builder_case, made_videos
 from tests.datasets.made_videos import write_csv, write_film, write_xlsx
 from ultrasound_jax.data import source as sources
@@ -216,6 +218,10 @@ ABC = ("a.avi", "b.avi", "c.avi")
         (["+", "–", "？"], [1, 0, -1]),
         (["present", "Absent", " "], [1, 0, -1]),
         (["１", "０", "1.0"], [1, 0, 1]),
+        (["1,0", "0,0", "1.00"], [1, 0, 1]),
+        (["WAHR", "FALSCH", "NaN"], [1, 0, -1]),
+        (["VRAI", "faux", ""], [1, 0, -1]),
+        (["ja", "nein", "ja"], [1, 0, 1]),
     ],
 )
 def test_a_finding_may_be_written_in_many_ways(tmp_path, cells, labels):
@@ -295,6 +301,9 @@ def test_patients_may_be_folders_or_files(tmp_path):
     assert [item.patient_id for item in study.items] == ["p", "p", "q"]
     study = study_of(tmp_path, rows, *names, patient_from="file")
     assert len({item.patient_id for item in study.items}) == 3
+    twins = [["file", "sick"], ["p/1", 0], ["p/01", 1]]
+    study = study_of(tmp_path, twins, "p/1.avi", "p/01.avi", patient_from="file")
+    assert len({item.patient_id for item in study.items}) == 2
     assert "every file is taken as a patient" in study.notes[-1]
     said = refused(tmp_path, rows, *names)
     assert "there is no column patient; the headings are 'file', 'sick'" in said
@@ -313,6 +322,32 @@ def test_spellings_of_one_patient_are_joined_and_told(tmp_path):
     study = study_of(tmp_path, rows, *ABC)
     assert [item.patient_id for item in study.items] == ["007", "007", "8"]
     assert any("spelled in several ways" in note for note in study.notes)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [("7", "7.0", "7,0"), ("P007", "p7", "P 07"), ("12-007", "12-7", "12-07")],
+)
+def test_a_patient_s_number_is_one_however_a_program_saves_it(tmp_path, ids):
+    rows = [["file", "patient", "sick"]]
+    rows += [[name, ids[k], k % 2] for k, name in enumerate(ABC)]
+    study = study_of(tmp_path, rows, *ABC)
+    assert len({item.patient_id for item in study.items}) == 1
+    assert any("spelled in several ways" in note for note in study.notes)
+
+
+def test_numbers_that_differ_are_different_patients(tmp_path):
+    rows = [["file", "patient", "sick"], ["a", "1.5", 1], ["b", "1.05", 0]]
+    rows.append(["c", "100", 0])
+    study = study_of(tmp_path, rows, *ABC)
+    assert len({item.patient_id for item in study.items}) == 3
+
+
+@pytest.mark.parametrize("cell", ["1.23457E+11", "1,2E+05", "1e+20"])
+def test_a_number_that_lost_its_digits_names_no_patient(tmp_path, cell):
+    rows = [["file", "patient", "sick"], ["a", cell, 1], ["b", "2", 0]]
+    said = refused(tmp_path, rows, *ABC)
+    assert f"row 2: patient '{cell}': a number that a spreadsheet" in said
 
 
 def table(heading, *columns):
@@ -343,6 +378,89 @@ def test_severities_zones_and_remarks(tmp_path):
     assert not found.problems
     for name in ("Patient name", "Comments", "Date", "Empty"):
         assert any(repr(name) in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "day",
+    [
+        "1 March 2024",
+        "02-Mar-24",
+        "20240301",
+        "2024-3-1",
+        "03-01-2024",
+        "3. Mai 2024",
+        "2024년 3월 1일",
+        "März 2024",
+    ],
+)
+def test_dates_are_left_out_however_they_are_written(day):
+    _, groups, found = sorted_columns(
+        ["sick", "exam"], ["1", "0", "1"], ["", day, "soon"]
+    )
+    assert groups == []
+    assert "column 'exam' was left out, as it holds dates" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [("12 cm", "Mar", "8"), ("20240399", "5-30", "May"), ("R1", "3.5", "v1.2")],
+)
+def test_what_only_looks_like_a_date_is_a_group(values):
+    _, groups, _ = sorted_columns(["sick", "what"], ["1", "0", "1"], list(values))
+    assert groups == ["what"]
+
+
+@pytest.mark.parametrize("name", ["Dr. A", "Prof Roe", "Frau Doe", "Dr.Doe"])
+def test_a_column_of_titles_and_names_is_left_out(name):
+    _, groups, found = sorted_columns(
+        ["sick", "seen by"], ["1", "0", "1"], [name, "", "x"]
+    )
+    assert groups == []
+    assert "column 'seen by' was left out, as it names persons" in found.notes[0]
+
+
+@pytest.mark.parametrize("cells", [["x", "", "x"], ["oh", "ah", ""]])
+def test_a_column_of_one_or_two_words_is_told_to_be_a_group(cells):
+    findings, groups, found = sorted_columns(["sick", "b"], ["1", "0", "1"], cells)
+    assert (findings, groups) == (["sick"], ["b"])
+    assert "column 'b' holds nothing but" in found.notes[0]
+    assert "is taken as a group" in found.notes[0]
+    assert sorted_columns(["sick", "zone"], ["1", "0", "1"], cells)[2].notes == []
+    _, _, named = sorted_columns(["sick", "b"], ["1", "0", "1"], cells, groups="b")
+    assert named.notes == []
+
+
+def test_a_column_of_formulas_without_values_is_not_taken_for_empty(tmp_path):
+    for name in ABC:
+        write_film(tmp_path / name, np.zeros((2, 32, 32), np.uint8))
+    rows = [["file", "patient", "sick", "zone", "remarks"]]
+    rows += [[name, name, k % 2, "=A1", "=B1"] for k, name in enumerate(ABC)]
+    write_xlsx(tmp_path / "videos.xlsx", rows)
+    config = VideosConfig(name="x", ids="as_written")
+    with pytest.raises(DatasetError, match="row 3: D3 is a formula") as error:
+        read_study(tmp_path, tmp_path / "videos.xlsx", config)
+    assert "E3" not in str(error.value)
+
+
+def test_hidden_rows_and_columns_are_read_and_told(tmp_path):
+    for name in ABC:
+        write_film(tmp_path / name, np.zeros((2, 32, 32), np.uint8))
+    rows = [["file", "patient", "sick", "b"]]
+    rows += [[name, name, k % 2, (k + 1) % 2] for k, name in enumerate(ABC)]
+    path = tmp_path / "videos.xlsx"
+    write_xlsx(path, rows)
+    book = openpyxl.load_workbook(path)
+    book.active.row_dimensions[4].hidden = True
+    book.active.column_dimensions["D"].hidden = True
+    book.save(path)
+    config = VideosConfig(name="x", ids="as_written")
+    study = read_study(tmp_path, path, config)
+    assert len(study.items) == 3
+    assert any(
+        "row 4 and column D are hidden in the spreadsheet program, and were read"
+        in note
+        for note in study.notes
+    )
 
 
 def test_a_severity_of_0_and_1_is_told_and_can_be_a_group():
@@ -443,3 +561,10 @@ def test_no_option_means_something_else_in_another_dataset():
         for option, value in sources.builder_options(name, {}).items():
             if option in own and option != "clip_frames":
                 assert VideosConfig.refusal(option, value) == "", (name, option)
+
+
+@pytest.mark.parametrize("variant", ["videos", "videos_frame_vote"])
+def test_the_shipped_configuration_builds_what_the_page_says(variant):
+    chosen = get_config(variant).data.options.to_dict()
+    defaults = VideosConfig(name="x").options()
+    assert {k: v for k, v in chosen.items() if v != defaults[k]} == {}

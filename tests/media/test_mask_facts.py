@@ -29,9 +29,22 @@ def frame():
     return mask
 
 
+def speckle(share):
+    return (np.random.default_rng(0).random((90, 120)) < share).astype(np.uint8)
+
+
+def vessels():
+    mask = np.zeros((90, 120), np.uint8)
+    mask[10:80:14, 10:100:20] = 1
+    return cv2.dilate(mask, np.ones((5, 5), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("mask", "facts"),
     [
+        (speckle(0.2) * disc((60, 45), 40), ["scattered"]),
+        (speckle(0.8) * disc((60, 45), 40), ["scattered"]),
+        (vessels(), []),
         (disc(), []),
         (disc(radius=1), []),
         (disc((0, 0)), []),

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -318,6 +319,40 @@ def test_one_bit_is_1_or_255_to_its_labels(tmp_path):
         path = saved(tmp_path / "m.png", FOREGROUND)
         found = read_mask(path, name="x", labels={white: "lesion"})
         assert np.array_equal(found[..., 0], LESION)
+
+
+def packed(path, bits, numbers):
+    """A grey PNG of 2 or 4 bits, which Pillow does not write."""
+    height, width = numbers.shape
+    shifts = range(8 - bits, -1, -bits)
+    parts = numbers.reshape(height, -1, 8 // bits)
+    rows = sum(parts[..., k].astype(int) << shift for k, shift in enumerate(shifts))
+    lines = b"".join(b"\0" + bytes(row.tolist()) for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, body in (
+        (b"IHDR", header),
+        (b"IDAT", zlib.compress(lines)),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(body)) + name + body
+        content += struct.pack(">I", zlib.crc32(name + body))
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_labels_of_few_bits_are_the_numbers_that_the_file_holds(tmp_path, bits):
+    path = packed(tmp_path / "m.png", bits, LUNGS)
+    with pytest.raises(InputError, match="more than two values"):
+        read_mask(path, name="x")
+    step = 255 // (2**bits - 1)
+    for one, other in ((1, 2), (step, 2 * step)):
+        labels = {one: "left", other: "right"}
+        found = read_mask(path, name="x", labels=labels)
+        assert np.array_equal(found[..., 0], LUNGS)
+    path = packed(tmp_path / "one.png", bits, LESION)
+    assert np.array_equal(read_mask(path, name="x")[..., 0], LESION)
 
 
 def test_labels_may_be_ranges(tmp_path):

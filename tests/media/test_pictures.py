@@ -299,6 +299,18 @@ def test_samples_that_cannot_be_read_are_named(tmp_path, bits):
     assert "allowed are uint8, uint16" in text and "Mary" not in text
 
 
+def test_bytes_with_a_sign_are_numbers_with_a_sign(tmp_path):
+    values = np.where(RAMP > RAMP.mean(), 7, -100).astype(np.int8)
+    path = put(tmp_path / "x.tif", values.view(np.uint8), tiffinfo={339: 2})
+    found = read_picture(path, name="x")
+    assert found.dtype == np.int16 and np.array_equal(found, values)
+    with pytest.raises(InputError, match="pixels are int16"):
+        grey(found, name="x")
+    shades = np.abs(values).view(np.uint8)
+    path = put(tmp_path / "y.tif", shades, tiffinfo={339: 2})
+    assert np.array_equal(grey(read_picture(path, name="y"), name="y"), shades)
+
+
 def test_pages_of_doubles_are_named_as_what_they_are(tmp_path):
     pages = [RAMP.astype(np.float64), RAMP.astype(np.float64)]
     cv2.imwritemulti(str(tmp_path / "a.tif"), pages)

@@ -28,8 +28,9 @@ _OF_HEADER = ("turned", "white_is_zero")
 # What may be told, in the order of the metadata.
 KINDS = {
     MASKS: (*mask_facts.FACTS, *_OF_HEADER),
-    PICTURES: (*_OF_HEADER, "fractions", "without_air"),
+    PICTURES: (*_OF_HEADER, "fractions", "without_air", "without_contrast"),
 }
+_CONTRAST = 32  # shades, or Hounsfield units, from the darkest to the brightest pixel
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,12 @@ def told_of_values(pixels: np.ndarray, name: str) -> Iterator[Fact]:
     """What was made of a picture's values."""
     if is_fractions(pixels):
         yield Fact(PICTURES, ["fractions", name])
+
+
+def told_of_contrast(image: np.ndarray, name: str) -> Iterator[Fact]:
+    """That an image shows nothing: black, of one grey, or 12 bits in a set of 16."""
+    if int(image.max()) - int(image.min()) < _CONTRAST:
+        yield Fact(PICTURES, ["without_contrast", name])
 
 
 def by_kind(facts: Sequence[Fact]) -> dict[str, dict[str, list[str]]]:

@@ -8,7 +8,8 @@ that may mean two things is given to the reader as a doubt, with its name.
 import csv
 import io
 import re
-from collections.abc import Collection, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -32,6 +33,7 @@ class Table:
     as the spreadsheet program shows it, the first line of the file being 1. doubts:
     what is wrong with a cell, by its row's number and its place in the row. grouped:
     numbers of a workbook that are shown as 1,530, which may have been typed as two.
+    notes: what a person may not see of a workbook, such as hidden rows.
     """
 
     heading: list[str]
@@ -39,6 +41,7 @@ class Table:
     numbers: list[int]
     doubts: dict[tuple[int, int], str] = field(default_factory=dict)
     grouped: frozenset[tuple[int, int]] = frozenset()
+    notes: tuple[str, ...] = ()
 
     def __iter__(self):
         """Heading and rows, for those who need no more."""
@@ -72,6 +75,33 @@ def read_table(path: str | Path, wanted: Collection[str] = ()) -> Table:
 def plain(name: str) -> str:
     """A heading without case, spaces and signs: `Patient ID` is `patientid`."""
     return re.sub(r"[\W_]+", "", name).lower()
+
+
+def one_spelling(patient: str) -> str:
+    """A patient's name or number without what is written in several ways.
+
+    Capitals, blanks, the zeros before a number (`007`, `P07`) and behind it (`7.0`,
+    which is 7 to a program that met an empty cell in its column) make no other patient:
+    taking two for one keeps them on one side of a split, and the reverse would not.
+    """
+    key = "".join(unicodedata.normalize("NFKC", patient).casefold().split())
+    if number := re.fullmatch(r"(\d+)[.,]0+", key):
+        key = number[1]
+    return re.sub(r"(?<![\d.,])0+(?=\d)", "", key)
+
+
+def told_if_joined(patients: Iterable[str]) -> list[str]:
+    """The note that patients were spelled in several ways; none if none were."""
+    spelled: dict[str, set[str]] = {}
+    for one in patients:
+        spelled.setdefault(one_spelling(one), set()).add(one)
+    joined = sum(len(ways) > 1 for ways in spelled.values())
+    if not joined:
+        return []
+    return [
+        f"{joined} patients are spelled in several ways (capitals, blanks or zeros, as "
+        "7, 007 and 7.0) and taken as one each"
+    ]
 
 
 def _content(path: Path) -> bytes:
@@ -139,7 +169,8 @@ def _of_workbook(path: Path, content: bytes, known: Collection[str]) -> Table:
     for name, sheet in sheets.items():
         if sheet.rows:
             table = _below(sheet.rows, known, sheet.doubts)
-            tables[name] = replace(table, grouped=frozenset(sheet.grouped))
+            grouped, notes = frozenset(sheet.grouped), workbook.notes_of(sheet)
+            tables[name] = replace(table, grouped=grouped, notes=notes)
     if not tables:
         raise InputError(f"{path.name}: the sheet is empty")
     known_in = {n: _known(table.heading, known) for n, table in tables.items()}

@@ -22,6 +22,9 @@ MOST_BYTES = 64 * 2**20  # unpacked
 MOST_ROWS, MOST_COLUMNS = 200_000, 1000
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]+\d+:[A-Z]+\d+)"')
 
+_HIDDEN = re.compile(rb"<(?:\w+:)?(row|col)\b([^>]*\bhidden=[^>]*)>")
+_SAID = re.compile(rb'\b(\w+)="([^"]*)"')
+
 
 @dataclass
 class Worksheet:
@@ -29,12 +32,15 @@ class Worksheet:
 
     doubts: by row number and place in the row, why a cell cannot be taken as it stands.
     grouped: numbers that are shown with a comma between thousands, which may have been
-    two numbers when they were typed.
+    two numbers when they were typed. hidden_rows, hidden_columns: from 1, of those with
+    anything in them, that the spreadsheet program does not show.
     """
 
     rows: list[tuple[int, list[str]]] = field(default_factory=list)
     doubts: dict[tuple[int, int], str] = field(default_factory=dict)
     grouped: set[tuple[int, int]] = field(default_factory=set)
+    hidden_rows: list[int] = field(default_factory=list)
+    hidden_columns: list[int] = field(default_factory=list)
 
 
 def read(content: bytes, name: str) -> dict[str, Worksheet]:
@@ -60,9 +66,9 @@ def read(content: bytes, name: str) -> dict[str, Worksheet]:
             for sheet in values.worksheets:
                 if sheet.sheet_state == "visible":
                     merged = _merged(sheet)
-                    found[sheet.title] = _worksheet(
-                        sheet, written[sheet.title], merged, name
-                    )
+                    one = _worksheet(sheet, written[sheet.title], merged, name)
+                    _find_hidden(one, sheet)
+                    found[sheet.title] = one
     except InputError:
         raise
     except Exception as error:  # openpyxl lets through what its parsers raise
@@ -136,10 +142,48 @@ def _rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
     return iter(sheet.iter_rows())
 
 
+def notes_of(sheet: Worksheet) -> tuple[str, ...]:
+    """What a person does not see who looks at the worksheet."""
+    columns = [get_column_letter(column) for column in sheet.hidden_columns]
+    parts = [
+        f"{word}{'s' * (len(names) > 1)} {', '.join(map(str, names[:20]))}"
+        + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+        for word, names in (("row", sheet.hidden_rows), ("column", columns))
+        if names
+    ]
+    if not parts:
+        return ()
+    several = len(sheet.hidden_rows) + len(columns) > 1
+    is_so, was = ("are", "were") if several else ("is", "was")
+    return (
+        f"{' and '.join(parts)} {is_so} hidden in the spreadsheet program, and {was} "
+        "read as those that are seen",
+    )
+
+
+def _find_hidden(found: Worksheet, sheet: Any) -> None:
+    content = _xml(sheet)
+    filled = {number for number, _ in found.rows}
+    width = max((len(cells) for _, cells in found.rows), default=0)
+    for kind, said in _HIDDEN.findall(content):
+        tells = dict(_SAID.findall(said))
+        if tells.get(b"hidden") not in (b"1", b"true"):
+            continue
+        if kind == b"row" and int(tells.get(b"r", 0)) in filled:
+            found.hidden_rows.append(int(tells[b"r"]))
+        elif kind == b"col":
+            first, last = int(tells.get(b"min", 1)), int(tells.get(b"max", 0))
+            found.hidden_columns += range(first, min(last, width) + 1)
+
+
+def _xml(sheet: Any) -> bytes:
+    with sheet.parent._archive.open(sheet._worksheet_path) as file:
+        return file.read()
+
+
 def _merged(sheet: Any) -> list[tuple[int, int, int, int]]:
     """First and last column and row of each merged block; a stream does not say."""
-    with sheet.parent._archive.open(sheet._worksheet_path) as file:
-        blocks = _MERGED.findall(file.read())
+    blocks = _MERGED.findall(_xml(sheet))
     bounds = [range_boundaries(block.decode()) for block in blocks]
     return [(a, b, c, d) for a, b, c, d in bounds if a and b and c and d]
 

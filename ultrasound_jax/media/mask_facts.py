@@ -13,8 +13,12 @@ FACTS = {
     "touches_all_borders": "what is marked reaches every border",
     "inverted_suspected": "most of the border and of the picture is marked",
     "outline_only": "a line is marked, and not what it encloses",
+    "scattered": "more pieces and holes than structures have, as of noise or a picture",
     "lost_by_resizing": "a structure vanished at the size asked for; one pixel is kept",
 }
+# Pieces and holes; of 355 masks of BUSI and LungSegDB the most are 15, and of pictures
+# that were read as masks the fewest 58.
+_PIECES = 30
 _BORDER = 0.9  # of the border that an inverted mask covers
 _HOLLOW = 0.5  # of what a contour encloses that is marked, below which it is a line
 _LINE = 2.5  # pixels from the middle of an open line to its edge
@@ -34,6 +38,7 @@ def mask_facts(mask: UInt8[np.ndarray, "h w"]) -> list[str]:
         "touches_all_borders": all(side.any() for side in sides),
         "inverted_suspected": covered > _BORDER and marked.mean() > 0.5,
         "outline_only": _is_outline(marked),
+        "scattered": _pieces(marked) + _pieces(~marked) > _PIECES,
     }
     return [word for word, is_so in told.items() if is_so]
 
@@ -67,6 +72,10 @@ def _keep_a_pixel(
     inside = small[top : top + sides[1], left : left + sides[0]]
     share = np.where(inside > 0, share - 2, share)
     inside[np.unravel_index(np.argmax(share), share.shape)] = number
+
+
+def _pieces(marked: Bool[np.ndarray, "h w"]) -> int:
+    return cv2.connectedComponents(marked.astype(np.uint8))[0] - 1
 
 
 def _is_outline(marked: Bool[np.ndarray, "h w"]) -> bool:

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image, UnidentifiedImageError
 
 from ultrasound_jax.media.picture_header import (
+    CHANNELS,
     COMPRESSION,
     FORMATS,
     HEIGHT,
@@ -20,6 +21,7 @@ from ultrasound_jax.media.picture_header import (
     declared_by,
     has_alpha,
     is_lossy,
+    is_signed,
     kind_of_samples,
     orientation_of,
     stored_bits,
@@ -32,6 +34,8 @@ from ultrasound_jax.types import InputError
 
 MAX_BYTES = 256 * 2**20
 SAMPLES = "uint8, uint16, int16, int32, float32 and float64"
+INT8 = np.iinfo(np.int8).max
+_FEW_BITS = (2, 4)  # a sample of grey; one bit is a mode of its own
 _TURNS = {  # EXIF orientation -> what makes the picture upright
     2: lambda pixels: pixels[:, ::-1],
     3: lambda pixels: pixels[::-1, ::-1],
@@ -50,7 +54,7 @@ class Samples:
     shown: `h w`, or `h w 3` RGB, with palettes looked up and WhiteIsZero inverted, so
         that large is bright; numbers with a sign or a fraction as they are.
     stored: the numbers that the file holds: places in the palette, WhiteIsZero as
-        written, 0 and 1 of one bit; `shown` where it makes no difference.
+        written, 0 and 1 of one bit, 0 to 3 of two; `shown` where that is the same.
     alpha: how much is seen of each pixel; None where the file does not say.
     palette, lossy: how the file keeps them.
     white_is_zero: "" or who says so: `program` (tifffile and ImageJ declare it and mean
@@ -150,10 +154,12 @@ def _samples(picture: Image.Image, path: Path, name: str) -> Samples:
         found = _deep_colour(path, name)
     else:
         found = _shallow(picture, bits)
+        if is_signed(tags) and (found.stored > INT8).any():
+            found = _signed(found)
         if picture.format == "TIFF":  # which Pillow turns as it decodes
             found, orientation = replace(found, orientation=orientation), 1
     if white:
-        found = replace(_inverted(found), white_is_zero=white)
+        found = replace(_inverted(found, bits), white_is_zero=white)
     return replace(found, lossy=lossy).turned(orientation)
 
 
@@ -178,15 +184,25 @@ def _shallow(picture: Image.Image, bits: int) -> Samples:
         values = _narrow(np.asarray(picture), bits)
     else:
         values = np.asarray(picture.convert("RGB"))
+    if picture.mode == "L" and bits in _FEW_BITS:  # which Pillow spreads over all 8
+        return Samples(values, values // (255 // (2**bits - 1)))
     return Samples(values, values)
 
 
-def _inverted(found: Samples) -> Samples:
+def _signed(found: Samples) -> Samples:
+    """Bytes with a sign, which Pillow reads without it."""
+    if found.stored.dtype != np.uint8:
+        return found
+    values = found.stored.view(np.int8).astype(np.int16)
+    return replace(found, shown=values, stored=values)
+
+
+def _inverted(found: Samples, bits: int = 8) -> Samples:
     """With `stored` as written and `shown` as meant, which Pillow does for 8 bits."""
     values = found.stored
     if values.dtype == np.uint8:
-        one_bit = values is not found.shown
-        return replace(found, stored=(1 if one_bit else 255) - values)
+        spread = values is found.shown
+        return replace(found, stored=(255 if spread else 2**bits - 1) - values)
     if values.dtype == np.uint16:
         brightest = 2 ** bits_of(int(values.max(initial=0))) - 1
         return replace(found, shown=(brightest - values).astype(np.uint16))
@@ -229,9 +245,11 @@ def _other_tiff(tags: dict[int, Any], path: Path, name: str) -> Samples:
     check_size(int(tags.get(WIDTH, 0)), int(tags.get(HEIGHT, 0)), name)
     pixels = _by_opencv(path)
     if pixels is None or pixels.dtype.name != kind_of_samples(tags):
+        channels = int(tags.get(CHANNELS, 1))
         raise InputError(
             f"{name}: a TIFF of {kind_of_samples(tags)} samples (compression "
-            f"{tags.get(COMPRESSION, 1)}), allowed are {SAMPLES}"
+            f"{tags.get(COMPRESSION, 1)}, {channels} a pixel), allowed are {SAMPLES}, "
+            "1, 3 or 4 a pixel"
         )
     values = pixels[..., 2::-1] if pixels.ndim == 3 else pixels
     found = Samples(values, values)

@@ -10,7 +10,7 @@ from ultrasound_jax.types import InputError
 MAX_PIXELS = 64 * 2**20
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 ORIENTATION, PHOTOMETRIC = 274, 262  # TIFF tags
-WIDTH, HEIGHT, COMPRESSION = 256, 257, 259
+WIDTH, HEIGHT, COMPRESSION, CHANNELS = 256, 257, 259, 277
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how files begin
 OR_PAGE = ", or the option page says which"
 _BITS, _DESCRIPTION, _SOFTWARE, _SAMPLE_FORMAT = 258, 270, 305, 339
@@ -106,6 +106,12 @@ def is_lossy(picture: Image.Image) -> bool:
     return picture.format in ("JPEG", "MPO") or (
         picture.info.get("compression") in _LOSSY
     )
+
+
+def is_signed(tags: Any) -> bool:
+    """Whether a TIFF says that its samples are whole numbers with a sign."""
+    form = tags.get(_SAMPLE_FORMAT, 1)
+    return (form[0] if isinstance(form, tuple) else form) == 2
 
 
 def orientation_of(picture: Image.Image) -> int:

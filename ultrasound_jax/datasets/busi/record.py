@@ -18,6 +18,7 @@ from ultrasound_jax.datasets.image_files import (
     grey_image,
     image_mask,
     told_of,
+    told_of_contrast,
 )
 from ultrasound_jax.types import InputError
 
@@ -37,6 +38,7 @@ def make_record(how: Reading, picture: Picture) -> Iterator[Made]:
         yield Fact("calipers", picture.image_id)
     of_files = (told_of(path, picture.image_id, MASKS) for path in picture.masks)
     yield from chain(told_of(picture.path, picture.image_id), *of_files)
+    yield from told_of_contrast(image, picture.image_id)
     small, told = fitted_and_told(mask, how, picture.image_id)
     yield from told
     if mask.any() == (picture.label == NORMAL):

@@ -19,6 +19,7 @@ from ultrasound_jax.datasets.image_files import (
     fitted_and_told,
     image_mask,
     told_of,
+    told_of_contrast,
     told_of_values,
 )
 from ultrasound_jax.datasets.lungsegdb.files import PARTS, Slice
@@ -107,6 +108,7 @@ def make_record(values: Values, one: Slice) -> Iterator[Made]:
     yield from told_of(one.path, one.image_id)
     yield from told_of(one.mask, one.image_id, MASKS)
     yield from told_of_values(stored, one.image_id)
+    yield from told_of_contrast(image, one.image_id)
     in_units = stored.dtype != np.uint8 and not is_fractions(stored)
     if in_units and int(stored.min()) - values.offset > DENSE:
         yield Fact(PICTURES, ["without_air", one.image_id])

@@ -12,6 +12,7 @@ from ultrasound_jax.datasets.image_files import (
     grey_image,
     image_mask,
     told_of,
+    told_of_contrast,
 )
 from ultrasound_jax.datasets.pu2756.files import Picture, list_pictures
 from ultrasound_jax.datasets.pu2756.sheet import DIAGNOSES, LABELS, Examination
@@ -37,6 +38,7 @@ def _of_picture(
         yield Skipped(name, str(error).removeprefix(f"{name}: "))
         return
     yield from told_of(picture.path, name)
+    yield from told_of_contrast(image, name)
     yield from told_of(picture.mask, name, MASKS)
     if not mask.any():
         yield Fact("empty_mask", name)

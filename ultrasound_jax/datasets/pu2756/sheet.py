@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.nameless_csv import read_rows
+from ultrasound_jax.labels.table_cells import one_spelling, told_if_joined
 
 FILE = "pu2756.csv"
 REQUIRED = ("id", "label2", "label6", "fold")
@@ -101,7 +102,8 @@ def read_sheet(path: Path) -> tuple[list[Examination], list[str]]:
         examinations.append(_examination(row, number, folder, patients, path.name))
     if not examinations:
         raise DatasetError(f"{path.name}: has no rows")
-    return examinations, _notes(examinations, "patient" in rows[0])
+    joined = told_if_joined(filter(None, (row.get("patient") for row in rows)))
+    return examinations, [*_notes(examinations, "patient" in rows[0]), *joined]
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
@@ -170,7 +172,9 @@ def _examination(
     if fold not in map(str, range(FOLDS + 1)):
         raise DatasetError(f"{where}: fold is not blank or 1 to {FOLDS}")
     # Told apart from folders, which stand in for patients that are not given.
-    patient = f"patient {row['patient']}" if row.get("patient") else f"folder {folder}"
+    patient = f"folder {folder}"
+    if row.get("patient"):
+        patient = f"patient {one_spelling(row['patient'])}"
     patient_id = patients.setdefault(patient, f"P{len(patients) + 1:04d}")
     return Examination(
         f"E{number:04d}", patient_id, folder, label, diagnosis, int(fold)

@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.labels.table_cells import read_table
+from ultrasound_jax.labels.table_cells import (
+    one_spelling,
+    read_table,
+    told_if_joined,
+)
 from ultrasound_jax.media.pictures import SUFFIXES, list_images
 from ultrasound_jax.types import InputError
 
@@ -227,7 +231,7 @@ def with_patients(
     """
     patients = _read_patients(table)
     numbers: dict[str, str] = {}
-    for patient in patients.values():
+    for patient in map(one_spelling, patients.values()):
         numbers.setdefault(patient, f"P{len(numbers) + 1:04d}")
     names = Counter(picture.path.name for picture in pictures)
     owned, orphans = [], []
@@ -237,10 +241,15 @@ def with_patients(
             keys.append(picture.path.name)
         found = [patients[key] for key in keys if key in patients]
         if found:
-            owned.append(replace(picture, patient_id=numbers[found[0]]))
+            owned.append(replace(picture, patient_id=numbers[one_spelling(found[0])]))
         else:
             orphans.append(picture)
     return owned, orphans
+
+
+def patient_notes(table: Path) -> list[str]:
+    """What is odd about how the table calls patients."""
+    return told_if_joined(_read_patients(table).values())
 
 
 def _read_patients(table: Path) -> dict[str, str]:

@@ -9,7 +9,12 @@ from jaxtyping import UInt8
 from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.image_builder import fitted, identity, one_hot
-from ultrasound_jax.datasets.image_files import Reading, told_of, told_of_values
+from ultrasound_jax.datasets.image_files import (
+    Reading,
+    told_of,
+    told_of_contrast,
+    told_of_values,
+)
 from ultrasound_jax.datasets.skin_tumor.files import CLASSES, Picture
 from ultrasound_jax.datasets.skin_tumor.panels import skin_crop, without_doppler
 from ultrasound_jax.media.pictures import (
@@ -52,6 +57,8 @@ def make_record(how: Preparation, picture: Picture) -> Iterator[Made]:
         return
     yield from told_of(picture.path, name)
     yield from told_of_values(stored, name)
+    in_grey = grey(stored, name=name, bits=how.reading.bits)
+    yield from told_of_contrast(in_grey, name)
     if removed:
         yield Fact("panel_removed", name)
     label = CLASSES.index(picture.label)

@@ -23,6 +23,7 @@ from ultrasound_jax.datasets.skin_tumor.files import (
     Picture,
     has_classes,
     list_pictures,
+    patient_notes,
     patients_table,
     with_patients,
 )
@@ -79,6 +80,7 @@ class Builder(ImageBuilder):
         how = Preparation(reading, config.drop_doppler, config.crop_skin)
         if table := patients_table(root):
             pictures, orphans = with_patients(pictures, table)
+            notes += patient_notes(table)
             for picture in orphans:
                 self.skip(picture.image_id, f"has no row in {table.name}")
         else:

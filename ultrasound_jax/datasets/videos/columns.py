@@ -15,9 +15,16 @@ from ultrasound_jax.types import UNKNOWN
 
 FILE = ("file", "filename", "file_name", "video", "video_file", "path")
 PATIENT = ("patient", "patient_id", "patientid", "subject", "subject_id")
-PRESENT = ("1", "1.0", "yes", "y", "true", "present", "positive", "pos")
-ABSENT = ("0", "0.0", "no", "n", "false", "absent", "negative", "neg")
-NOBODY_SAYS = ("", "?", "n/a", "na", "nd", "unknown", "not annotated")
+# With what spreadsheet programs of other countries write for TRUE and FALSE.
+PRESENT = (
+    *("1", "yes", "y", "true", "present", "positive", "pos", "ja", "oui"),
+    *("wahr", "vrai", "verdadero", "vero", "verdadeiro", "waar", "prawda"),
+)
+ABSENT = (
+    *("0", "no", "n", "false", "absent", "negative", "neg", "nein", "nee", "non"),
+    *("falsch", "faux", "falso", "onwaar", "fałsz"),
+)
+NOBODY_SAYS = ("", "?", "n/a", "na", "nan", "nd", "unknown", "not annotated")
 ALLOWED = (
     "allowed are 1, yes, true, present; 0, no, false, absent; + and - where the column "
     "has no others; and nothing or ? for not annotated"
@@ -42,8 +49,19 @@ _PERSONAL = re.compile(
     r"|이름|성명|생년월일|등록번호|비고|姓名|出生|备注|电话",
     re.IGNORECASE,
 )
+_MONTH = (
+    r"(jan(uary?|uar)?|feb(ruary?|ruar)?|m[aä]r(ch|z|s)?|apr(il)?|ma[iy]|june?|juni"
+    r"|july?|juli|aug(ust)?|sept?(ember)?|o[ck]t(ober)?|nov(ember)?|de[cz](ember)?)"
+)
 _DATE = re.compile(
-    r"\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[./]\d\d[./]\d\d"
+    r"\b(19|20)\d\d(-(0?[1-9]|1[0-2])\b|[-/.]\d{1,2}[-/.]\d{1,2}\b)"
+    r"|\d{1,2}[-./] ?\d{1,2}[-./] ?\d{2,4}"
+    r"|\b(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])\b"
+    rf"|\d[-. ]*{_MONTH}\b|\b{_MONTH}[-., ]*\d|\d{{4}} ?[년年]",
+    re.IGNORECASE,
+)
+_TITLE = re.compile(
+    r"((dr|prof)(\. ?| )|(mr|ms)\. ?|(mrs|herr|frau|mme)(\. ?| ))[^\W\d]", re.IGNORECASE
 )
 _LONGEST, _MOST = 40, 40  # letters of a group's value, and how many values it has
 # Names that a record, or the table of predictions, has already.
@@ -105,7 +123,7 @@ def sort_columns(table: Table, config: VideosConfig) -> Columns:
         if not name or own or place in left_out:
             continue
         cells = [tidy(row[place]) for row in table.rows]
-        kind = _kind(name, cells, place, findings, groups, found, table.numbers)
+        kind = _kind(name, cells, place, findings, groups, found, table)
         if kind is None:
             continue
         column = Column(_name_of(name, called), name, place)
@@ -172,7 +190,7 @@ def _kind(
     findings: set[int],
     groups: set[int],
     found: Columns,
-    numbers: Sequence[int],
+    table: Table,
 ) -> str | None:
     """`finding`, `group`, or None for a column that is not used, which is noted."""
     if place in findings:
@@ -180,13 +198,15 @@ def _kind(
     if place in groups:
         return "group"
     filled = [cell for cell in cells if cell.lower() not in NOBODY_SAYS]
+    if not filled and _has_formulas(table, place) and not _unfit(name, filled):
+        return "group"  # whose cells are in doubt, which is refused
     if not filled:
         found.notes.append(f"column {name!r} is empty and was left out")
         return None
     odd = [
         (number, cell)
-        for number, cell in zip(numbers, cells, strict=True)
-        if cell.lower() not in (*PRESENT, *ABSENT, *NOBODY_SAYS, *"+-−–±")
+        for number, cell in zip(table.numbers, cells, strict=True)
+        if _word(cell) not in (*PRESENT, *ABSENT, *NOBODY_SAYS, *"+-−–±")
     ]
     scale = bool(_SCALE.search(name.lower()))
     if not odd and not findings:
@@ -211,7 +231,21 @@ def _kind(
             f"column {name!r} was left out, as {why}; groups={name!r} takes it"
         )
         return None
+    words = sorted(set(filled))
+    if not findings and not scale and len({w.lower() for w in words}) <= 2:
+        if not any(re.search(r"\d", word) for word in words):
+            held = " and ".join(repr(word) for word in words)
+            found.notes.append(
+                f"column {name!r} holds nothing but {held} and is taken as a group; a "
+                f"finding needs 1 and 0, and groups={name!r} ends this note"
+            )
     return "group"
+
+
+def _has_formulas(table: Table, place: int) -> bool:
+    return any(
+        spot[1] == place and "is a formula" in why for spot, why in table.doubts.items()
+    )
 
 
 def _unfit(name: str, values: Sequence[str]) -> str:
@@ -220,6 +254,8 @@ def _unfit(name: str, values: Sequence[str]) -> str:
         return "its heading speaks of names, dates, numbers or remarks"
     if any(_DATE.search(value) for value in values):
         return "it holds dates"
+    if any(_TITLE.match(value) for value in values):
+        return "it names persons"
     if any(len(value) > _LONGEST for value in values):
         return "it holds long texts"
     if len(set(values)) > _MOST:
@@ -260,7 +296,7 @@ def label_of(cell: str, signs: bool) -> int | None:
         cell: as `tidy` gives it.
         signs: whether the column says + and -, so that a dash is an absent finding.
     """
-    word = cell.lower()
+    word = _word(cell)
     if word in NOBODY_SAYS:
         return UNKNOWN
     if word in PRESENT or (signs and word == "+"):
@@ -268,6 +304,13 @@ def label_of(cell: str, signs: bool) -> int | None:
     if word in ABSENT or (signs and word in ("-", "−", "–")):
         return 0
     return None
+
+
+def _word(cell: str) -> str:
+    """A cell in small letters; `1` for 1.0 or 1,0."""
+    word = cell.lower()
+    number = re.fullmatch(r"([01])[.,]0+", word)
+    return number[1] if number else word
 
 
 def says_signs(cells: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ may be left out is counted and listed.
 
 import csv
 import io
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,12 +33,18 @@ from ultrasound_jax.datasets.videos.files import (
 )
 from ultrasound_jax.datasets.videos.options import VideosConfig, renames
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
-from ultrasound_jax.labels.table_cells import Table, read_table
+from ultrasound_jax.labels.table_cells import (
+    Table,
+    one_spelling,
+    read_table,
+    told_if_joined,
+)
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import UNKNOWN, InputError
 
 NOBODY = ("", "?", "-", "nd", "n/a", "na", "none", "unknown", "anonymous", "anonymized")
 MOST = 100  # problems in one message
+_SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,8 @@ def read_study(folder: Path, sheet: Path, config: VideosConfig) -> OwnVideos:
     columns = sort_columns(table, config)
     problems = columns.problems
     _doubts(table, columns, problems)
-    study = OwnVideos(columns.findings, columns.groups, notes=columns.notes)
+    notes = [*table.notes, *columns.notes]
+    study = OwnVideos(columns.findings, columns.groups, notes=notes)
     names = _names(folder, sheet, study)
     rows = _Rows(
         table.numbers,
@@ -213,8 +221,7 @@ def _patients(
 ) -> list[str]:
     """Whose each row is, one spelling a patient."""
     spelled: dict[str, str] = {}
-    joined: set[str] = set()
-    found = []
+    cells, found = [], []
     for place, number in enumerate(rows.numbers):
         path = rows.paths[place]
         if config.patient_from == "sheet":
@@ -239,16 +246,17 @@ def _patients(
                     "patient_from='folder' or 'file' for all videos"
                 )
             problems.append(f"row {number}: {where}")
-        key = cell.casefold().replace(" ", "")
-        key = key.lstrip("0") or "0" if key.isdecimal() else key
-        if spelled.setdefault(key, cell) != cell:
-            joined.add(spelled[key])
-        found.append(spelled[key])
-    if joined:
-        study.notes.append(
-            f"{len(joined)} patients are spelled in several ways (capitals, blanks or "
-            "leading zeros) and taken as one each"
-        )
+        elif config.patient_from == "sheet" and _SHORTENED.fullmatch(cell):
+            problems.append(
+                f"row {number}: patient {cell!r}: a number that a spreadsheet program "
+                "has shortened, so that several may look the same; format the column "
+                "as text and write them again"
+            )
+        key = cell if config.patient_from == "file" else one_spelling(cell)
+        cells.append(cell)
+        found.append(spelled.setdefault(key, cell))
+    if config.patient_from != "file":
+        study.notes += told_if_joined(cells)
     if config.patient_from == "file":
         study.notes.append(
             "every file is taken as a patient of its own: if it is not, intervals are "
