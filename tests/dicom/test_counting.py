@@ -193,12 +193,13 @@ def test_a_damaged_film_is_refused_by_frame_or_kept(tmp_path, name, damage):
 
 def test_two_films_are_read_at_a_time(tmp_path):
     """PyAV tells packets by the identity of what they carry, in all open films."""
-    one = written(tmp_path / "one", "h264 mp4", 40, frames=40, g="12", bf="3")
-    two = written(tmp_path / "two", "h264 mp4", 40, frames=40, g="250", bf="1")
-    with open_cine(one) as cine, open_cine(two) as other:
-        pairs = list(zip(cine.frames(), other.frames(), strict=True))
-    assert len(pairs) == 40
-    assert all((a[:8].mean() > 128) == (b[:8].mean() > 128) for a, b in pairs)
+    path = written(tmp_path / "a", "h264 mp4", FRAMES)
+    with open_cine(path) as cine, open_cine(path) as other:
+        frames = cine.frames()
+        shown = [next(frames) for _ in range(10)]
+        between = list(other.frames())
+        shown += frames
+    np.testing.assert_array_equal(shown, between)
 
 
 @pytest.mark.parametrize("place", [0.3, 0.45, 0.6, 0.8])
