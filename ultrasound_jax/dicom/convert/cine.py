@@ -156,7 +156,7 @@ def convert_one(tree: dict[str, Any]) -> dict[str, Any]:
 
 def _open(job: Job) -> Cine | CineSeries:
     if job.series:
-        return open_series(job.series, limits=job.limits)
+        return open_series(job.series, limits=job.limits, damaged=job.damaged)
     return open_cine(job.source, limits=job.limits, damaged=job.damaged)
 
 
