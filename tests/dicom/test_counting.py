@@ -191,6 +191,39 @@ def test_a_damaged_film_is_refused_by_frame_or_kept(tmp_path, name, damage):
             assert not frames[number - 1].any() and reason
 
 
+def test_two_films_are_read_at_a_time(tmp_path):
+    """PyAV tells packets by the identity of what they carry, in all open films."""
+    path = written(tmp_path / "a", "h264 mp4", FRAMES)
+    with open_cine(path) as cine, open_cine(path) as other:
+        frames = cine.frames()
+        shown = [next(frames) for _ in range(10)]
+        between = list(other.frames())
+        shown += frames
+    np.testing.assert_array_equal(shown, between)
+
+
+@pytest.mark.parametrize("place", [0.3, 0.45, 0.6, 0.8])
+@pytest.mark.parametrize("name", ["h264 mp4", "mpeg4"])
+def test_frames_around_damage_keep_their_numbers(tmp_path, name, place):
+    """Decoders drop some without a word; those behind must not take their places."""
+
+    def noisy(code):
+        start, noise = int(place * len(code)), np.random.default_rng(1).bytes(200)
+        return code[:start] + noise + code[start + 200 :]
+
+    frames = 40
+    groups = {"g": "12", "bf": "3" if name == "h264 mp4" else "2"}
+    whole = written(tmp_path / "whole", name, frames, frames=frames, **groups)
+    path = written(tmp_path / "a", name, frames, frames=frames, damage=noisy, **groups)
+    with open_cine(whole) as cine, open_cine(path, damaged="keep") as other:
+        pairs = list(zip(cine.frames(), other.frames(), strict=True))
+        hurt = dict(other.damaged)
+    assert hurt
+    for number, (right, shown) in enumerate(pairs, 1):
+        if number not in hurt:
+            assert abs(right.astype(int) - shown).mean() < 1, number
+
+
 def test_a_film_whose_end_is_missing_is_refused_or_kept(tmp_path):
     path = written(tmp_path / "a", "mpeg2 ps", FRAMES)
     content = path.read_bytes()

@@ -254,6 +254,21 @@ def test_a_first_frame_that_is_damaged_is_refused_when_opened_or_kept(tmp_path, 
     assert notes == ("its first 2 frames are damaged",)
 
 
+def test_a_decoder_that_gives_up_in_silence_is_heard(tmp_path, capfd):
+    """OpenJPH's error is printed by imagecodecs, which returns a black picture."""
+    codes, rng = encoded("htj2k"), np.random.default_rng(0)
+    place, count = len(codes[HURT - 1]) // 4, len(codes[HURT - 1]) // 2
+    noise = rng.integers(0, 250, count, np.uint8).tobytes()
+    hurt = codes[HURT - 1]
+    codes[HURT - 1] = hurt[:place] + noise + hurt[place + count :]
+    path = written(tmp_path / "a", "htj2k", codes)
+    with pytest.raises(InputError, match=f"frame {HURT} of {FRAMES}: openjph gives up"):
+        frames_of(path)
+    _, found, _ = frames_of(path, damaged="keep")
+    assert [number for number, _ in found] == [HURT]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_file_of_damaged_frames_alone_is_refused_always(tmp_path):
     codes = [cut("jpeg 422", code) for code in encoded("jpeg 422")]
     path = written(tmp_path / "a", "jpeg 422", codes)

@@ -265,6 +265,25 @@ def test_black_frames_are_listed_and_not_withheld():
     assert withheld(faint) == [7]
 
 
+@pytest.mark.parametrize("label", [False, True], ids=["all black", "label outside"])
+@pytest.mark.parametrize("place", [0, 1, 30, 57], ids=["first", "2nd", "mid", "end"])
+@pytest.mark.parametrize("shown", ["screen", "name"])
+def test_what_stands_beside_black_frames_is_withheld(shown, place, label):
+    """A damaged frame is black, and so is a screen that changes."""
+    if shown == "name" and label:
+        pytest.skip("over echoes that begin anew there is nothing to tell it by")
+    clip = echoes().copy()
+    for index in (place, place + 1):
+        empty = np.zeros_like(clip[0])
+        clip[index] = named(clip[index] if shown == "name" else empty)
+    beside = {place - 1, place + 2} & set(range(len(clip)))
+    clip[sorted(beside)] = 0
+    if label:
+        clip = np.stack([named(frame, "US 7", (0.01, 0.06)) for frame in clip])
+    clip = [lossy(frame) for frame in clip]
+    assert withheld(clip, fan(240, 320)) == [place, place + 1]
+
+
 def test_another_scene_is_said_and_not_withheld_but_its_names_are():
     clip = [*echoes()[:36], *[still(echoes()[0])] * 24]
     found = watched(clip)

@@ -232,6 +232,44 @@ def test_a_series_is_converted_whole(tmp_path, clip):
     assert str(tmp_path) not in json.dumps(about)
 
 
+@pytest.mark.parametrize("hurt", [1, 4, 8])
+def test_a_damaged_file_keeps_its_place_where_damage_is_kept(
+    tmp_path,
+    clip,
+    hurt,
+    without_processes,  # noqa: F811
+):
+    """Else the frames behind it would take other numbers than they have."""
+    import pydicom
+
+    root, out = tmp_path / "d", tmp_path / "avi"
+    root.mkdir()
+    paths = write_series(root, clip)
+    dataset = pydicom.dcmread(paths[hurt - 1])
+    dataset.PixelData = dataset.PixelData[: len(dataset.PixelData) // 2]
+    dataset.save_as(paths[hurt - 1])
+    arguments = ["index", str(root), "--out", str(tmp_path / "index.csv")]
+    assert main([*arguments, "--series", "cine"]) == 0
+    assert [row.frames for row in read_index(tmp_path / "index.csv")] == [7, None]
+    assert main([*arguments, "--keep", "damaged"]) == 0
+    rows = read_index(tmp_path / "index.csv")
+    assert [row.ok for row in rows] == [True] * 7 + [False]
+    assert rows[-1].reason.startswith("unreadable: states 1 frames and holds 0")
+    assert main([*arguments, "--series", "cine", "--keep", "damaged"]) == 0
+    (row,) = read_index(tmp_path / "index.csv")
+    assert row.frames == 8 and "8 files of one series, of which 1 are" in row.reason
+    arguments = ["convert", str(tmp_path / "index.csv"), "--to", "avi"]
+    arguments += ["--out", str(out), "--size", "0", "--workers", "1"]
+    assert main(arguments) == 1
+    assert main([*arguments, "--keep", "damaged"]) == 0
+    sidecar = json.loads((out / f"{row.video_id}.avi.json").read_text())
+    assert [one["frame"] for one in sidecar["damaged_frames"]] == [hurt]
+    assert sidecar["frames"] == 8
+    with av.open(out / f"{row.video_id}.avi") as container:
+        shown = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    assert [not frame.any() for frame in shown] == [n == hurt for n in range(1, 9)]
+
+
 def still(number, series="1.2.9", patient="4711", **changes):
     fields = {"data_type": "image", "frames": 1, "frame_rate": None}
     fields |= {"frame_rate_source": "none"} | changes.pop("fields", {})

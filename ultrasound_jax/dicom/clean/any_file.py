@@ -96,17 +96,13 @@ def planned(cine: Cine | CineSeries | FilmCine, settings: CleanSettings) -> Clea
 
 def _shown(cleaning: Cleaning) -> Cleaning:
     """The same, with every frame shown."""
-    watched = cleaning.watched
-    if not watched.withheld:
-        return cleaning
-    numbers = listed([one.frame for one in watched.withheld])
-    told = tuple(line for line in cleaning.review if line not in watched.review)
-    foreign = f"frames that may not belong to it: {numbers}"
-    return dataclasses.replace(
-        cleaning,
-        watched=dataclasses.replace(watched, withheld=()),
-        review=(*told, foreign),
-    )
+    watched, review = cleaning.watched, cleaning.review
+    if watched.withheld:
+        numbers = listed([one.frame for one in watched.withheld])
+        told = tuple(line for line in review if line not in watched.review)
+        review = (*told, f"frames that may not belong to it: {numbers}")
+    shown = dataclasses.replace(watched, withheld=(), black=())
+    return dataclasses.replace(cleaning, watched=shown, review=review)
 
 
 def is_film(path: str | Path) -> bool:

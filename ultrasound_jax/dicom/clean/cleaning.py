@@ -315,7 +315,8 @@ def prepare_frames(
     """
     if cleaning is None:
         cleaning = plan_cleaning(cine, settings)
-    withheld = {one.frame for one in cleaning.watched.withheld}
+    # What codecs leave of other frames in a black one is nobody's to see either.
+    away = {one.frame for one in cleaning.watched.withheld} | {*cleaning.watched.black}
     for number, frame in enumerate(cine.frames(), 1):
         if number > cleaning.watched.frames:
             raise InputError(
@@ -323,7 +324,7 @@ def prepare_frames(
                 "files that stay as they are"
             )
         cleaned = cleaning.apply(frame)
-        yield np.zeros_like(cleaned) if number in withheld else cleaned
+        yield np.zeros_like(cleaned) if number in away else cleaned
 
 
 def _as_seen(

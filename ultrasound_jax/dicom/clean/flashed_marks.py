@@ -77,13 +77,25 @@ class Run:
 def find_flashed_marks(signs: Signs, foreign: Bool[np.ndarray, " t"]) -> Marks:
     """The frames in which strokes stand that come or go within the cine.
 
+    Blank frames are passed over: what comes behind one came since the frame before it.
+
     Args:
         signs: of all frames.
         foreign: frames known to show another picture: what changes with them is no
             mark on others.
     """
+    there = ~signs.blank
+    marks = _marks(signs.of_frames(there), foreign[there])
+    shown, long = np.zeros_like(there), np.zeros_like(there)
+    shown[there], long[there] = marks.shown, marks.long
+    return Marks(shown, long)
+
+
+def _marks(signs: Signs, foreign: Bool[np.ndarray, " t"]) -> Marks:
     frames = len(signs.fresh)
     shown, long = np.zeros(frames, bool), np.zeros(frames, bool)
+    if not frames:
+        return Marks(shown, long)
     events = _unusual(list(mark_events(signs)), frames)
     for run in mark_runs(events, frames, foreign):
         if run.certain:

@@ -20,9 +20,11 @@ from ultrasound_jax.dicom.clean.differences import (
 from ultrasound_jax.dicom.clean.frame_signs import Signs
 
 BLACK = 16  # grey level that is black still, in films
-REST = 8  # grey level up to which a codec leaves traces of the frame before
 FLAT = 2.0  # grey levels of standard deviation over a frame, below which it is flat
 PAPER = 0.25  # share of areas without texture, above the usual, in pages
+# Edges for light, of which letters have 0.4 to 1 and echoes 0.1 to 0.2; and the share
+# of a screen that is empty.
+STROKES, USUAL_STROKES, EMPTY = 0.4, 0.3, 0.4
 EVEN, GREY = 1, 24  # mean of their edges, and their least brightness
 
 
@@ -51,9 +53,10 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     texture = signs.texture[:, seen]
     paper = _paper(signs.light[:, seen], texture)
     black = (cells.max(axis=1) <= BLACK) & (texture.max(axis=1) <= EVEN)
-    black |= signs.peak <= REST
+    black |= signs.blank
     flat = ~black & (cells.std(axis=1) < FLAT)
     drawn = _drawn(cells, texture, ~black & ~flat)
+    drawn |= _written_after_black(cells, texture, black, ~black & ~flat)
     alive = np.flatnonzero(~black & ~flat & ~drawn)
     unlike, scenes = np.zeros_like(black), np.zeros_like(black)
     if len(alive) >= 3:
@@ -88,6 +91,25 @@ def _drawn(cells: np.ndarray, texture: np.ndarray, shown: np.ndarray) -> np.ndar
     usual = float(np.median(mean[shown])) if shown.any() else 0.0
     some = (texture > EVEN).mean(axis=1) < 0.25
     return shown & (mean < 2) & some & (usual >= 8)
+
+
+def _written_after_black(
+    cells: np.ndarray, texture: np.ndarray, black: np.ndarray, shown: np.ndarray
+) -> np.ndarray:
+    """Frames of strokes alone that stand directly before or after a black one.
+
+    Nothing there says what changed: all of it did.
+    """
+    light = np.maximum(cells.sum(axis=1), 1)
+    strokes = texture.sum(axis=1, dtype=np.float32) / light
+    if not shown.any() or np.median(strokes[shown]) >= USUAL_STROKES:
+        return np.zeros_like(black)
+    empty = ((cells <= BLACK) & (texture <= EVEN)).mean(axis=1)
+    found = np.zeros_like(black)
+    for start, end in stretches(shown & (empty >= EMPTY) & (strokes >= STROKES)):
+        if black[max(0, start - 1) : end + 1].any():
+            found[start:end] = True
+    return found
 
 
 def _unlike(cells: Float32[np.ndarray, "t n"]) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ and in finer tiles the hard edges that came with the frame, or went. Hard edges 
 letters have and echoes, blurred by the machine's spot, hardly do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ NEAR = 3  # side of the neighbourhood, in pairs of pixels, that an edge may move
 DARK = (
     8  # grey level of the middle of a frame, up to which its brightest pixels are kept
 )
+BLANK = 16  # grey level that nothing is above in frames that show nothing at all
 CELLS = 32  # about how many there are along the longest side of the small picture
 
 
@@ -29,7 +30,8 @@ class Signs:
     light: mean of each cell. texture: mean of its edges. fresh: mean excess over `EDGE`
     of those of a tile's edges that were not there in the frame before. gone: the same
     of those that were, and are no longer. inside, cells_inside: share of each tile, and
-    each cell, that will be seen. peak: the brightest pixel of the frame.
+    each cell, that will be seen. blank: whether there is nothing at all in a frame; the
+    frame behind it is compared with the one before it.
     """
 
     light: UInt8[np.ndarray, "t v u"]
@@ -38,7 +40,12 @@ class Signs:
     gone: UInt8[np.ndarray, "t y x"]
     inside: Float32[np.ndarray, "y x"]
     cells_inside: Float32[np.ndarray, "v u"]
-    peak: UInt8[np.ndarray, " t"]
+    blank: Bool[np.ndarray, " t"]
+
+    def of_frames(self, chosen: Bool[np.ndarray, " t"]) -> "Signs":
+        """The signs of some frames."""
+        names = "light", "texture", "fresh", "gone", "blank"
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
 
 class SignsBuilder:
@@ -48,9 +55,9 @@ class SignsBuilder:
         self.frames = 0
         self._shape: tuple[int, ...] = ()
         self._before: tuple[np.ndarray, np.ndarray] | None = None
+        self._blank: list[bool] = []
         names = "light", "texture", "fresh", "gone"
         self._kept = {name: bytearray() for name in names}
-        self._peaks: list[int] = []
 
     def add(
         self,
@@ -73,18 +80,23 @@ class SignsBuilder:
                 f"{rows}, allowed is one size"
             )
         self._shape = grey.shape
-        seen = grey if legible is None else legible  # a deep blue is dark in grey
-        self._peaks.append(int(seen.max(initial=0)))
         fine, coarse = _halvings(grey.shape)
         grey = _padded(grey, 2**coarse)
         edges = _edges(grey)
+        brightest = grey
         if legible is not None:
-            edges = cv2.max(edges, _edges(_padded(legible, 2**coarse)))
+            brightest = _padded(legible, 2**coarse)
+            edges = cv2.max(edges, _edges(brightest))
         # From here on pairs of pixels will do: strokes keep their sum.
         hard = _halved(cv2.subtract(edges, np.full((1, 1), EDGE, np.float64)), 1)
         near = cv2.dilate(hard, np.ones((NEAR, NEAR), np.uint8))
+        blank = int(brightest.max()) <= BLANK
+        self._blank.append(blank)
         old_hard, old_near = self._before or (hard, near)
-        self._before = hard, near
+        if blank:
+            old_hard, old_near = hard, near
+        else:
+            self._before = hard, near
         signs = {
             "light": _halved(grey, coarse),
             "texture": _halved(edges, coarse),
@@ -112,8 +124,8 @@ class SignsBuilder:
                 self._kept.values(), (cells, cells, inside, inside), strict=True
             )
         )
-        peaks = np.array(self._peaks, np.uint8)
-        return Signs(light, texture, fresh, gone, inside, cells, peaks)
+        blank = np.array(self._blank, bool)
+        return Signs(light, texture, fresh, gone, inside, cells, blank)
 
 
 def _edges(picture: np.ndarray) -> np.ndarray:

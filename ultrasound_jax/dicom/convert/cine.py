@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from ultrasound_jax.dicom.clean.any_file import open_to_clean, planned
+from ultrasound_jax.dicom.clean.any_file import is_film, open_to_clean, planned
 from ultrasound_jax.dicom.clean.cleaning import (
     Cleaning,
     CleanSettings,
@@ -18,7 +18,7 @@ from ultrasound_jax.dicom.clean.cleaning import (
 from ultrasound_jax.dicom.clean.film import FilmCine
 from ultrasound_jax.dicom.convert import left_out, sidecar
 from ultrasound_jax.dicom.read.damage import CHOICES, OnDamage
-from ultrasound_jax.dicom.read.decode import Cine
+from ultrasound_jax.dicom.read.decode import Cine, open_cine
 from ultrasound_jax.dicom.read.regions import TWO_D, choose_region
 from ultrasound_jax.dicom.read.series import CineSeries, open_series
 from ultrasound_jax.dicom.read.timing import FrameTiming
@@ -154,8 +154,10 @@ def convert_one(tree: dict[str, Any]) -> dict[str, Any]:
 
 def _open(job: Job) -> Cine | CineSeries | FilmCine:
     if job.series:
-        return open_series(job.series, limits=job.limits)
-    return open_to_clean(job.source, job.clean, limits=job.limits, damaged=job.damaged)
+        return open_series(job.series, limits=job.limits, damaged=job.damaged)
+    if is_film(job.source):
+        return open_to_clean(job.source, job.clean, limits=job.limits)
+    return open_cine(job.source, limits=job.limits, damaged=job.damaged)
 
 
 def schedule(

@@ -50,7 +50,8 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
         `state`: `described`, `unreadable` (with `reason`) or `not_dicom`; `sha256` of
         all but the last; and of a described file the fields of IndexRow that can be
         told without pseudonyms, with `patient_id`, `study_uid`, `study_date`, `sop`
-        and `particulars` as stored, `ultrasound`, `capture`, `instance` and `times`.
+        and `particulars` as stored, `ultrasound`, `capture`, `instance` and `times`;
+        `hurt` says why its only frame does not decode, where damage is kept.
     """
     path, limits = Path(item["path"]), Limits(**item["limits"])
     try:
@@ -98,13 +99,19 @@ def _described(
     header: CineHeader, item: dict[str, Any], limits: Limits
 ) -> dict[str, Any]:
     pixel_notes: list[str] = []
-    damaged, first = item.get("damaged", "refuse"), None
+    damaged, first, hurt = item.get("damaged", "refuse"), None, ""
     if item["pixels"] and (header.is_ultrasound or header.is_capture):
-        with open_cine(header.path, limits=limits, damaged=damaged) as cine:
-            # How many frames there are, and of a film their rate, is known now.
-            header, pixel_notes = cine.header, list(cine.notes)
-            if not colour_flow(header, None, None):  # nothing but its pixels tells
-                first = next(cine.frames())
+        try:
+            with open_cine(header.path, limits=limits, damaged=damaged) as cine:
+                # How many frames there are, and of a film their rate, is known now.
+                header, pixel_notes = cine.header, list(cine.notes)
+                if not colour_flow(header, None, None):  # nothing but pixels tells
+                    first = next(cine.frames())
+        except InputError as error:
+            # It may be one frame of many; alone it is no use.
+            if damaged == "refuse" or header.frames > 1:
+                raise
+            hurt = str(error).removeprefix(f"{header.path}: ")
     elif header.is_ultrasound or header.is_capture:
         header, counted = count_header(header.path, limits=limits, damaged=damaged)
         pixel_notes = list(counted)
@@ -124,6 +131,7 @@ def _described(
         "ultrasound": header.is_ultrasound,
         "capture": header.is_capture,
         "instance": header.instance_number,
+        "hurt": hurt,
         "particulars": dataclasses.asdict(header.particulars),
         "times": None if timing.times is None else timing.times.tolist(),
         "manufacturer": header.manufacturer,

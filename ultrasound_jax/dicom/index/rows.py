@@ -125,6 +125,7 @@ def facts_of(
         "times": described["times"],
         "capture": capture,
         "film": described.get("film", False),
+        "hurt": described.get("hurt", ""),
         **digests_of(described, pseudonyms),
         "fields": fields
         | words_of(described, pseudonyms)
@@ -214,6 +215,8 @@ def assemble(
     series: dict[str, list[str]] = {}
     if rules.join_series:
         facts, usable, series = join_series(facts, usable)
+    usable, alone = _whole_only(facts, usable)
+    reasons |= alone
     numbers = number_all({p: facts[p] for p in usable}, before)
     ids = {p: f"{facts[p]['fields']['patient_id']}_{numbers[p]:05d}" for p in usable}
     parts = {ids[first]: members for first, members in series.items()}
@@ -236,6 +239,18 @@ def assemble(
     rows.sort(key=lambda r: (not r.ok, r.patient_id, r.data_idx or 0, r.video_id))
     not_dicom = sorted(p for p, fact in facts.items() if fact["state"] == "not_dicom")
     return Assembled(rows, places, times, not_dicom, warnings + more, parts)
+
+
+def _whole_only(
+    facts: Mapping[str, Mapping[str, Any]], usable: Sequence[str]
+) -> tuple[list[str], dict[str, tuple[str, str]]]:
+    """Places without those whose only frame is damaged, unless a cine has it; these."""
+    alone = {
+        place: (f"{UNREADABLE}: {facts[place]['hurt']}", "")
+        for place in usable
+        if facts[place].get("hurt")
+    }
+    return [place for place in usable if place not in alone], alone
 
 
 def _persons(
@@ -276,12 +291,20 @@ def _sort_out(
 ) -> tuple[list[str], dict[str, tuple[str, str]]]:
     """Places to use, and for the others the reason and the place that they repeat.
 
-    Of duplicates the one that was in use before is kept, else the first by name.
+    Of duplicates one that is whole is kept, of several the one that was in use before,
+    else the first by name.
     """
     usable: list[str] = []
     reasons: dict[str, tuple[str, str]] = {}
     seen: dict[str, str] = {}
-    order = sorted(facts, key=lambda p: (facts[p].get("sha256") not in known, p))
+    order = sorted(
+        facts,
+        key=lambda p: (
+            bool(facts[p].get("hurt")),
+            facts[p].get("sha256") not in known,
+            p,
+        ),
+    )
     for place in order:
         fact = facts[place]
         if fact["state"] == "skipped":

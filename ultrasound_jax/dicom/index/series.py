@@ -35,7 +35,7 @@ def join_series(
     result, parts, gone = dict(facts), {}, set()
     for places in groups.values():
         single = [p for p in places if facts[p]["fields"]["frames"] == 1]
-        if len(single) < 2:
+        if len(single) < 2 or all(facts[p].get("hurt") for p in single):
             continue
         try:
             if len(single) < len(places):
@@ -92,9 +92,12 @@ def _joined(facts: Sequence[Facts]) -> Facts:
         **facts[0],
         "sha256": hashlib.sha256(hashes.encode()).hexdigest(),
         "number": None,
+        "hurt": "",
         "times": None if timing.times is None else timing.times.tolist(),
         "fields": fields,
     }
     notes = [fact["fields"]["reason"] for fact in facts[1:]]
     joined = f"{len(facts)} files of one series"
+    if hurt := sum(bool(fact.get("hurt")) for fact in facts):
+        joined += f", of which {hurt} are damaged"
     return _noted(whole, *notes, joined, gaps(parts), *timing.notes)

@@ -18,6 +18,7 @@ from ultrasound_jax.dicom.read.samples import Layout
 from ultrasound_jax.dicom.read.source import RLE
 from ultrasound_jax.dicom.read.whole_jpeg import decode_jpeg
 from ultrasound_jax.dicom.read.whole_jpeg2000 import check_jpeg2000
+from ultrasound_jax.runs.unraised import unraised
 from ultrasound_jax.types import InputError
 
 _JPEG_SYNTAX = {
@@ -87,9 +88,16 @@ def openjph(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:
 
     OpenJPH rounds what is nearly white to one level above it, and imagecodecs 2026.3
     takes the low bits of that: 256 becomes 0.
+
+    Raises:
+        DamagedFrame: it gave up within; imagecodecs hands out a black picture then.
     """
     check_jpeg2000(code)
-    return imagecodecs.htj2k_decode(code, planar=False)
+    with unraised() as errors:
+        samples = imagecodecs.htj2k_decode(code, planar=False)
+    if errors:
+        raise DamagedFrame("openjph gives up within a htj2k frame")
+    return samples
 
 
 def ffmpeg(code: bytes, stream: Codestream, layout: Layout) -> np.ndarray:

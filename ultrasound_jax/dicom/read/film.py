@@ -8,6 +8,7 @@ import bisect
 import dataclasses
 import io
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import av
 import av.error
@@ -115,7 +116,8 @@ class FilmFile:
                 if packet.size:
                     here = -1 if packet.is_discard else number
                     number += here >= 0
-                    packet.opaque = here
+                    # PyAV keeps it by its identity: an int would be that of others.
+                    packet.opaque = [here]
                 try:
                     shown = packet.decode()
                 except (av.error.FFmpegError, ValueError, EOFError):
@@ -127,8 +129,10 @@ class FilmFile:
                 if shown:
                     self.rate = self.rate or _rate_of(container, stream)
                 for frame in shown:
-                    if isinstance(frame, av.VideoFrame) and frame.opaque != -1:
-                        yield int(frame.opaque), frame  # pyright: ignore
+                    if isinstance(frame, av.VideoFrame) and frame.opaque is not None:
+                        (of,) = cast(list[int], frame.opaque)
+                        if of != -1:
+                            yield of, frame
 
     def _open(self) -> InputContainer:
         file = io.BufferedReader(_Pieces(self.stream, self.pieces))

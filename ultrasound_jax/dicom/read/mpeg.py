@@ -98,6 +98,7 @@ class Film:
         self.damage: dict[int, str] = {}
         self._format = "gray" if want == "grey" else "rgb24"
         self._keep, self._leading = damaged == "keep", frozenset[int]()
+        self._in_order = True  # of frames as their packets say
         counted = count_film(source, header, limits, damaged)
         self.header, self._film, self._packets, notes = counted
         count = self._look_at_beginning(notes)
@@ -157,6 +158,7 @@ class Film:
     def _shown(self) -> Iterator[tuple[av.VideoFrame | None, str]]:
         """Frames in the order they are shown, None where one is lost."""
         lost: list[int] = []
+        given = 0
         for number, frame in self._film.decoded():
             if number in self._leading:
                 continue
@@ -165,15 +167,29 @@ class Film:
                 if rank not in lost:
                     bisect.insort(lost, rank)
                 continue
-            while lost and lost[0] < rank:
+            missing = bisect.bisect_left(lost, rank)
+            patched = rank in lost[missing:]
+            lost = lost[missing + patched :]
+            missing = self._gone(number, frame, missing, given)
+            for _ in range(missing):
                 yield None, DAMAGED
-                lost.pop(0)
-            patched = bool(lost) and lost[0] == rank
-            if patched:
-                lost.pop(0)
+            given += missing + 1
             yield frame, DAMAGED if patched or frame.is_corrupt else ""
         for _ in lost:
             yield None, DAMAGED
+
+    def _gone(self, number: int, frame: av.VideoFrame, known: int, given: int) -> int:
+        """How many frames are lost before this one: those known, or more.
+
+        Around damage decoders drop frames without a word. Where packets have times
+        each frame has its place; without, a key frame stands behind all frames whose
+        packets stand before its own.
+        """
+        if not self._in_order or not (self._packets.ranks or frame.key_frame):
+            return known
+        rank = self._packets.rank(number)
+        place = rank - sum(self._packets.rank(one) < rank for one in self._leading)
+        return max(place - given, known if self._packets.ranks is None else 0)
 
     def _look_at_beginning(self, notes: list[str]) -> int:
         """Decodes the first frames, and counts anew where packets count wrong.
@@ -197,6 +213,9 @@ class Film:
         if not shown:
             raise InputError("no frame of its film can be decoded")
         count, rank = self._packets.count, self._packets.rank
+        # Some containers give times that are not those of showing.
+        self._in_order = all(rank(a) < rank(b) for a, b in itertools.pairwise(shown))
+        self._in_order |= self._packets.ranks is None
         first = shown[0]
         before = {number for number in failed if rank(number) < rank(first)}
         if before and not self._keep:
@@ -212,6 +231,7 @@ class Film:
         else:
             leading = {number for number in silent if rank(number) < rank(first)}
         if interlaced and silent - leading:
+            self._in_order = False  # a packet is no frame
             return sum(f is not None for _, f in self._film.decoded(strict=False))
         if leading:
             self._leading = frozenset(leading)

@@ -12,6 +12,7 @@ from types import TracebackType
 
 import numpy as np
 
+from ultrasound_jax.dicom.read.damage import OnDamage
 from ultrasound_jax.dicom.read.decode import open_cine
 from ultrasound_jax.dicom.read.header import CineHeader, read_header
 from ultrasound_jax.dicom.read.timing import (
@@ -150,6 +151,7 @@ def open_series(
     limits: Limits | None = None,
     cross_check: bool = True,
     want: Want = "stored",
+    damaged: OnDamage = "refuse",
 ) -> "CineSeries":
     """Opens single-frame files, in order, as one cine, and decodes the first.
 
@@ -158,6 +160,8 @@ def open_series(
         limits: as of `open_cine`; the time is that for all files.
         cross_check: decode the first file by a second decoder too.
         want: as of `open_cine`.
+        damaged: `refuse` raises at a file whose pixels do not decode; `keep` gives a
+            black frame in its place.
 
     Raises:
         InputError: a file cannot be read, has several frames, or does not go with the
@@ -168,6 +172,7 @@ def open_series(
         limits=limits or Limits(),
         cross_check=cross_check,
         want=want,
+        damaged=damaged,
     )
 
 
@@ -179,10 +184,17 @@ class CineSeries:
     """
 
     def __init__(
-        self, paths: Sequence[Path], *, limits: Limits, cross_check: bool, want: Want
+        self,
+        paths: Sequence[Path],
+        *,
+        limits: Limits,
+        cross_check: bool,
+        want: Want,
+        damaged: OnDamage,
     ) -> None:
         self._paths, self._limits = list(paths), limits
         self._want: Want = want
+        self._keep, self._damage = damaged == "keep", dict[int, str]()
         self._deadline = time.monotonic() + limits.seconds
         self._notes: list[str] = []
         headers = [self._header(number) for number in range(len(paths))]
@@ -191,11 +203,7 @@ class CineSeries:
         self.header = dataclasses.replace(
             headers[0], frames=len(headers), multi_frame=True, timing=timing_of(parts)
         )
-        with open_cine(
-            paths[0], limits=limits, cross_check=cross_check, want=want
-        ) as cine:
-            self.decoder, self.colour = cine.decoder, cine.colour
-            self._note(cine.notes)
+        self._black = self._look_at_first(cross_check)
 
     def __enter__(self) -> "CineSeries":
         return self
@@ -215,8 +223,8 @@ class CineSeries:
 
     @property
     def damaged(self) -> tuple[tuple[int, str], ...]:
-        """Empty: a series with a damaged file is refused."""
-        return ()
+        """Files that are damaged, from 1, and why; complete after the last frame."""
+        return tuple(sorted(self._damage.items()))
 
     def close(self) -> None:
         """Nothing is open between frames."""
@@ -238,8 +246,29 @@ class CineSeries:
                     frame = next(cine.frames())
                     self._note(cine.notes)
             except InputError as error:
-                raise self._said(number, error) from None
+                if not self._keep:
+                    raise self._said(number, error) from None
+                self._damage[number + 1] = self._reason(number, error)
+                frame = self._black.copy()
             yield frame
+
+    def _look_at_first(self, cross_check: bool) -> np.ndarray:
+        """A black frame as the series has; with `keep` the first may be a later one."""
+        refused = None
+        for number, path in enumerate(self._paths):
+            self._check_time()
+            try:
+                with open_cine(
+                    path, limits=self._limits, cross_check=cross_check, want=self._want
+                ) as cine:
+                    self.decoder, self.colour = cine.decoder, cine.colour
+                    self._note(cine.notes)
+                    return np.zeros_like(next(cine.frames()))
+            except InputError as error:
+                refused = refused or self._said(number, error)
+            if not self._keep:
+                break
+        raise refused or InputError("a series without a file")
 
     def _header(self, number: int) -> CineHeader:
         self._check_time()
@@ -249,9 +278,13 @@ class CineSeries:
             raise self._said(number, error) from None
 
     def _said(self, number: int, error: InputError) -> InputError:
-        reason = str(error).removeprefix(f"{self._paths[number]}: ")
+        reason = self._reason(number, error)
         place = f"file {number + 1} of {len(self._paths)}"
         return InputError(f"{self._paths[0]}: {place} of the series: {reason}")
+
+    def _reason(self, number: int, error: InputError) -> str:
+        reason = str(error).removeprefix(f"{self._paths[number]}: ")
+        return reason.removeprefix("frame 1 of 1: ")
 
     def _check(self, headers: Sequence[CineHeader], parts: Sequence[Part]) -> None:
         reason = ""
