@@ -287,6 +287,28 @@ def test_what_changes_outside_the_fan_is_not_withheld():
     assert withheld(clip) == []
 
 
+@pytest.mark.parametrize("grey", (255, 200, 0))
+@pytest.mark.parametrize("frames", (2, 3, 5, 9))
+def test_a_name_in_a_cine_of_few_frames_is_withheld(frames, grey):
+    clip = [frame.copy() for frame in echoes(frames=frames)]
+    bright = [cv2.add(frame, 60 * fan(240, 320).astype(np.uint8)) for frame in clip]
+    clip = clip if grey else bright
+    clip[1] = named(clip[1], tall=0.05, text="Doe, Jane", grey=grey)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 75]
+    coded = [cv2.imencode(".jpg", frame, quality)[1] for frame in clip]
+    seen = watched([cv2.imdecode(one, cv2.IMREAD_GRAYSCALE) for one in coded])
+    assert [one.frame for one in seen.withheld] == [2]
+
+
+def test_a_name_in_most_of_few_frames_is_said():
+    clip = [named(frame, tall=0.05, text="Doe, Jane") for frame in echoes(frames=5)]
+    clip[2:3] = echoes(frames=5)[2:3]
+    seen = watched(clip)
+    assert not seen.withheld
+    assert "marks that the others do not have" in seen.review[0]
+    assert "1-2, 4-5" in seen.review[0]
+
+
 def test_a_single_picture_is_not_judged():
     assert watched([report(echoes()[0])]).withheld == ()
     assert FrameWatch().judge(None).withheld == ()
