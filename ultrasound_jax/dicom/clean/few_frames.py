@@ -19,7 +19,7 @@ SAME = 0.4  # of that contrast, up to which another frame shows the same line
 def find_text_in_few(
     frames: Sequence[UInt8[np.ndarray, "h w"]], inside: Bool[np.ndarray, "h w"]
 ) -> tuple[Bool[np.ndarray, " t"], Bool[np.ndarray, " t"]]:
-    """Frames with text that at most half of them show; with text that more, not all, do.
+    """Frames with text that at most half of them show; with text that more do, not all.
 
     Args:
         frames: all of a cine.
