@@ -180,6 +180,27 @@ def test_a_screen_that_fades_in_is_withheld_as_far_as_it_is_seen():
     assert set(range(20, 27)) <= set(withheld(clip)) <= set(range(18, 29))
 
 
+@pytest.mark.parametrize("kind", ("sliding", "frozen"))
+def test_a_screen_that_fades_in_over_ten_frames_is_withheld_from_its_first_half(kind):
+    clip = list(echoes(frames=40))
+    clip = clip[:1] * 40 if kind == "frozen" else clip
+    page = report(clip[0], paper=250, ink=20)
+    for place in range(10):
+        part = (place + 1) / 10
+        clip[22 + place] = cv2.addWeighted(page, part, clip[22 + place], 1 - part, 0)
+    assert set(range(26, 32)) <= set(withheld(clip))
+
+
+@pytest.mark.parametrize("kind", ("sliding", "frozen"))
+def test_a_page_that_the_echoes_shine_through_is_withheld(kind):
+    clip = list(echoes(120, 160, frames=60))
+    clip = clip[:1] * 60 if kind == "frozen" else clip
+    page = report(np.zeros_like(clip[0]), paper=250, ink=200)
+    for index in (40, 41):
+        clip[index] = cv2.addWeighted(page, 0.5, clip[index], 0.5, 0)
+    assert withheld(clip) == [40, 41]
+
+
 def test_several_screens_and_names_in_one_cine_are_all_withheld():
     clip = put(echoes(), [4], report)
     clip = put(clip, [20, 21], still)

@@ -58,7 +58,8 @@ def find_foreign_frames(signs: Signs) -> Foreign:
         unlike[alive], scenes[alive] = _unlike(cells[alive])
         for start, end in stretches(paper & (paper.mean() <= RARE)):
             if _breaks(cells, start) or _breaks(cells, end):
-                unlike[start:end] = True
+                first, last = Differences.of(cells).with_fades(start, end)
+                unlike[first:last] = True
     if flat.mean() > RARE:
         flat = np.zeros_like(flat)
     return Foreign(black, flat, drawn, unlike, scenes)
