@@ -286,6 +286,17 @@ def test_black_frames_are_listed_and_not_withheld():
     assert withheld(faint) == [7]
 
 
+def test_what_a_film_leaves_in_a_black_frame_is_black_but_faint_letters_are_not():
+    clip = list(echoes(frames=40))
+    ghost = np.zeros_like(clip[0])
+    ghost[::2, ::2] = 8
+    clip[20] = ghost
+    clip[30] = named(np.zeros_like(clip[0]), "KIM", tall=0.035, grey=70)
+    seen = watched(clip)
+    assert seen.black == (21,)
+    assert [one.frame for one in seen.withheld] == [31]
+
+
 def test_another_scene_is_said_and_not_withheld_but_its_names_are():
     clip = [*echoes()[:36], *[still(echoes()[0])] * 24]
     found = watched(clip)

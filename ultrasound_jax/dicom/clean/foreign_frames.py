@@ -20,6 +20,7 @@ from ultrasound_jax.dicom.clean.differences import (
 from ultrasound_jax.dicom.clean.frame_signs import Signs
 
 BLACK = 16  # grey level that is black still, in films
+GHOST = 3, 2  # light and texture that films leave of the picture before
 FLAT = 2.0  # grey levels of standard deviation over a frame, below which it is flat
 PAPER = 0.25  # share of areas without texture, above the usual, in pages
 EVEN, GREY = 1, 24  # mean of their edges, and their least brightness
@@ -49,7 +50,9 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     cells = signs.light[:, seen].astype(np.float32)
     texture = signs.texture[:, seen]
     paper = _paper(signs.light[:, seen], texture)
-    black = (cells.max(axis=1) <= BLACK) & (texture.max(axis=1) <= EVEN)
+    lightest, roughest = cells.max(axis=1), texture.max(axis=1)
+    black = (lightest <= BLACK) & (roughest <= EVEN)
+    black |= (lightest <= GHOST[0]) & (roughest <= GHOST[1])
     flat = ~black & (cells.std(axis=1) < FLAT)
     drawn = _drawn(cells, texture, ~black & ~flat)
     alive = np.flatnonzero(~black & ~flat & ~drawn)
