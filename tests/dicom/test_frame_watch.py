@@ -180,6 +180,27 @@ def test_a_screen_that_fades_in_is_withheld_as_far_as_it_is_seen():
     assert set(range(20, 27)) <= set(withheld(clip)) <= set(range(18, 29))
 
 
+@pytest.mark.parametrize("kind", ("sliding", "frozen"))
+def test_a_screen_that_fades_in_over_ten_frames_is_withheld_from_its_first_half(kind):
+    clip = list(echoes(frames=40))
+    clip = clip[:1] * 40 if kind == "frozen" else clip
+    page = report(clip[0], paper=250, ink=20)
+    for place in range(10):
+        part = (place + 1) / 10
+        clip[22 + place] = cv2.addWeighted(page, part, clip[22 + place], 1 - part, 0)
+    assert set(range(26, 32)) <= set(withheld(clip))
+
+
+@pytest.mark.parametrize("kind", ("sliding", "frozen"))
+def test_a_page_that_the_echoes_shine_through_is_withheld(kind):
+    clip = list(echoes(120, 160, frames=60))
+    clip = clip[:1] * 60 if kind == "frozen" else clip
+    page = report(np.zeros_like(clip[0]), paper=250, ink=200)
+    for index in (40, 41):
+        clip[index] = cv2.addWeighted(page, 0.5, clip[index], 0.5, 0)
+    assert withheld(clip) == [40, 41]
+
+
 def test_several_screens_and_names_in_one_cine_are_all_withheld():
     clip = put(echoes(), [4], report)
     clip = put(clip, [20, 21], still)
@@ -284,6 +305,17 @@ def test_what_stands_beside_black_frames_is_withheld(shown, place, label):
     assert withheld(clip, fan(240, 320)) == [place, place + 1]
 
 
+def test_what_a_film_leaves_in_a_black_frame_is_black_but_faint_letters_are_not():
+    clip = list(echoes(frames=40))
+    ghost = np.zeros_like(clip[0])
+    ghost[::2, ::2] = 8
+    clip[20] = ghost
+    clip[30] = named(np.zeros_like(clip[0]), "KIM", tall=0.035, grey=70)
+    seen = watched(clip)
+    assert seen.black == (21,)
+    assert [one.frame for one in seen.withheld] == [31]
+
+
 def test_another_scene_is_said_and_not_withheld_but_its_names_are():
     clip = [*echoes()[:36], *[still(echoes()[0])] * 24]
     found = watched(clip)
@@ -304,6 +336,28 @@ def test_what_changes_outside_the_fan_is_not_withheld():
         if place % 9 == 0:
             cv2.putText(frame, "REC", (560, 20), 0, 0.6, 230, 2)
     assert withheld(clip) == []
+
+
+@pytest.mark.parametrize("grey", (255, 200, 0))
+@pytest.mark.parametrize("frames", (2, 3, 5, 9))
+def test_a_name_in_a_cine_of_few_frames_is_withheld(frames, grey):
+    clip = [frame.copy() for frame in echoes(frames=frames)]
+    bright = [cv2.add(frame, 60 * fan(240, 320).astype(np.uint8)) for frame in clip]
+    clip = clip if grey else bright
+    clip[1] = named(clip[1], tall=0.05, text="Doe, Jane", grey=grey)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 75]
+    coded = [cv2.imencode(".jpg", frame, quality)[1] for frame in clip]
+    seen = watched([cv2.imdecode(one, cv2.IMREAD_GRAYSCALE) for one in coded])
+    assert [one.frame for one in seen.withheld] == [2]
+
+
+def test_a_name_in_most_of_few_frames_is_said():
+    clip = [named(frame, tall=0.05, text="Doe, Jane") for frame in echoes(frames=5)]
+    clip[2:3] = echoes(frames=5)[2:3]
+    seen = watched(clip)
+    assert not seen.withheld
+    assert "marks that the others do not have" in seen.review[0]
+    assert "1-2, 4-5" in seen.review[0]
 
 
 def test_a_single_picture_is_not_judged():

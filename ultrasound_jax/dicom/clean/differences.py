@@ -19,6 +19,8 @@ FADE = 4  # frames that it may take to come or go
 MIXED = 0.12  # share of a foreign picture that is seen
 NEAREST = 0.7  # of a jump, that a frame is off all others
 BRIEF = 3  # frames that need not stand still at the start or end of a cine
+FADED = 12  # frames, over which those beside a foreign picture may be part of it
+DARKEST, PALE = 0.05, 60.0  # share of areas, grey levels that no gain lifts them by
 LIFTED = 0.5  # of the usual brightness, below which the probe may be lifted
 INVERTED = -0.3  # correlation of a picture that is inverted
 BACK = 0.6  # of its distance, below which frames before and after a run are alike
@@ -124,10 +126,12 @@ class Differences:
     def with_fades(self, start: int, end: int) -> tuple[int, int]:
         """The run with the frames before and after in which it fades in and out."""
         first, last, count = start, end, len(self.cells)
-        unusual = max(1.0, 1.5 * self.lively)
-        before = self.cells[max(0, start - FADE - 1)]
-        while first > max(1, start - FADE) and self.steps[first - 1] >= unusual:
-            if not self._mixed(before, start, first - 1):
+        # In a short cine the fade itself may be a quarter of all steps.
+        middle = float(np.median(self.steps[1:]))
+        unusual = max(1.0, 1.5 * min(self.lively, 1.5 * middle))
+        before = [self.cells[max(0, start - lag - 1)] for lag in (FADE, FADED)]
+        while first > max(1, start - FADED) and self.steps[first - 1] >= unusual:
+            if not any(self._mixed(one, start, first - 1) for one in before):
                 break
             first -= 1
         after = self.cells[min(count - 1, end + FADE)]
@@ -137,8 +141,9 @@ class Differences:
                 if not self._mixed(after, start, first - 1):
                     break
                 first -= 1
-        while last < min(count - 1, end + FADE) and self.steps[last + 1] >= unusual:
-            if not self._mixed(after, end - 1, last):
+        later = [self.cells[min(count - 1, end + lag)] for lag in (FADE, FADED)]
+        while last < min(count - 1, end + FADED) and self.steps[last + 1] >= unusual:
+            if not any(self._mixed(one, end - 1, last) for one in later):
                 break
             last += 1
         return first, last
@@ -161,6 +166,10 @@ class Differences:
         dark = float(np.median(run.mean(axis=1))) < LIFTED * float(usual.mean())
         if dark and brighter < 0.03:
             return False
+        # Gain leaves black what is black; a page that shines through does not.
+        pale = np.quantile(run[len(run) // 2], DARKEST) - np.quantile(usual, DARKEST)
+        if pale >= PALE:
+            return True
         return _related(run[len(run) // 2], self.main) < RELATED
 
     def _is_inverted(self, start: int, end: int) -> bool:

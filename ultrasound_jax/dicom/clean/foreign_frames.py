@@ -20,6 +20,7 @@ from ultrasound_jax.dicom.clean.differences import (
 from ultrasound_jax.dicom.clean.frame_signs import Signs
 
 BLACK = 16  # grey level that is black still, in films
+GHOST = 3, 2  # light and texture that films leave of the picture before
 FLAT = 2.0  # grey levels of standard deviation over a frame, below which it is flat
 PAPER = 0.25  # share of areas without texture, above the usual, in pages
 # Edges for light, of which letters have 0.4 to 1 and echoes 0.1 to 0.2; and the share
@@ -52,8 +53,9 @@ def find_foreign_frames(signs: Signs) -> Foreign:
     cells = signs.light[:, seen].astype(np.float32)
     texture = signs.texture[:, seen]
     paper = _paper(signs.light[:, seen], texture)
-    black = (cells.max(axis=1) <= BLACK) & (texture.max(axis=1) <= EVEN)
-    black |= signs.blank
+    lightest, roughest = cells.max(axis=1), texture.max(axis=1)
+    black = (lightest <= BLACK) & (roughest <= EVEN)
+    black |= signs.blank | (lightest <= GHOST[0]) & (roughest <= GHOST[1])
     flat = ~black & (cells.std(axis=1) < FLAT)
     drawn = _drawn(cells, texture, ~black & ~flat)
     drawn |= _written_after_black(cells, texture, black, ~black & ~flat)
@@ -63,7 +65,8 @@ def find_foreign_frames(signs: Signs) -> Foreign:
         unlike[alive], scenes[alive] = _unlike(cells[alive])
         for start, end in stretches(paper & (paper.mean() <= RARE)):
             if _breaks(cells, start) or _breaks(cells, end):
-                unlike[start:end] = True
+                first, last = Differences.of(cells).with_fades(start, end)
+                unlike[first:last] = True
     if flat.mean() > RARE:
         flat = np.zeros_like(flat)
     return Foreign(black, flat, drawn, unlike, scenes)

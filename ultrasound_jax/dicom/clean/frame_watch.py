@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from ultrasound_jax.dicom.clean.few_frames import FEW, find_text_in_few
 from ultrasound_jax.dicom.clean.flashed_marks import find_flashed_marks
 from ultrasound_jax.dicom.clean.foreign_frames import find_foreign_frames
 from ultrasound_jax.dicom.clean.frame_signs import SignsBuilder
@@ -42,6 +43,7 @@ class FrameWatch:
 
     def __init__(self) -> None:
         self._signs = SignsBuilder()
+        self._few: list[tuple[np.ndarray, ...]] = []  # while there are few: whole
 
     @property
     def frames(self) -> int:
@@ -55,6 +57,11 @@ class FrameWatch:
     ) -> None:
         """Looks at one frame, before anything is masked; see `SignsBuilder.add`."""
         self._signs.add(grey, legible)
+        if self.frames > FEW:
+            self._few.clear()
+        else:
+            seen = (grey,) if legible is None else (grey, legible)
+            self._few.append(tuple(one.copy() for one in seen))
 
     def judge(self, mask: Bool[np.ndarray, "h w"] | None) -> Watched:
         """What to withhold; only what stands within the mask counts."""
@@ -64,12 +71,13 @@ class FrameWatch:
         foreign = find_foreign_frames(signs)
         left = foreign.black | foreign.flat | foreign.drawn | foreign.unlike
         marks = find_flashed_marks(signs, left)
+        shown, long = self._text_in_few(mask)
         reasons = {}
         for flags, reason in (
             (foreign.flat, "one grey from edge to edge"),
             (foreign.drawn, "no echoes, and something drawn"),
             (foreign.unlike, "unlike the other frames"),
-            (marks.shown, "marks that other frames do not have"),
+            (marks.shown | shown, "marks that other frames do not have"),
         ):
             for index in np.flatnonzero(flags & ~foreign.black):
                 reasons.setdefault(int(index) + 1, reason)
@@ -81,7 +89,10 @@ class FrameWatch:
             review.append(f"{len(withheld)} frames are withheld: {numbers}")
         for flags, what in (
             (foreign.scenes, "unlike most others, as of another scene"),
-            (marks.long, "marks that the others do not have, and are not withheld"),
+            (
+                marks.long | long,
+                "marks that the others do not have, and are not withheld",
+            ),
         ):
             left = np.flatnonzero(flags) + 1
             if len(left):
@@ -89,6 +100,17 @@ class FrameWatch:
                     f"{len(left)} frames show {what}: {listed(left.tolist())}"
                 )
         return Watched(signs.light.shape[0], withheld, black, tuple(review))
+
+    def _text_in_few(
+        self, mask: Bool[np.ndarray, "h w"] | None
+    ) -> tuple[Bool[np.ndarray, " t"], Bool[np.ndarray, " t"]]:
+        shown, long = np.zeros((2, self.frames), bool)
+        if len(self._few) > 1:
+            inside = np.ones(self._few[0][0].shape, bool) if mask is None else mask
+            for pictures in zip(*self._few, strict=True):
+                few, most = find_text_in_few(pictures, inside)
+                shown, long = shown | few, long | most
+        return shown, long & ~shown
 
 
 def listed(numbers: Iterable[int], most: int = 6) -> str:
