@@ -18,7 +18,7 @@ READERS = (
     "ultrasound_jax.media.formats.picture",
     "ultrasound_jax.media.formats.video",
 )
-_HEAD = 512  # bytes that tell what a file is
+HEAD = 512  # bytes that tell what a file is
 
 
 def open_recording(
@@ -54,7 +54,7 @@ def _reader_of(path: Path) -> ModuleType:
         raise InputError(f"{path}: no such file")
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(HEAD)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     readers = [importlib.import_module(name) for name in READERS]

@@ -21,11 +21,13 @@ from ultrasound_jax.dicom.clean.cleaning import (
 )
 from ultrasound_jax.dicom.clean.film import FilmCine
 from ultrasound_jax.dicom.clean.frame_watch import listed
+from ultrasound_jax.dicom.read import recording
 from ultrasound_jax.dicom.read.damage import OnDamage
 from ultrasound_jax.dicom.read.decode import Cine, open_cine
 from ultrasound_jax.dicom.read.series import CineSeries
 from ultrasound_jax.dicom.read.timing import FrameTiming
-from ultrasound_jax.media.open import kind_of
+from ultrasound_jax.media.formats import video
+from ultrasound_jax.media.open import HEAD, kind_of
 from ultrasound_jax.media.recording import Want
 from ultrasound_jax.media.video import SUFFIXES
 from ultrasound_jax.runs.limits import Limits
@@ -106,11 +108,16 @@ def _shown(cleaning: Cleaning) -> Cleaning:
 
 
 def is_film(path: str | Path) -> bool:
-    """Whether a file is a video; of what is neither, DICOM's reader knows the fault."""
+    """Whether a file begins as a video does, and not as DICOM.
+
+    Nothing is imported for it: in a worker that would count as the file's memory.
+    """
     try:
-        return _kind(Path(path)) == "video"
-    except InputError:
+        with Path(path).open("rb") as file:
+            head = file.read(HEAD)
+    except OSError:  # said when it is opened
         return False
+    return video.knows(head) and not recording.knows(head)
 
 
 def _kind(path: Path) -> str:

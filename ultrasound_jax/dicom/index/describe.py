@@ -27,6 +27,7 @@ from ultrasound_jax.dicom.read.region_kinds import (
     largest_of,
 )
 from ultrasound_jax.dicom.read.regions import choose_region
+from ultrasound_jax.media.open import HEAD
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
@@ -35,7 +36,6 @@ _MAGIC = (128, b"DICM")
 _BARE = ((b"\2\0", b"\0"), (b"\x08\0", b"\0"), (b"\0\2", b""), (b"\0\x08", b""))
 _SUFFIXES = (".dcm", ".dicom", ".ima", ".dic")
 _CHUNK = 1 << 20
-_HEAD = 512  # bytes that tell what a file is
 
 
 def describe_file(item: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
     path, limits = Path(item["path"]), Limits(**item["limits"])
     try:
         with open(path, "rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(HEAD)
             claims = _claims_dicom(path.name, head[:132])
             film = not claims and item.get("videos", False) and is_video(head)
             if not claims and not film:
