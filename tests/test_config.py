@@ -137,7 +137,8 @@ def test_an_option_of_a_finished_run_that_is_not_there_is_one_line(tmp_path):
 
 def test_an_unknown_variant_names_the_known_ones():
     with pytest.raises(
-        settings.ConfigError, match="'pocus', 'dicom', 'paper', 'tuned'"
+        settings.ConfigError,
+        match="'pocus', 'dicom', 'videos', 'videos_frame_vote', 'paper', 'tuned'",
     ):
         settings.load(f"{LUVNET}:papr")
 

@@ -17,4 +17,4 @@ class TestPhantom(builder_case.BuilderCase):
 class TestPocus(builder_case.BuilderCase):
     DATASET_CLASS = pocus.Builder
     BUILDER_CONFIG_NAMES_TO_TEST = [pocus.Builder.make_config(size=16, frame_rate=10)]
-    SPLITS = {"clips": 9}
+    SPLITS = {"clips": 6}

@@ -131,7 +131,8 @@ def test_pixels_outlive_their_file_and_can_be_changed(tmp_path):
     ],
 )
 def test_an_unmasked_video_is_what_read_video_gives(tmp_path, suffix, codec, pixels):
-    frames, _ = with_fan()
+    # In few frames each is read as a still is; dithered echoes may pass for letters.
+    frames, _ = with_fan(frames=16)
     path = film(tmp_path / f"a.{suffix}", frames, codec=codec, pixels=pixels)
     alone = read_video(path, 64)
     with decoded(path, CleanSettings(size=64, mask_fan=False)) as video:

@@ -92,13 +92,20 @@ def by_video(tiny):
 
 def test_clips_of_a_second_overlap_by_a_fifth(by_video):
     starts = [record["start_frame"] for record in by_video["Cov_a.mp4"]]
-    assert starts == [0, 8, 16, 24]
+    assert starts == [0, 8, 16]
 
 
 def test_tails_have_their_true_length(by_video):
     lengths = [len(record["clip"]) for record in by_video["Cov_a.mp4"]]
-    assert lengths == [10, 10, 9, 1]
-    assert [len(r["clip"]) for r in by_video["Reg-c.gif"]] == [9, 1]
+    assert lengths == [10, 10, 9]
+    assert [len(r["clip"]) for r in by_video["Reg-c.gif"]] == [9]
+
+
+def test_clips_inside_the_clip_before_can_be_kept_as_in_the_original(tmp_path):
+    tree(tmp_path)
+    builder = built(tmp_path, tmp_path / "out", **TINY, contained="keep")
+    lengths = [len(record["clip"]) for record in records(builder)]
+    assert lengths.count(1) == 2 and builder.info.metadata["totals"]["clips"] == 9
 
 
 def test_clips_show_what_was_filmed_then(by_video):
@@ -146,8 +153,8 @@ def test_unusable_files_are_named_with_the_reason(tiny):
 
 def test_the_metadata_counts_what_was_built(tiny):
     metadata = tiny.info.metadata
-    assert metadata["totals"] == {"clips": 9, "videos": 4, "patients": 3}
-    assert metadata["positives"]["b_line"] == {"clips": 5, "videos": 2, "patients": 2}
+    assert metadata["totals"] == {"clips": 6, "videos": 4, "patients": 3}
+    assert metadata["positives"]["b_line"] == {"clips": 4, "videos": 2, "patients": 2}
     assert metadata["unknown"]["pleural_effusion"]["videos"] == 2
     assert len(metadata["label_notes"]) == 3  # two cells, and the absent groups.csv
 
@@ -217,7 +224,10 @@ def test_groups_csv_names_the_patients(tmp_path):
 def test_duplicate_tails_are_full_of_the_last_frame(tmp_path):
     tree(tmp_path)
     clips = [
-        r["clip"] for r in records(built(tmp_path, tmp_path / "o", tail="duplicate"))
+        r["clip"]
+        for r in records(
+            built(tmp_path, tmp_path / "o", tail="duplicate", contained="keep")
+        )
     ]
     assert {len(clip) for clip in clips} == {10}
     assert any((clip == clip[:1]).all() for clip in clips)
