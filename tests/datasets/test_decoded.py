@@ -286,3 +286,27 @@ def test_a_name_with_odd_letters_does_not_get_into_reasons(tmp_path):
         with decoded(path, WHOLE):
             pass
     assert "Doe" not in str(refused.value).removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mp4", "mpeg4"), ("avi", "mpeg4"), ("mpg", "mpeg2video")]
+)
+def test_frames_that_the_decoder_patched_up_are_told(tmp_path, suffix, codec):
+    """Nothing need fail to decode for it. (Of H.264 the decoder rarely knows.)"""
+    rate = 25  # MPEG-2 knows few
+    frames, _ = with_fan(frames=60)
+    path = film(
+        tmp_path / f"a.{suffix}", frames, rate=rate, codec=codec, pixels="yuv420p"
+    )
+    with decoded(path, WHOLE) as video:
+        assert not any("patched" in note for note in video.notes)
+    content = bytearray(path.read_bytes())
+    rng = np.random.default_rng(0)
+    for place in rng.integers(len(content) // 4, 3 * len(content) // 4, 6):
+        content[place : place + 40] = rng.bytes(40)
+    path.write_bytes(content)
+    with decoded(path, WHOLE) as video:
+        (note,) = [note for note in video.notes if "patched" in note]
+        assert re.fullmatch(
+            r"\d+ of its frames are damaged .*: \d+(, \d+)*(, …)?", note
+        )

@@ -120,9 +120,15 @@ def read_video(
 
 
 class Damage:
-    """How many packets did not decode, while a generator runs."""
+    """What did not decode, while a generator runs.
 
-    packets = 0
+    packets: how many gave nothing. patched: frames, counted from 1, in which the
+    decoder has made up what was damaged.
+    """
+
+    def __init__(self) -> None:
+        self.packets = 0
+        self.patched: list[int] = []
 
 
 def _collect(
@@ -163,7 +169,7 @@ def pyav_frames(path: Path, damage: Damage, want: Want = "grey") -> Iterator[Fra
         stream = container.streams.video[0]
         stated_rate = float(stream.average_rate or 0)
         aspect = float(stream.sample_aspect_ratio or 0) or 1.0
-        packets = container.demux(stream)
+        packets, count = container.demux(stream), 0
         while True:
             try:
                 packet = next(packets, None)
@@ -175,6 +181,9 @@ def pyav_frames(path: Path, damage: Damage, want: Want = "grey") -> Iterator[Fra
             if packet is None:
                 return
             for frame in decoded:
+                count += 1
+                if frame.is_corrupt:
+                    damage.patched.append(count)
                 turns = round(frame.rotation / 90)
                 yield Frame(
                     _upright(pixels_of, frame, turns),

@@ -17,6 +17,7 @@ from ultrasound_jax.types import InputError
 
 KIND = "video"
 READS = "videos ({})".format(", ".join(s[1:].upper() for s in video.SUFFIXES))
+_TOLD = 12  # numbers of damaged frames that a note lists
 _BEGINNINGS = (
     b"GIF8",
     b"\x1aE\xdf\xa3",  # Matroska, WebM
@@ -171,5 +172,14 @@ class Film(Recording):
     @property
     def notes(self) -> tuple[str, ...]:
         """How much did not decode; complete after the last frame."""
-        lost = self._damage.packets
-        return (f"{lost} of its packets did not decode",) if lost else ()
+        notes, damage = [], self._damage
+        if damage.packets:
+            notes.append(f"{damage.packets} of its packets did not decode")
+        if damage.patched:
+            numbers = ", ".join(map(str, damage.patched[:_TOLD]))
+            more = ", …" if len(damage.patched) > _TOLD else ""
+            notes.append(
+                f"{len(damage.patched)} of its frames are damaged and patched up by "
+                f"the decoder: {numbers}{more}"
+            )
+        return tuple(notes)
