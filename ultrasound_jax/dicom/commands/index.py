@@ -35,18 +35,16 @@ from ultrasound_jax.dicom.commands.options import (
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 from ultrasound_jax.dicom.index.describe import describe_file
 from ultrasound_jax.dicom.index.rows import (
-    DATES,
     DUPLICATE,
     REGIONLESS,
     UNREADABLE,
     Assembled,
-    Rules,
     assemble,
     category,
     facts_of,
-    rules_as_data,
     skipped_facts,
 )
+from ultrasound_jax.dicom.index.rules import DATES, Rules, rules_as_data
 from ultrasound_jax.dicom.index.table import (
     IndexRow,
     read_index,

@@ -1,9 +1,6 @@
 """One cine file -> AVI, PNG frames or clips, with a sidecar; runs in a worker."""
 
-import re
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,118 +14,38 @@ from ultrasound_jax.dicom.clean.cleaning import (
 )
 from ultrasound_jax.dicom.clean.film import FilmCine
 from ultrasound_jax.dicom.convert import left_out, sidecar
-from ultrasound_jax.dicom.read.damage import CHOICES, OnDamage
+from ultrasound_jax.dicom.convert.job import (
+    DEFAULT_RATE,
+    TAILS,
+    TARGETS,
+    Job,
+    outputs_of,
+)
+from ultrasound_jax.dicom.convert.written import (
+    Counted,
+    in_order,
+    write_clips,
+    write_film,
+    write_pngs,
+)
 from ultrasound_jax.dicom.read.decode import Cine, open_cine
 from ultrasound_jax.dicom.read.regions import TWO_D, choose_region
 from ultrasound_jax.dicom.read.series import CineSeries, open_series
 from ultrasound_jax.dicom.read.timing import FrameTiming
-from ultrasound_jax.media.cutting import (
-    clip_windows,
-    pad_tail,
-)
 from ultrasound_jax.media.geometry import resample_times
-from ultrasound_jax.media.writers import (
-    write_avi,
-    write_png,
-)
-from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
 
-__all__ = ["CleanSettings", "Job", "convert_one", "prepare_frames", "schedule"]
-
-TARGETS = ("avi", "png", "clips")
-TAILS = ("true", "pad", "drop")
-DEFAULT_RATE = 30.0  # Hz, where the file states none; the original assumes the same
-_SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,80}")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to do with one file; plain data, so that it can travel to a worker.
-
-    source: the file; series: where the cine is several single-frame files, all of them
-    in order, the first of which is the source. out: the folder to write to. suffix:
-    behind the video's id in the names of files, where several regions of a video are
-    cut out. to: `avi`, `png` or `clips`. rate: Hz to resample to, None keeps the file's
-    frames. length, step, tail: of clips, in frames; `true` writes the frames there are,
-    `pad` repeats the last one up to the length, `drop` leaves shorter clips out.
-    contained: see `cutting.clip_windows`. damaged: as `open_cine` has it. about,
-    fingerprint: see `sidecar`.
-    """
-
-    video_id: str
-    source: str
-    out: str
-    to: str = "avi"
-    clean: CleanSettings = field(default_factory=CleanSettings)
-    rate: float | None = None
-    codec: str = "ffv1"
-    length: int = 30
-    step: int = 24
-    tail: str = "true"
-    contained: str = "join"
-    damaged: OnDamage = "refuse"
-    limits: Limits = field(default_factory=Limits)
-    about: dict[str, str] = field(default_factory=dict)
-    fingerprint: str = ""
-    suffix: str = ""
-    series: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.damaged not in CHOICES:
-            raise InputError(
-                f"damaged is {self.damaged!r}, allowed are {', '.join(CHOICES)}"
-            )
-        if not _SAFE_ID.fullmatch(self.name):
-            raise InputError(
-                f"video_id {self.name!r} cannot name a file, allowed are letters, "
-                "digits, _ and -"
-            )
-        if self.to not in TARGETS or self.tail not in TAILS:
-            raise InputError(
-                f"to {self.to!r} with tail {self.tail!r}, allowed are "
-                f"{', '.join(TARGETS)} with {', '.join(TAILS)}"
-            )
-
-    @property
-    def name(self) -> str:
-        """What the names of its files begin with."""
-        return f"{self.video_id}{self.suffix}"
-
-    @property
-    def sidecar_path(self) -> Path:
-        """Where the sidecar lies; it is written last."""
-        return Path(self.out) / f"{self.name}.{self.to}.json"
-
-    def to_json(self) -> dict[str, Any]:
-        """As `from_json` takes it."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, tree: dict[str, Any]) -> "Job":
-        """The job that `to_json` described."""
-        clean, limits = CleanSettings(**tree["clean"]), Limits(**tree["limits"])
-        series = tuple(tree.get("series", ()))
-        made: dict[str, Any] = {"clean": clean, "limits": limits, "series": series}
-        return cls(**(tree | made))
-
-    def outputs(self) -> list[Path]:
-        """Every file of this video and target that exists, temporary ones too."""
-        return outputs_of(Path(self.out), self.name, self.to)
-
-
-def outputs_of(out: Path, name: str, to: str) -> list[Path]:
-    """Every file of this video and target in the folder `out`, temporary ones too."""
-    found = list(out.glob(f".{name}*.tmp"))
-    if to == "avi":
-        found += [out / f"{name}.avi"]
-    elif to == "clips":
-        found += out.glob(f"{name}_[0-9]*_[0-9]*.avi")
-    else:
-        found += (out / name).glob(f"{name}_[0-9]*.png")
-        found += (out / name).glob(f".{name}*.tmp")
-    sidecar_path = out / f"{name}.{to}.json"
-    return [path for path in [sidecar_path, *found] if path.exists()]
+__all__ = [
+    "DEFAULT_RATE",
+    "TAILS",
+    "TARGETS",
+    "CleanSettings",
+    "Job",
+    "convert_one",
+    "outputs_of",
+    "prepare_frames",
+    "schedule",
+]
 
 
 def convert_one(tree: dict[str, Any]) -> dict[str, Any]:
@@ -189,18 +106,18 @@ def _convert(cine: Cine | CineSeries | FilmCine, job: Job) -> dict[str, Any]:
     order, rate, notes = schedule(header.timing, header.frames, job.rate)
     cleaning = planned(cine, job.clean)
     frames = prepare_frames(cine, job.clean, cleaning=cleaning)
-    frames = _in_order(_blackened(cine, frames), order)
-    counted = _Counted(frames)
+    frames = in_order(_blackened(cine, frames), order)
+    counted = Counted(frames)
     if job.to == "avi":
-        files = _write_avi(job, counted, rate)
+        files = write_film(job, counted, rate)
     elif job.to == "png":
         # All damage is known, as every frame has been looked at.
         away = {one.frame for one in cleaning.watched.withheld} | dict(
             cine.damaged
         ).keys()
-        files = _write_pngs(job, counted, left_out.places(order, away))
+        files = write_pngs(job, counted, left_out.places(order, away))
     else:
-        files = _write_clips(job, counted, rate, len(order))
+        files = write_clips(job, counted, rate, len(order))
     if counted.count < len(order):
         notes.append(
             f"the file states {header.frames} frames, only "
@@ -283,82 +200,3 @@ def _blackened(
     for number, frame in enumerate(frames, 1):
         damaged = any(number == one for one, _ in cine.damaged)
         yield np.zeros_like(frame) if damaged else frame
-
-
-class _Counted:
-    """Counts frames on their way to a writer."""
-
-    def __init__(self, frames: Iterable[np.ndarray]):
-        self.frames, self.count, self.shape = frames, 0, (0, 0)
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for frame in self.frames:
-            self.count += 1
-            self.shape = frame.shape
-            yield frame
-
-
-def _in_order(
-    frames: Iterable[np.ndarray], order: Int[np.ndarray, " n"]
-) -> Iterator[np.ndarray]:
-    """Leaves frames out and repeats them; `order` never goes back."""
-    repeats = np.bincount(order)
-    for frame, count in zip(frames, repeats, strict=False):
-        for _ in range(count):
-            yield frame
-
-
-def _write_avi(job: Job, frames: Iterable[np.ndarray], rate: float) -> list[str]:
-    name = f"{job.name}.avi"
-    write_avi(Path(job.out) / name, frames, rate, codec=job.codec)
-    return [name]
-
-
-def _write_pngs(
-    job: Job, frames: Iterable[np.ndarray], left_out: Collection[int]
-) -> list[str]:
-    """A file for each frame but those left out, whose numbers are missing."""
-    files = []
-    for number, frame in enumerate(frames, 1):
-        if number in left_out:
-            continue
-        files.append(f"{job.name}/{job.name}_{number:05d}.png")
-        write_png(Path(job.out) / files[-1], frame)
-    if not files:
-        raise InputError("no frame decodes, or none may be shown")
-    return files
-
-
-def _write_clips(
-    job: Job, frames: Iterable[np.ndarray], rate: float, total: int
-) -> list[str]:
-    """Clips as they fill; at most `length` frames are held."""
-    windows = clip_windows(total, job.length, job.step, contained=job.contained)
-    held: dict[int, np.ndarray] = {}
-    files, seen = [], 0
-    for seen, frame in enumerate(frames, 1):
-        held[seen - 1] = frame
-        while windows and windows[0][1] <= seen:
-            files += _write_clip(job, held, *windows.pop(0), rate)
-        first = windows[0][0] if windows else seen
-        held = {index: held[index] for index in held if index >= first}
-    # What is left are clips that the file, against its header, has not enough for.
-    for start, _ in windows:
-        if start < seen:
-            files += _write_clip(job, held, start, seen, rate)
-    if seen == 0:
-        raise InputError("no frame decodes")
-    return files
-
-
-def _write_clip(
-    job: Job, held: dict[int, np.ndarray], start: int, end: int, rate: float
-) -> list[str]:
-    if end - start < job.length and job.tail == "drop":
-        return []
-    clip = np.stack([held[index] for index in range(start, end)])
-    if job.tail == "pad":
-        clip = pad_tail(clip, job.length)
-    name = f"{job.name}_{start + 1:05d}_{end:05d}.avi"
-    write_avi(Path(job.out) / name, clip, rate, codec=job.codec)
-    return [name]
