@@ -6,6 +6,7 @@ import pytest
 
 from tests.datasets import make_dummy_images as draw
 from tests.datasets.building import built, records, skipped
+from tests.datasets.made_videos import write_xlsx
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pu2756.pu2756_dataset_builder import Builder
 from ultrasound_jax.datasets.pu2756.sheet import read_sheet
@@ -248,3 +249,16 @@ def test_pictures_are_luminance(tree, build):
     expected = colour[..., ::-1] @ [0.299, 0.587, 0.114]
     image = records(build())["E0001"]["image"][..., 0]
     assert np.abs(image - expected).max() <= 0.51
+
+
+def test_a_workbook_is_read_as_the_csv_is_and_repeats_no_cell(tmp_path):
+    lines = [*csv.reader((HEADINGS + "a,benign,squamous,1,p\n").splitlines())]
+    write_xlsx(tmp_path / "pu2756.xlsx", lines)
+    rows, _ = read_sheet(tmp_path / "pu2756.xlsx")
+    as_csv, _ = read_sheet(sheet(tmp_path, HEADINGS + "a,benign,squamous,1,p\n"))
+    assert rows == as_csv
+    lines[1][-1] = "=CONCAT(A1,1950)"
+    write_xlsx(tmp_path / "pu2756.xlsx", lines)
+    with pytest.raises(DatasetError, match=r"cells of rows 3 are") as refused:
+        read_sheet(tmp_path / "pu2756.xlsx")
+    assert "1950" not in str(refused.value)

@@ -1,25 +1,33 @@
-"""Reads a csv of which no message may repeat a cell, since cells may be names."""
+"""Reads a sheet of which no message may repeat a cell, since cells may be names."""
 
 import csv
 import io
+from collections.abc import Collection
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.labels.table_cells import read_table
+from ultrasound_jax.types import InputError
 
 SEPARATORS = (",", ";", "\t")
+_ZIP = b"PK\x03\x04"
 
 
-def read_rows(path: Path) -> list[list[str]]:
+def read_rows(path: Path, wanted: Collection[str] = ()) -> list[list[str]]:
     """All rows, cells without blanks around them.
 
     Separators are commas, semicolons or tabs: whichever parts the heading most. Excel's
-    first line `sep=;` is not a row.
+    first line `sep=;` is not a row. Of a workbook the table with the
+    headings `wanted` is read, under a title too.
 
     Raises:
-        DatasetError: not a csv of UTF-8 text.
+        DatasetError: not a csv of UTF-8 text, or a workbook with doubtful cells.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        if content.startswith(_ZIP):
+            return _of_workbook(path, wanted)
+        text = content.decode("utf-8-sig")
         heading, _, rest = text.lstrip("\r\n").partition("\n")
         said = heading.strip('\r"').lower()
         if said.startswith("sep=") and said[4:] in SEPARATORS:
@@ -28,6 +36,20 @@ def read_rows(path: Path) -> list[list[str]]:
         return _parsed(text, max(SEPARATORS, key=lambda one: parts[one]))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{path.name}: not a csv of UTF-8 text") from error
+
+
+def _of_workbook(path: Path, wanted: Collection[str]) -> list[list[str]]:
+    try:
+        table = read_table(path, wanted)
+    except InputError:
+        raise DatasetError(f"{path.name}: not a workbook that can be read") from None
+    if table.doubts:
+        rows = ", ".join(str(row) for row in sorted({row for row, _ in table.doubts}))
+        raise DatasetError(
+            f"{path.name}: cells of rows {rows} are formulas without a value, merged "
+            "or have two meanings; allowed are plain ones"
+        )
+    return [[cell.strip() for cell in row] for row in (table.heading, *table.rows)]
 
 
 def _parsed(text: str, separator: str) -> list[list[str]]:

@@ -37,9 +37,9 @@ class Builder(ImageBuilder):
     RELEASE_NOTES = {"1.0.0": "First release."}
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Give the folder with image/<examination>/<pictures>, mask/<examination>/<the "
-        f"same names, any ending> and {FILE} with the columns id, label2, label6, fold "
-        "and, if known, patient: --manual_dir=DIR. Never the published spreadsheets: "
-        "they hold patients' names."
+        f"same names, any ending> and {FILE} (or .xlsx) with the columns id, label2, "
+        "label6, fold and, if known, patient: --manual_dir=DIR. Never the published "
+        "spreadsheets: they hold patients' names."
     )
     CONFIG = MaskedConfig
     BUILDER_CONFIGS: ClassVar[list[MaskedConfig]] = [
@@ -65,7 +65,10 @@ class Builder(ImageBuilder):
         manual_dir = self.manual_folder(dl_manager)
         places = (".", "pu2756", "PU2756")
         root = find_root(manual_dir, places, ["image"], dataset=self.name)
-        examinations, notes = read_sheet(root / FILE)
+        sheet, book = root / FILE, (root / FILE).with_suffix(".xlsx")
+        if book.exists() and not sheet.exists():
+            sheet = book
+        examinations, notes = read_sheet(sheet)
         notes += _compare(examinations)
         for note in notes:
             logging.warning("pu2756: %s", note)

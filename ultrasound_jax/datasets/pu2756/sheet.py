@@ -109,7 +109,9 @@ def read_sheet(path: Path) -> tuple[list[Examination], list[str]]:
 def _read_rows(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
         raise DatasetError(f"pu2756: no {path.name} beside the images; {_HOW}")
-    first, *lines = read_rows(path) or [[]]
+    first, *lines = read_rows(path, ("id", "label2", "label6", "fold", "patient")) or [
+        []
+    ]
     headings = [heading.lower() for heading in first]
     _check_headings(headings, path.name)
     rows = []
