@@ -22,7 +22,6 @@ from ultrasound_jax.dicom.clean.cleaning import (
 from ultrasound_jax.dicom.clean.film import FilmCine
 from ultrasound_jax.dicom.clean.frame_watch import listed
 from ultrasound_jax.dicom.read import recording
-from ultrasound_jax.dicom.read.damage import OnDamage
 from ultrasound_jax.dicom.read.decode import Cine, open_cine
 from ultrasound_jax.dicom.read.series import CineSeries
 from ultrasound_jax.dicom.read.timing import FrameTiming
@@ -41,7 +40,6 @@ def open_any(
     *,
     limits: Limits | None = None,
     want: Want = "stored",
-    damaged: OnDamage = "refuse",
 ) -> Cine | FilmCine:
     """A DICOM file as `open_cine` gives it, or a video that behaves like one.
 
@@ -54,7 +52,7 @@ def open_any(
         return FilmCine(path, want=want, limits=limits)
     if kind == "picture":
         raise InputError(f"{path}: a picture, allowed are DICOM files and videos")
-    return open_cine(path, limits=limits, want=want, damaged=damaged)
+    return open_cine(path, limits=limits, want=want)
 
 
 @contextlib.contextmanager
@@ -135,7 +133,6 @@ def open_to_clean(
     settings: CleanSettings,
     *,
     limits: Limits | None = None,
-    damaged: OnDamage = "refuse",
 ) -> Cine | FilmCine:
     """As `open_any`, of a video what these settings ask for.
 
@@ -144,7 +141,7 @@ def open_to_clean(
     path = Path(path)
     grey = settings.grey == "luminance" and _kind(path) == "video"
     want: Want = "grey" if grey else "stored"
-    return open_any(path, limits=limits, want=want, damaged=damaged)
+    return open_any(path, limits=limits, want=want)
 
 
 @dataclass(frozen=True, eq=False)

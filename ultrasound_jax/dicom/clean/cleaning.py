@@ -88,28 +88,15 @@ def plan_cleaning(
     del builder  # it holds every frame that was looked at
     assert box is not None  # noqa: S101  (finish raises without frames)
     whole_crop, aspect = np.ones(moments.mean.shape, bool), cine.header.pixel_aspect
-    if not settings.mask_fan:
+    if fanless or not settings.mask_fan:
         watched = watch.judge(None)
-        review = (UNMASKED, *watched.review, *_captured(cine.header))
-        review += _marks(find_overlays(moments, whole_crop))
-        return Cleaning(
-            settings,
-            box,
-            None,
-            None,
-            mm,
-            None,
-            None,
-            notes,
-            review,
-            watched,
-            aspect,
-        )
-    if fanless:
-        _check_within(box, cine.header, settings)
-        watched = watch.judge(None)
-        stays = f"{fanless}: there is no fan, and text within the region stays"
-        review = (stays, *watched.review)
+        if settings.mask_fan:
+            _check_within(box, cine.header, settings)
+            stays = f"{fanless}: there is no fan, and text within the region stays"
+            review = (stays, *watched.review)
+        else:
+            review = (UNMASKED, *watched.review, *_captured(cine.header))
+            review += _marks(find_overlays(moments, whole_crop))
         return Cleaning(
             settings,
             box,

@@ -9,7 +9,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from ultrasound_jax.dicom.index.describe_video import describe_video, is_video
+from ultrasound_jax.dicom.index.describe_video import describe_video
 from ultrasound_jax.dicom.index.shown import (
     colour_flow,
     depth_mm,
@@ -27,6 +27,7 @@ from ultrasound_jax.dicom.read.region_kinds import (
     largest_of,
 )
 from ultrasound_jax.dicom.read.regions import choose_region
+from ultrasound_jax.media.formats import video
 from ultrasound_jax.media.open import HEAD
 from ultrasound_jax.runs.limits import Limits
 from ultrasound_jax.types import InputError
@@ -58,7 +59,7 @@ def describe_file(item: dict[str, Any]) -> dict[str, Any]:
         with open(path, "rb") as file:
             head = file.read(HEAD)
             claims = _claims_dicom(path.name, head[:132])
-            film = not claims and item.get("videos", False) and is_video(head)
+            film = not claims and item.get("videos", False) and video.knows(head)
             if not claims and not film:
                 return {"state": "not_dicom"}
             digest = hashlib.sha256(head)

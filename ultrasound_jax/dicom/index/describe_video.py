@@ -6,13 +6,7 @@ from typing import Any
 
 from ultrasound_jax.dicom.clean.film import FilmCine
 from ultrasound_jax.dicom.read.particulars import Particulars
-from ultrasound_jax.media.formats import video
 from ultrasound_jax.runs.limits import Limits
-
-
-def is_video(head: bytes) -> bool:
-    """Whether a file that begins so is a video or an animated GIF."""
-    return video.knows(head)
 
 
 def describe_video(path: Path, limits: Limits) -> dict[str, Any]:
