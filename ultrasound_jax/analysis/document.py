@@ -62,6 +62,15 @@ def value_text(entry: Mapping[str, Any], name: str, digits: int = 3) -> str:
     return f"{value:.{digits}f} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
 
 
+def rate_text(entry: Mapping[str, Any], name: str) -> str:
+    """Writes a rate with the counts that it is made of: `0.645 [0.41, 0.82] 20/31`.
+
+    They stand under `<name>_of` as `[above, below]`; without them as `value_text`.
+    """
+    text, counts = value_text(entry, name), entry.get(f"{name}_of")
+    return text if counts is None else f"{text} {counts[0]}/{counts[1]}"
+
+
 def label(name: str) -> str:
     """Writes the name of a class or split as words."""
     return name.replace("_", " ")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ultrasound_jax.analysis.document import Block, Table, label, value_text
+from ultrasound_jax.analysis.document import Block, Table, label, rate_text
 from ultrasound_jax.analysis.stats._parts import boundary_intervals
 from ultrasound_jax.analysis.stats._parts.metrics import number
 from ultrasound_jax.analysis.stats._parts.resampling import Resampling, estimate, ratio
@@ -69,6 +69,7 @@ def compute(
     patients = resampling.contributors(cells.sum(axis=1))
     right, total = np.trace(sums, axis1=1, axis2=2), sums.sum(axis=(1, 2))
     tree = estimate("accuracy", ratio(right, total), patients=patients, kind="share")
+    tree["accuracy_of"] = [int(right[0]), int(total[0])]
     carriers = np.array([resampling.contributors(column) for column in by_truth.T])
     tree |= _balanced(sums, carriers)
     tree |= _kappa(sums, right, total, patients)
@@ -85,6 +86,7 @@ def compute(
             patients=resampling.contributors(by_call[:, k]),
             kind="share",
         )
+        | {"positive_predictive_value_of": [int(part[0, k]) for part in called]}
         for k, name in enumerate(table.classes)
     }
     return tree
@@ -132,7 +134,7 @@ def blocks(tree: Tree) -> list[Block]:
     overall = Table(
         ["by", *_WORDS.values()],
         [
-            [units_text(tree, name), *(value_text(level, n) for n in OVERALL)]
+            [units_text(tree, name), *(rate_text(level, n) for n in OVERALL)]
             for name, level in tree["levels"].items()
         ],
         caption="Decisions by the highest score: value [95 % interval].",
@@ -148,12 +150,12 @@ def _matrix(tree: Tree, name: str) -> Table:
             label(truth),
             *map(str, counts),
             str(sum(counts)),
-            value_text(level["classes"][truth], "sensitivity"),
+            rate_text(level["classes"][truth], "sensitivity"),
         ]
         for truth, counts in zip(found["classes"], found["counts"], strict=True)
     ]
     precision = [
-        value_text(level["classes"][truth], "positive_predictive_value")
+        rate_text(level["classes"][truth], "positive_predictive_value")
         for truth in found["classes"]
     ]
     body.append(["PPV", *precision, "", ""])

@@ -6,8 +6,9 @@ LEVEL is
      "n": {"examples", "videos", "patients"}, "classes": {name: CLASS}}
 
 and CLASS each of METRICS with its `_ci`, `threshold`, counts, and in how many
-replicates the AUROC was not defined (`replicates_left_out`). What is not defined is
-null. A macro value is the mean over the classes in which it is defined, and
+replicates the AUROC was not defined (`replicates_left_out`); `sensitivity_of` and
+`specificity_of` are `[right, all]`, of which the rate is the share. What is not defined
+is null. A macro value is the mean over the classes in which it is defined, and
 `macro_classes` says how many they are. Where exactly one class is true, each is judged
 against the rest, decided is the one with the highest score, and there is no threshold.
 """
@@ -38,7 +39,7 @@ from ultrasound_jax.analysis.table.predictions import (
     MULTILABEL,
     Predictions,
 )
-from ultrasound_jax.analysis.table.units import short_words
+from ultrasound_jax.analysis.table.units import level_words, short_words
 
 NAME = "discrimination"
 ORDER = 10
@@ -122,17 +123,33 @@ def discriminate(
             entry[metric] = number(points[metric][0, k])
             entry[f"{metric}_ci"] = ends(metric, np.array([k]))
         entry["replicates_left_out"] = int(np.isnan(samples["auroc"][:, k]).sum())
-        entry.update(_counts(table.labels[:, k], patient))
+        entry.update(_counts(table.labels[:, k], decisions[:, k], patient))
         tree["classes"][name] = entry
     return tree
 
 
-def _counts(labels: Float[np.ndarray, " n"], patient: np.ndarray) -> dict[str, int]:
+def _counts(
+    labels: Float[np.ndarray, " n"],
+    decisions: Float[np.ndarray, " n"],
+    patient: np.ndarray,
+) -> dict[str, Any]:
+    """How many of each, and `[right, all]` of those that a rate is about."""
+    present, absent = labels == 1, labels == 0
+    decided = not np.isnan(decisions[present | absent]).any()
     return {
-        "positives": int((labels == 1).sum()),
-        "negatives": int((labels == 0).sum()),
+        "positives": int(present.sum()),
+        "negatives": int(absent.sum()),
         "unknown": int(np.isnan(labels).sum()),
-        "positive_patients": len(set(patient[labels == 1])),
+        "positive_patients": len(set(patient[present])),
+        **{
+            f"{rate}_of": [int((decisions[of] == call).sum()), int(of.sum())]
+            if decided
+            else None
+            for rate, of, call in (
+                ("sensitivity", present, 1),
+                ("specificity", absent, 0),
+            )
+        },
     }
 
 
@@ -149,14 +166,16 @@ def rows(tree: Tree) -> list[CsvRow]:
 def pictures(tree: Tree, tables: Mapping[str, Predictions]) -> list[Picture]:
     """The ROC of each class, at every level."""
     units = tuple(tree["units"])
-    curves = {short_words(level, units): table for level, table in tables.items()}
-    levels = [tree["levels"][level] for level in tables]
+    drawn = [level for level in tables if not level.endswith("_max")]
+    curves = {short_words(level, units): tables[level] for level in drawn}
+    said = "; ".join(level_words(level, units) for level in drawn)
     return [
         Picture(
             "roc",
-            roc_panels(curves, levels, tree["units"][0]),
+            roc_panels(curves, [tree["levels"][one] for one in drawn], units[0]),
             alt=f"ROC of split {tree['split']}",
-            caption="ROC of every level.",
+            caption=f"ROC (receiver operating characteristic) by {said}. In the "
+            "legends the area under each (AUROC) with its 95 % interval over patients.",
         )
     ]
 

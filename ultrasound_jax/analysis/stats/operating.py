@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Num
 
-from ultrasound_jax.analysis.document import Block, Heading, Table, label, value_text
+from ultrasound_jax.analysis.document import Block, Heading, Table, label, rate_text
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap
 from ultrasound_jax.analysis.stats._parts.metrics import (
@@ -170,6 +170,7 @@ def rates(
     for name, (above, below) in RATES.items():
         values = ratio(sums[:, above].sum(axis=1), sums[:, below].sum(axis=1))
         carriers = resampling.contributors(cells[:, below].sum(axis=1))
+        entry[f"{name}_of"] = [int(sums[0, part].sum()) for part in (above, below)]
         entry |= estimate(name, values, patients=carriers, kind="share")
     counts = zip(("hits", "misses", "alarms", "quiet"), sums[0], strict=True)
     return (
@@ -204,7 +205,7 @@ def blocks(tree: Tree) -> list[Block]:
             "Youden" if point == YOUDEN else point,
             label(name),
             threshold_text(entry),
-            *(value_text(entry, rate) for rate in RATES),
+            *(rate_text(entry, rate) for rate in RATES),
             str(entry["patients"]),
         ]
         for point, classes in found.items()
