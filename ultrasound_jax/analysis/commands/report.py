@@ -3,7 +3,8 @@
   report RUN [RUN…] --out DIR [--reference RUN] [--by zone]
 
 Writes report.html (figures inside, nothing from the network), report.md with figures/,
-and study.json with every number. The runs are those of one study: the same examples,
+study.json with every number, and checklist.md: what CLAIM, TRIPOD+AI and STARD ask for,
+and where it stands. The runs are those of one study: the same examples,
 judged by different models. `cost.json` and the pictures in `attention/` of a run's
 folder are taken into the report where they are there (`attention RUN --video … --out
 RUN/attention` makes them); --cost and --readers take what these verbs wrote elsewhere.
@@ -27,12 +28,14 @@ from ultrasound_jax.analysis.judge.assess import (
     assess,
 )
 from ultrasound_jax.analysis.judge.compare_models import compare_models
+from ultrasound_jax.analysis.report.checklist import FILES, write_checklist
 from ultrasound_jax.analysis.report.html import write_html
 from ultrasound_jax.analysis.report.markdown import write_markdown
 from ultrasound_jax.analysis.report.study_section import (
     Further,
     document,
 )
+from ultrasound_jax.analysis.stats._parts.statistic import of_tree
 from ultrasound_jax.analysis.table.inputs import (
     Run,
     add_run_arguments,
@@ -83,7 +86,10 @@ def run(options: argparse.Namespace) -> int:
     )
     if tree["not_compared"]:
         print(f"models were not compared: {tree['not_compared']}")
-    print(f"written to {options.out}: report.html, report.md, figures, study.json")
+    print(
+        f"written to {options.out}: report.html, report.md, figures, "
+        "checklist.md, study.json"
+    )
     return 0
 
 
@@ -148,6 +154,10 @@ def write_study(
     blocks = document(runs, trees, rows, comparison, reason, title, more or Further())
     tree = {"models": trees, "comparison": comparison, "not_compared": reason}
     _write(make_folder(folder), blocks, tree)
+    known = [one.name for one in of_tree(next(iter(trees.values())))]
+    first = runs[0].folder
+    files = [name for name in FILES if first and (first / name).is_file()]
+    write_checklist(Path(folder) / "report.html", blocks, known, files=files)
     return tree
 
 

@@ -1,5 +1,6 @@
 """The report of a study: what is said about all models together, then each model."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,8 @@ from ultrasound_jax.analysis.document import (
     Text,
     label,
 )
+from ultrasound_jax.analysis.report import flow, table_one
+from ultrasound_jax.analysis.report.assessment import tagged
 from ultrasound_jax.analysis.report.comparison_section import (
     appendix,
     compared,
@@ -75,6 +78,7 @@ def document(
     ]
     if more.facts:
         blocks.append(Table(["study", ""], [[k, v] for k, v in more.facts.items()]))
+    blocks += _people(runs, trees)
     known = of_tree(first)
     for one in known:
         blocks += one.overview(trees, rows) if one.every_level else ()
@@ -95,3 +99,26 @@ def document(
     if comparison is not None:
         blocks += appendix(comparison)
     return [*blocks, *methods([first], comparison)]
+
+
+def _people(runs: Sequence[Run], trees: Trees) -> list[Block]:
+    """The flow and table 1, once for all runs of which they are the same."""
+    told: dict[str, tuple[Any, list[str]]] = {}
+    silent = []
+    for one in runs:
+        people = one.read_json(flow.NAME)
+        if people is None:
+            silent.append(one.name)
+            continue
+        _, names = told.setdefault(json.dumps(people), (people, []))
+        names.append(one.name)
+    found: list[Block] = []
+    for place, (people, names) in enumerate(told.values()):
+        sections = [
+            *flow.sections(people, [trees[names[0]]]),
+            *table_one.sections(people),
+        ]
+        if len(told) > 1 or silent:
+            sections.insert(1, Text(f"Of {', '.join(names)}."))
+        found += tagged(sections, str(place + 1)) if len(told) > 1 else sections
+    return [*found, *(flow.unknown(silent) if silent else [])]
