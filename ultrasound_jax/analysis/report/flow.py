@@ -20,6 +20,7 @@ Tree = Mapping[str, Any]
 NAME = "population.json"
 _STAGES = {"index": "not usable, says the index", "build": "left out by the dataset"}
 _NOT_TOLD = "–"
+_OUTSIDE = "not judged: no label of a class that is judged"
 
 
 def title(people: Tree) -> str:
@@ -49,9 +50,10 @@ def sections(people: Tree, judged: Sequence[Tree]) -> list[Block]:
             caption="From what was found to what is judged, as STARD 2015 has it.",
         ),
         Table(
-            ["step", "files", "patients", *groups, plural(unit), "reason"],
+            ["step", "files", "patients", *groups, plural(unit)],
             rows,
-            caption=f"Each step of the flow; {_NOT_TOLD} where nothing tells.",
+            caption="Each step of the flow. Files are counted before they are built, "
+            f"{plural(unit)} after; {_NOT_TOLD} stands where nothing tells.",
         ),
     ]
     said = [*people["unknown"]]
@@ -84,23 +86,23 @@ def _rows(people: Tree, judged: Sequence[Tree]) -> list[list[str]]:
     rows, found = [], people["found"]
     if found:
         patients = _NOT_TOLD if found["patients"] is None else str(found["patients"])
-        cells = [str(found["files"]), patients, *blank, found["what"] or ""]
-        rows.append(["found", *cells])
+        cells = [str(found["files"]), patients, *blank]
+        rows.append([f"found: {found['what'] or 'files'}", *cells])
     for one in people["left_out"]:
-        cells = [str(one["files"]), _NOT_TOLD, *blank, one["reason"]]
-        rows.append([_STAGES[one["stage"]], *cells])
-    rows.append(["built", _NOT_TOLD, *_counts(people, people["built"]), ""])
+        cells = [str(one["files"]), _NOT_TOLD, *blank]
+        rows.append([f"{_STAGES[one['stage']]}: {one['reason']}", *cells])
+    rows.append(["built", _NOT_TOLD, *_counts(people, people["built"])])
     if people["outside"]["examples"]:
         cells = _counts(people, people["outside"])
-        rows.append(["in no part", _NOT_TOLD, *cells, "no label that is judged"])
+        rows.append([_OUTSIDE, _NOT_TOLD, *cells])
     for part, counts in people["parts"].items():
-        rows.append([f"in {label(part)}", _NOT_TOLD, *_counts(people, counts), ""])
+        rows.append([f"in {label(part)}", _NOT_TOLD, *_counts(people, counts)])
     for tree in judged:
         n = next(iter(tree["levels"].values()))["n"]
         own = {"patients": n["patients"], "examples": n["examples"]}
         own["groups"] = n.get(plural(people["units"][1]), n["examples"])
         name = f"judged: {label(tree['split'])}"
-        rows.append([name, _NOT_TOLD, *_counts(people, own), _labels(tree)])
+        rows.append([name, _NOT_TOLD, *_counts(people, own)])
     return rows
 
 
@@ -138,7 +140,7 @@ def _boxes(people: Tree, judged: Sequence[Tree]) -> list[Box]:
     boxes.append(Box([["built", *_lines(people, people["built"])]]))
     if people["outside"]["examples"]:
         lines = _lines(people, people["outside"])
-        boxes.append(Box([["in no part", *lines]], aside=True))
+        boxes.append(Box([[_OUTSIDE, *lines]], aside=True))
     parts = people["parts"].items()
     boxes.append(Box([[label(name), *_lines(people, n)] for name, n in parts]))
     if judged:

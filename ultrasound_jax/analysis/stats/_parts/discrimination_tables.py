@@ -29,6 +29,10 @@ from ultrasound_jax.analysis.stats._parts.wording import (
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.units import plural, split_level
 
+_APART = (
+    " Intervals that overlap do not tell whether two models differ: see the "
+    "differences below."
+)
 METRIC_NAMES = {
     "auroc": "AUROC",
     "average_precision": "average precision",
@@ -129,8 +133,7 @@ def overview(
             rows,
             caption=f"Value [95 % interval] of split {label(first['split'])}; AUROC is "
             "the area under the receiver operating characteristic, macro the mean over "
-            f"{plural(word)}.{grouped} Intervals that overlap do not "
-            "tell whether two models differ: see the differences below.",
+            f"{plural(word)}.{grouped}{_APART if len(trees) > 1 else ''}",
         ),
         Picture(
             "auroc",
