@@ -120,6 +120,7 @@ def ratings(rng, readers, patients=30, clips=4):
     patient = np.repeat(np.arange(patients), clips)
     labels = (rng.random(len(patient)) < 0.5).astype(float)
     marks = 1.2 * labels + rng.normal(size=patients)[patient]
+    marks = marks + rng.normal(size=(2, 1, len(patient)))  # what a test shows of it
     marks = marks + rng.normal(size=(2, readers, len(patient)))
     return labels, np.clip(np.round(marks + 2), 1, 5), patient
 
@@ -165,10 +166,12 @@ def test_a_model_is_compared_with_each_reader_by_its_own_covariance():
 def test_few_patients_cost_freedom_and_infinitely_many_give_hillis():
     covariance = between_tests(layout(5, VARIANCE, COV1, COV2, COV3), 5)
     gaps = VAN_DYKE[1] - VAN_DYKE[0]
-    freedoms = [average(gaps, covariance, f)[BOTH].df for f in (5, 50, 1e9, math.inf)]
+    freedoms = [
+        average(gaps, covariance, f)[BOTH].df for f in (5.0, 50.0, 1e9, math.inf)
+    ]
     assert freedoms == sorted(freedoms)
     assert freedoms[2] == pytest.approx(freedoms[3])
-    assert average(gaps, covariance, 9)[PATIENTS].df == 9
+    assert average(gaps, covariance, 9.0)[PATIENTS].df == 9
 
 
 def test_one_reader_is_refused_and_readers_that_never_differ_say_nothing():

@@ -25,8 +25,8 @@ over patients (`clustered.Influence`), not over cases: clips of a patient are no
 cases. And a variance over few patients is poorly known, which the papers neglect:
 `patients` is referred to Student's t with the freedom of the clustered test, f, instead
 of the normal distribution, and in the freedom of `both` the part of patients counts
-with f, as Satterthwaite's formula has it: (MS + r C)^2 / (MS^2 / (r - 1) + (r C)^2 / f).
-With f infinite that is Hillis'.
+with f, as Satterthwaite's formula has it:
+(MS + r C)^2 / (MS^2 / (r - 1) + (r C)^2 / f). With f infinite that is Hillis'.
 """
 
 import math
