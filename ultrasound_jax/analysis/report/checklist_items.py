@@ -11,6 +11,7 @@ Item = tuple[str, str, tuple[str, ...], str]
 _STUDY = "the sentence"
 _NETWORK = ("facts", "model file", "cost")
 _NUMBERS = ("discrimination", "confusion", "overlap", "operating", "predictive")
+_VARIED = ("subgroup", "missing", "seed", "by_fold")
 _RECRUITED = "where, when, how and by whom patients were recruited"
 _LABELS = "who annotated, with which training and rules, and blinded to what"
 
@@ -44,9 +45,9 @@ CLAIM: tuple[Item, ...] = (
     ("27", "ensembles", ("facts",), "which models were joined, if any were"),
     ("28", "metrics of performance", (*_NUMBERS, "calibration"), "why these"),
     ("29", "uncertainty and significance", ("methods", "comparison"), ""),
-    ("30", "robustness and sensitivity", ("subgroup", "missing", "seed", "fold"), ""),
+    ("30", "robustness and sensitivity", _VARIED, ""),
     ("31", "explanation or interpretation", ("attention",), "what the pictures show"),
-    ("32", "evaluation on internal data", (*_NUMBERS, "fold"), ""),
+    ("32", "evaluation on internal data", (*_NUMBERS, "by_fold"), ""),
     ("33", "testing on external data", ("external",), "another hospital's patients"),
     ("34", "registration of a trial", (), "the number, or that there is none"),
     ("35", "numbers included and excluded", ("flow",), ""),
@@ -84,7 +85,7 @@ TRIPOD_AI: tuple[Item, ...] = (
     ("11", "missing data", ("flow", "table one", "missing"), "why they are missing"),
     ("12a", "how data were used, and partitions", ("splits", "flow"), ""),
     ("12b", "handling of predictors", ("model file",), ""),
-    ("12c", "model, building, tuning, internal validation", ("settings", "fold"), ""),
+    ("12c", "model, building, tuning, validation", ("settings", "by_fold"), ""),
     ("12d", "heterogeneity between clusters", ("methods", "subgroup"), ""),
     ("12e", "measures and plots of performance", (*_NUMBERS, "calibration"), "why"),
     ("12f", "updating of the model", (), "that there was none, or how"),
@@ -107,7 +108,7 @@ TRIPOD_AI: tuple[Item, ...] = (
     ("21", "participants and outcomes in each analysis", ("table one",), ""),
     ("22", "the full model, for use by others", ("model file",), "where it is given"),
     ("23a", "performance with intervals, in key subgroups too", _NUMBERS, ""),
-    ("23b", "heterogeneity of performance", ("subgroup", "fold", "seed"), ""),
+    ("23b", "heterogeneity of performance", ("subgroup", "by_fold", "seed"), ""),
     ("24", "results of updating", (), "that there was none, or what it gave"),
     ("25", "interpretation", (), _STUDY),
     ("26", "limitations", (), _STUDY),

@@ -69,11 +69,12 @@ def document(
         Text("Research software: not for diagnosis."),
         Text(
             f"{len(trees)} {'models' if len(trees) > 1 else 'model'}; split "
-            f"{label(first['split'])}. Every number that tells how good a model is, or how it differs from another, is followed by "
-            "its 95 % interval over patients, and its table says of how many patients "
-            "it is. Without an interval are p values, counts, thresholds, scores and "
-            "curves that are drawn, what is promised or aimed at, what a network "
-            "costs, and facts about a run."
+            f"{label(first['split'])}. Every number that tells how good a model is, or "
+            "how it differs from another, is followed by its 95 % interval over "
+            "patients, and its table says of how many patients it is. Without an "
+            "interval are p values, counts, thresholds, scores and curves that are "
+            "drawn, what is promised or aimed at, what a network costs, and facts "
+            "about a run."
         ),
     ]
     if more.facts:

@@ -20,7 +20,11 @@ from jaxtyping import Float, Int, Num
 
 from ultrasound_jax.analysis.document import Block
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.stats._parts import bootstrap, calibration_tables
+from ultrasound_jax.analysis.stats._parts import (
+    bootstrap,
+    calibration_tables,
+    reliability_curve,
+)
 from ultrasound_jax.analysis.stats._parts.resampling import (
     Resampling,
     estimate,
@@ -137,7 +141,7 @@ def calibrate(
             {"brier", "reliability", "resolution", "uncertainty", "score_minus_rate",
              "ece_equal_mass", "ece_equal_width", each with _ci, "examples",
              "patients", "curve": [{"score", "rate", "rate_ci", "examples",
-             "patients"}]}}}
+             "patients"}], "diagram": see `reliability_curve.diagram`}}}
 
     The curve is over bins of equal mass. What is not defined is null.
     """
@@ -194,6 +198,9 @@ def _one_class(
         entry |= estimate(
             f"ece_{how}", values[f"ece_{how}"], patients=patients, kind="noise"
         )
+    entry["diagram"] = reliability_curve.diagram(
+        table.labels[:, k], scores, whole.patient
+    )
     place = bins_of(scores[known], EQUAL_MASS, bins)
     entry["curve"] = [
         {

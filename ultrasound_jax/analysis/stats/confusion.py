@@ -165,6 +165,8 @@ def _matrix(tree: Tree, name: str) -> Table:
         + [f"decided {label(name)}" for name in found["classes"]]
         + ["all", "sensitivity"],
         body,
-        caption=f"Confusion matrix by {units_text(tree, name)}: {n_text(level)}."
-        + f" {left} whose examples are of several classes are left out." * bool(left),
+        caption=f"Confusion matrix by {units_text(tree, name)}: "
+        f"{n_text(level, tree, name)}."
+        + f" {left} whose examples are of several classes are left out."
+        * bool(left),
     )

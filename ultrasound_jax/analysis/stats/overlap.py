@@ -182,7 +182,7 @@ def _table(tree: Tree, name: str) -> Table:
         ["class", *map(_words, names), *map(label, COUNTS)],
         body,
         caption=f"By {units_text(tree, name)}: value [95 % interval] of "
-        f"{n_text(level)}.",
+        f"{n_text(level, tree, name)}.",
         strong=frozenset([0] * (len(level["classes"]) > 1)),
     )
 

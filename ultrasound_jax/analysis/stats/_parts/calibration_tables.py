@@ -14,14 +14,16 @@ from ultrasound_jax.analysis.stats._parts.reliability_panels import reliability
 from ultrasound_jax.analysis.stats._parts.statistic import Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
-    source_text,
+    unit_of,
     units_text,
 )
+from ultrasound_jax.analysis.table.units import plural
 
 
 def blocks(tree: Tree) -> list[Block]:
     """Brier score with its terms, both calibration errors, the reliability diagram."""
     found, word = tree["calibration"], class_word(tree)
+    unit = plural(unit_of(tree))
     names = {
         "brier": "Brier score",
         "reliability": "reliability",
@@ -53,8 +55,10 @@ def blocks(tree: Tree) -> list[Block]:
             "reliability",
             reliability(tree),
             alt="Reliability diagram",
-            caption="Observed rate against score in bins of equal mass, with 95 % "
-            f"intervals over patients. {source_text(tree)}",
+            caption="Observed rate against mean score in a bin for every four patients "
+            "(two to five, each patient weighing the same), with 95 % intervals over "
+            f"patients; hollow where none is defined. Below, how many {unit} have each "
+            "score: with the finding upwards, without it downwards.",
         ),
     ]
 

@@ -66,7 +66,8 @@ def counts(tree: Tree) -> Table:
     return Table(
         [class_word(tree), *header],
         rows,
-        caption=f"What was judged (split {label(tree['split'])}): {n_text(own)}.",
+        caption=f"What was judged (split {label(tree['split'])}): "
+        f"{n_text(own, tree, levels[0])}.",
     )
 
 
@@ -85,8 +86,8 @@ def discrimination(tree: Tree, name: str) -> Table:
         [word, *(METRIC_NAMES[m] for m in METRICS)] + ["threshold"] * decided,
         rows,
         caption=f"By {units_text(tree, name)}: value [95 % interval] of "
-        f"{n_text(level)}; behind sensitivity and specificity the counts, as in 20/31."
-        + folds_text(classes),
+        f"{n_text(level, tree, name)}; behind sensitivity and specificity the counts, "
+        "as in 20/31." + folds_text(classes),
         strong=frozenset([0]),
     )
 
@@ -179,6 +180,7 @@ def _every_class(
         "roc",
         roc_overlay(tables),
         alt=f"ROC of every model, one panel a {word}",
-        caption=f"ROC by {units_text(first)}: {n_text(first['levels'][level])}.",
+        caption=f"ROC by {units_text(first)}: "
+        f"{n_text(first['levels'][level], first, level)}.",
     )
     return [*found, picture]

@@ -9,6 +9,8 @@ from ultrasound_jax.analysis.table.judged import GIVEN
 from ultrasound_jax.analysis.table.predictions import MULTILABEL
 
 Tree = Mapping[str, Any]
+# Counts that have words of their own.
+_OF_N = ("examples", "patients", "effective_patients", "largest_share")
 
 
 def unit_of(tree: Tree) -> str:
@@ -26,9 +28,36 @@ def class_word(tree: Tree) -> str:
     return "pattern" if tree["kind"] == MULTILABEL else "class"
 
 
-def n_text(entry: Tree) -> str:
-    """Writes how many of whom: `474 examples, 40 videos, 7 patients`."""
-    return ", ".join(f"{count} {what}" for what, count in entry["n"].items())
+def n_text(entry: Tree, tree: Tree | None = None, level: str = "") -> str:
+    """Writes how many of whom: `474 examples, 40 videos, 7 patients`.
+
+    With a judged tree, in the words of its level: `40 videos, 7 patients`; and where
+    patients have unequally many, how many effective ones they are.
+    """
+    n = entry["n"]
+    row, words = "example", []
+    if tree is not None:
+        own = tuple(tree["units"])
+        row = units.split_level(level or tree["level"], own)[0]
+    if row != units.PATIENT:
+        words.append(f"{n['examples']} {units.plural(row)}")
+    words += [
+        f"{count} {what}"
+        for what, count in n.items()
+        if what not in (*_OF_N, units.plural(row))
+    ]
+    return ", ".join([*words, patients_text(n)])
+
+
+def patients_text(n: Tree) -> str:
+    """Writes `20 patients`, and how unequal their shares of the examples are."""
+    text = f"{n['patients']} patients"
+    if n.get("effective_patients") is None or n.get("largest_share") is None:
+        return text
+    return (
+        f"{text} (effectively {n['effective_patients']:.1f}, the largest with "
+        f"{n['largest_share']:.0%})".replace("%", " %")
+    )
 
 
 def source_text(tree: Tree) -> str:
