@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ultrasound_jax.analysis.document import (
+    NOT_DEFINED,
     Block,
     Heading,
     Picture,
@@ -21,6 +22,7 @@ from ultrasound_jax.analysis.stats._parts.wording import (
     folds_text,
     macro_text,
     n_text,
+    patients_text,
     source_text,
     threshold_text,
     unit_of,
@@ -59,16 +61,24 @@ def counts(tree: Tree) -> Table:
         cells = [entry["positives"], entry["negatives"], entry["unknown"]]
         if group:
             cells.append(tree["levels"][group]["classes"][name]["positives"])
-        rows.append([label(name), *map(str, [*cells, entry["positive_patients"]])])
+        cells.append(entry["positive_patients"])
+        cells += [f"{entry['effective_patients']:.1f}", _percent(entry)]
+        rows.append([label(name), *map(str, cells)])
     header = [f"positive {several}", f"negative {several}", "not annotated"]
     header += [f"positive {plural(units[1])}"] if group else []
-    header.append("positive patients")
+    header += ["positive patients", "effective patients of the rarer side"]
+    header.append("largest patient's share of it")
     return Table(
         [class_word(tree), *header],
         rows,
         caption=f"What was judged (split {label(tree['split'])}): "
         f"{n_text(own, tree, levels[0])}.",
     )
+
+
+def _percent(entry: Tree) -> str:
+    share = entry["largest_share"]
+    return NOT_DEFINED if share is None else f"{100 * share:.0f} %"
 
 
 def discrimination(tree: Tree, name: str) -> Table:
@@ -116,7 +126,7 @@ def overview(
                 macro_text(at[own], "average_precision", word),
                 macro_text(at[own], "f1", word),
                 " / ".join(counted),
-                str(at[own]["n"]["patients"]),
+                patients_text(at[own]["n"]),
             ]
         )
     grouped = ""
@@ -168,7 +178,7 @@ def _every_class(
         for name, tree in trees.items():
             here = tree["levels"][level]
             cells = [value_text(here["classes"][p], metric) for p in names]
-            body.append([name, *cells, str(here["n"]["patients"])])
+            body.append([name, *cells, patients_text(here["n"])])
         found.append(
             Table(
                 ["model", *map(label, names), "patients"],

@@ -15,14 +15,18 @@ from ultrasound_jax.analysis.stats._parts.spread import (
     effective_patients,
     largest_share,
     of_ratio,
+    of_ratios,
 )
 
 __all__ = [
     "auroc_interval",
     "bounded_interval",
+    "counted_patients",
     "effective_patients",
     "largest_share",
     "mean_interval",
+    "mean_share_interval",
+    "plain_interval",
     "share_interval",
 ]
 
@@ -35,6 +39,16 @@ def share_interval(
     None where fewer than two effective patients have trials.
     """
     return bounded_interval(of_ratio(np.asarray(hits), np.asarray(trials)))
+
+
+def mean_share_interval(
+    hits: Num[np.ndarray, "k p"], trials: Num[np.ndarray, "k p"]
+) -> list[float] | None:
+    """The 95 % interval of the mean of `k` such shares, as of all classes' sensitivity.
+
+    None where one of them rests on fewer than two effective patients.
+    """
+    return bounded_interval(of_ratios(np.asarray(hits), np.asarray(trials)))
 
 
 def auroc_interval(
@@ -75,3 +89,16 @@ def plain_interval(spread: Spread) -> list[float] | None:
         return None
     low, high = spread.plain()
     return [float(low), float(high)]
+
+
+def counted_patients(sizes: Num[np.ndarray, " p"]) -> dict[str, float | int | None]:
+    """`{"patients", "effective_patients", "largest_share"}` of their examples.
+
+    The last is null where there is no example.
+    """
+    share = float(largest_share(np.asarray(sizes)))
+    return {
+        "patients": int(np.count_nonzero(sizes)),
+        "effective_patients": float(effective_patients(np.asarray(sizes))),
+        "largest_share": None if np.isnan(share) else share,
+    }

@@ -135,19 +135,31 @@ def inflated(effective: np.ndarray) -> np.ndarray:
 
 def of_ratio(above: Num[np.ndarray, "*s p"], below: Num[np.ndarray, "*s p"]) -> Spread:
     """That of sum(above) / sum(below) of patients, linearised (Cochran 1977)."""
+    return of_ratios(above[..., None, :], below[..., None, :])
+
+
+def of_ratios(
+    above: Num[np.ndarray, "*s k p"], below: Num[np.ndarray, "*s k p"]
+) -> Spread:
+    """That of the mean of such ratios, as of the sensitivity of all classes.
+
+    It rests on the effective patients of the ratio that has fewest.
+    """
     total = np.sum(below, axis=-1, dtype=float)
     safe = np.where(total > 0, total, np.nan)
-    value = np.asarray(np.sum(above, axis=-1, dtype=float) / safe)
-    parts = (above - value[..., None] * below) / safe[..., None]
-    effective = effective_patients(below)
+    values = np.sum(above, axis=-1, dtype=float) / safe
+    parts = np.asarray((above - values[..., None] * below) / safe[..., None])
+    whole = parts.mean(axis=-2)
+    effective = effective_patients(below).min(axis=-1)
+    value = values.mean(axis=-1)
     return Spread(
         value=value,
-        variance=inflated(effective) * np.sum(parts**2, axis=-1),
+        variance=inflated(effective) * np.sum(whole**2, axis=-1),
         df=effective - 1,
         effective=effective,
-        carriers=carriers(parts),
-        trials=total,
-        alike=np.full(value.shape, np.nan),
+        carriers=carriers(whole),
+        trials=total.min(axis=-1),
+        alike=np.full(np.shape(value), np.nan),
     )
 
 

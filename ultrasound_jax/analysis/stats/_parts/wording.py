@@ -9,8 +9,6 @@ from ultrasound_jax.analysis.table.judged import GIVEN
 from ultrasound_jax.analysis.table.predictions import MULTILABEL
 
 Tree = Mapping[str, Any]
-# Counts that have words of their own.
-_OF_N = ("examples", "patients", "effective_patients", "largest_share")
 
 
 def unit_of(tree: Tree) -> str:
@@ -29,35 +27,34 @@ def class_word(tree: Tree) -> str:
 
 
 def n_text(entry: Tree, tree: Tree | None = None, level: str = "") -> str:
-    """Writes how many of whom: `474 examples, 40 videos, 7 patients`.
+    """Writes how many of whom: `474 examples, 40 videos, 7 patients (worth 5.9, …)`.
 
-    With a judged tree, in the words of its level: `40 videos, 7 patients`; and where
-    patients have unequally many, how many effective ones they are.
+    With a judged tree, in the words of its level: `40 videos, 7 patients (…)`.
     """
-    n = entry["n"]
-    row, words = "example", []
+    n, row = entry["n"], "example"
     if tree is not None:
         own = tuple(tree["units"])
         row = units.split_level(level or tree["level"], own)[0]
-    if row != units.PATIENT:
-        words.append(f"{n['examples']} {units.plural(row)}")
-    words += [
-        f"{count} {what}"
-        for what, count in n.items()
-        if what not in (*_OF_N, units.plural(row))
-    ]
-    return ", ".join([*words, patients_text(n)])
+    if row == units.PATIENT:
+        return f"{n['patients']} patients"
+    said = ("examples", "patients", "effective_patients", "largest_share")
+    several = units.plural(row)
+    told = [f"{n['examples']} {several}"]
+    told += [f"{n[what]} {what}" for what in n if what not in (*said, several)]
+    count, paren, rest = patients_text(n).partition(" (")
+    return ", ".join([*told, f"{count} patients{paren}{rest}"])
 
 
-def patients_text(n: Tree) -> str:
-    """Writes `20 patients`, and how unequal their shares of the examples are."""
-    text = f"{n['patients']} patients"
-    if n.get("effective_patients") is None or n.get("largest_share") is None:
-        return text
-    return (
-        f"{text} (effectively {n['effective_patients']:.1f}, the largest with "
-        f"{n['largest_share']:.0%})".replace("%", " %")
-    )
+def patients_text(entry: Tree, name: str = "patients") -> str:
+    """Writes how many patients there are, and how many they are worth.
+
+    `7 (worth 5.9, one has 24 %)`: as effective patients, with the largest one's share
+    of the examples. Of trees that do not tell, the number alone.
+    """
+    worth, most = entry.get("effective_patients"), entry.get("largest_share")
+    if worth is None or most is None:
+        return str(entry[name])
+    return f"{entry[name]} (worth {worth:.1f}, one has {100 * most:.0f} %)"
 
 
 def source_text(tree: Tree) -> str:
