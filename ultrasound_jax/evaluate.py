@@ -121,7 +121,13 @@ def population_of(table: Any, experiment: Experiment, folder: Path) -> dict:
     parts = population.parts_of(
         source.table, experiment.indices, experiment.manifest, pooled=pooled
     )
-    found = population.describe(source, parts)
+    found = population.describe(
+        source.table,
+        parts,
+        account=source.account,
+        units=source.spec.units,
+        patient=source.patient,
+    )
     text = json.dumps(found, indent=1, allow_nan=False)
     write_whole(folder / population.NAME, f"{text}\n".encode())
     return found

@@ -73,7 +73,7 @@ def rate_text(entry: Mapping[str, Any], name: str) -> str:
     They stand under `<name>_of` as `[above, below]`; without them as `value_text`.
     """
     text, counts = value_text(entry, name), entry.get(f"{name}_of")
-    return text if counts is None else f"{text} {counts[0]}/{counts[1]}"
+    return f"{text} {counts[0]}/{counts[1]}" if counts and counts[1] else text
 
 
 def label(name: str) -> str:

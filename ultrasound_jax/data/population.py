@@ -25,7 +25,6 @@ import numpy as np
 
 from ultrasound_jax.data.examples import ExampleTable
 from ultrasound_jax.data.manifest import Manifest
-from ultrasound_jax.data.source import Source
 
 NAME = "population.json"
 INDEX, BUILD = "index", "build"
@@ -52,20 +51,29 @@ def parts_of(
     return {name: np.flatnonzero(sides == name) for name in manifest.parts}
 
 
-def describe(source: Source, parts: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def describe(
+    table: ExampleTable,
+    parts: Mapping[str, np.ndarray],
+    *,
+    account: Mapping[str, Any],
+    units: tuple[str, str],
+    patient: str = "",
+) -> dict[str, Any]:
     """The tree of `population.json`.
 
     Args:
-        source: the dataset, with what its builder noted while it was built.
-        parts: rows of the dataset's table, by name; a row in none is `outside`.
+        table: of the dataset.
+        parts: rows of the table, by name; a row in none is `outside`.
+        account: what the dataset's builder noted while it was built.
+        units: what an example is called, and its group.
+        patient: what a patient is, where the files name none.
     """
-    table, account = source.table, source.account
     inside = np.concatenate([np.zeros(0, int), *parts.values()])
     outside = np.setdiff1d(np.arange(len(table.example_id)), inside)
     found = account.get(FOUND) or None
     return {
-        "units": list(source.spec.units),
-        "patient": source.patient,
+        "units": list(units),
+        "patient": patient,
         "found": found and {k: found.get(k) for k in ("files", "patients", "what")},
         "left_out": _left_out(account),
         "unknown": _unknown(account),
