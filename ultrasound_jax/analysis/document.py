@@ -53,10 +53,15 @@ Block = Heading | Text | Listing | Table | Picture
 
 
 def value_text(entry: Mapping[str, Any], name: str, digits: int = 3) -> str:
-    """Writes a number and its interval, as in `0.912 [0.871, 0.944]`."""
-    value, ends = entry[name], entry[f"{name}_ci"]
+    """Writes a number and its interval, as in `0.912 [0.871, 0.944]`.
+
+    A number that never has one, so that its entry has no `<name>_ci`, stands alone.
+    """
+    value, ends = entry[name], entry.get(f"{name}_ci")
     if value is None:
         return NOT_DEFINED
+    if f"{name}_ci" not in entry:
+        return f"{value:.{digits}f}"
     if ends is None:
         return f"{value:.{digits}f} [{NOT_DEFINED}]"
     return f"{value:.{digits}f} [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"

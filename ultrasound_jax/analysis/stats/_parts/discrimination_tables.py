@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ultrasound_jax.analysis.document import (
+    NOT_DEFINED,
     Block,
     Heading,
     Picture,
@@ -20,6 +21,7 @@ from ultrasound_jax.analysis.stats._parts.wording import (
     folds_text,
     macro_text,
     n_text,
+    patients_text,
     source_text,
     threshold_text,
     unit_of,
@@ -53,14 +55,22 @@ def counts(tree: Tree) -> Table:
     for name, entry in own["classes"].items():
         cells = [entry["positives"], entry["negatives"], entry["unknown"]]
         cells += [last["classes"][name]["positives"]] * grouped
-        rows.append([label(name), *map(str, [*cells, entry["positive_patients"]])])
+        cells.append(entry["positive_patients"])
+        cells += [f"{entry['effective_patients']:.1f}", _percent(entry)]
+        rows.append([label(name), *map(str, cells)])
     header = [f"positive {several}", f"negative {several}", "not annotated"]
     header += [f"positive {groups}"] * grouped + ["positive patients"]
+    header += ["effective patients of the rarer side", "largest patient's share of it"]
     return Table(
         [class_word(tree), *header],
         rows,
         caption=f"What was judged (split {label(tree['split'])}): {n_text(own)}.",
     )
+
+
+def _percent(entry: Tree) -> str:
+    share = entry["largest_share"]
+    return NOT_DEFINED if share is None else f"{100 * share:.0f} %"
 
 
 def discrimination(tree: Tree, name: str) -> Table:
@@ -94,7 +104,8 @@ def overview(
     rows = []
     for name, tree in trees.items():
         at = tree["levels"]
-        counted = [str(v) for k, v in at[own]["n"].items() if k != "patients"]
+        kinds = ("examples", plural(tree["units"][1]))
+        counted = [str(v) for k, v in at[own]["n"].items() if k in kinds]
         rows.append(
             [
                 name,
@@ -102,7 +113,7 @@ def overview(
                 macro_text(at[own], "average_precision", word),
                 macro_text(at[own], "f1", word),
                 " / ".join(counted),
-                str(at[own]["n"]["patients"]),
+                patients_text(at[own]["n"]),
             ]
         )
     grouped = ""
@@ -150,7 +161,7 @@ def _every_class(
         for name, tree in trees.items():
             here = tree["levels"][level]
             cells = [value_text(here["classes"][p], metric) for p in names]
-            body.append([name, *cells, str(here["n"]["patients"])])
+            body.append([name, *cells, patients_text(here["n"])])
         found.append(
             Table(
                 ["model", *map(label, names), "patients"],

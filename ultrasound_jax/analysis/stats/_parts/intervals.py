@@ -1,38 +1,34 @@
 """Intervals over patients of an AUROC, a share and a mean, without resampling.
 
-A number that is made of examples is made of patients: what each adds to it, less what
-as many average examples had added, is his part, and the parts tell how it varies. They
-weigh as patients have examples, so that what counts is not how many patients there are
-but how many *effective* ones: (sum n)^2 / sum n^2 of their examples n, which is their
-number where all have equally many, and little more than one where one has nearly all.
-The same numbers give the same interval: nothing is drawn, and no order or seed matters.
-
-* A share and an AUROC lie between 0 and 1, where the interval of Student's t is made on
-  the logit scale (Pepe 2003, section 5.2.5; Dean and Pagano 2015).
-* A mean of anything else is its value and Student's t times the standard error.
+The same numbers give the same interval: nothing is drawn, and no seed, number of
+replicates or order of patients matters. `spread` says how they are made; what is None
+has no interval that patients can bear.
 """
-
-import math
 
 import numpy as np
 from jaxtyping import Float, Int, Num
-from scipy import stats
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import clustered
-from ultrasound_jax.analysis.stats._parts.difference import LEVEL
+from ultrasound_jax.analysis.stats._parts.spread import (
+    Spread,
+    effective_patients,
+    largest_share,
+    of_ratio,
+    of_ratios,
+)
 
-
-def effective_patients(sizes: Num[np.ndarray, " p"]) -> float:
-    """How many patients with equally many examples tell as much; 0 of nothing."""
-    total = float(np.sum(sizes))
-    return total**2 / float(np.sum(np.square(sizes, dtype=float))) if total else 0.0
-
-
-def largest_share(sizes: Num[np.ndarray, " p"]) -> float | None:
-    """The share of all examples that the patient with the most has."""
-    total = float(np.sum(sizes))
-    return float(np.max(sizes)) / total if total else None
+__all__ = [
+    "auroc_interval",
+    "bounded_interval",
+    "counted_patients",
+    "effective_patients",
+    "largest_share",
+    "mean_interval",
+    "mean_share_interval",
+    "plain_interval",
+    "share_interval",
+]
 
 
 def share_interval(
@@ -40,16 +36,19 @@ def share_interval(
 ) -> list[float] | None:
     """The 95 % interval of sum(hits) / sum(trials), both of each patient.
 
-    None where fewer than two patients have a trial.
+    None where fewer than two effective patients have trials.
     """
-    carriers = int(np.count_nonzero(trials))
-    if carriers < 2:
-        return None
-    total = float(np.sum(trials))
-    value = float(np.sum(hits)) / total
-    parts = (hits - value * trials) / total
-    variance = float(np.sum(parts**2)) * carriers / (carriers - 1)
-    return bounded_interval(value, variance, effective_patients(trials))
+    return bounded_interval(of_ratio(np.asarray(hits), np.asarray(trials)))
+
+
+def mean_share_interval(
+    hits: Num[np.ndarray, "k p"], trials: Num[np.ndarray, "k p"]
+) -> list[float] | None:
+    """The 95 % interval of the mean of `k` such shares, as of all classes' sensitivity.
+
+    None where one of them rests on fewer than two effective patients.
+    """
+    return bounded_interval(of_ratios(np.asarray(hits), np.asarray(trials)))
 
 
 def auroc_interval(
@@ -59,55 +58,47 @@ def auroc_interval(
 ) -> list[float] | None:
     """The 95 % interval of an AUROC; unknown labels (NaN) are left out.
 
-    None where positives or negatives are of fewer than two patients.
+    None where positives or negatives are of fewer than two effective patients.
     """
     try:
         found = clustered.influence(labels, scores[None], patient)
     except AnalysisError:
         return None
-    return bounded_interval(
-        float(found.aurocs[0]), float(found.covariance()[0, 0]), found.df() + 1
-    )
+    return bounded_interval(found.spread([1]))
 
 
 def mean_interval(
     sums: Num[np.ndarray, " p"], counts: Num[np.ndarray, " p"]
 ) -> list[float] | None:
-    """The 95 % interval of sum(sums) / sum(counts) of any number, such as Dice.
+    """The 95 % interval of sum(sums) / sum(counts) of any number.
 
-    None where fewer than two patients carry it, or where nothing varies.
+    None where fewer than two effective patients carry it, or where nothing varies.
     """
-    carriers = int(np.count_nonzero(counts))
-    if carriers < 2:
+    return plain_interval(of_ratio(np.asarray(sums), np.asarray(counts)))
+
+
+def bounded_interval(spread: Spread) -> list[float] | None:
+    """The interval of one number between 0 and 1, None where it has none."""
+    low, high = spread.bounded()
+    return None if np.isnan(low) else [float(low), float(high)]
+
+
+def plain_interval(spread: Spread) -> list[float] | None:
+    """The interval of one number without bounds, None where it has none."""
+    if not spread.known() or spread.error() == 0 or np.isnan(spread.value):
         return None
-    total = float(np.sum(counts))
-    value = float(np.sum(sums)) / total
-    parts = (sums - value * counts) / total
-    variance = float(np.sum(parts**2)) * carriers / (carriers - 1)
-    if variance < 1e-24:
-        return None
-    reach = quantile(effective_patients(counts) - 1) * math.sqrt(variance)
-    return [value - reach, value + reach]
+    low, high = spread.plain()
+    return [float(low), float(high)]
 
 
-def bounded_interval(
-    value: float, variance: float, effective: float
-) -> list[float] | None:
-    """The 95 % interval of a number between 0 and 1 with this variance.
+def counted_patients(sizes: Num[np.ndarray, " p"]) -> dict[str, float | int | None]:
+    """`{"patients", "effective_patients", "largest_share"}` of their examples.
 
-    effective: patients that it rests on; fewer than two tell nothing.
+    The last is null where there is no example.
     """
-    if effective < 2:
-        return None
-    middle = (effective * value + 0.5) / (effective + 1)
-    spread = middle * (1 - middle)
-    variance += spread / effective**2
-    reach = quantile(effective - 1) * math.sqrt(variance) / spread
-    logit = math.log(middle / (1 - middle))
-    low, high = (1 / (1 + math.exp(-(logit + sign * reach))) for sign in (-1, 1))
-    return [min(low, value), max(high, value)]
-
-
-def quantile(df: float) -> float:
-    """How many standard errors a 95 % interval reaches to each side."""
-    return float(stats.t.isf((1 - LEVEL) / 2, df))
+    share = float(largest_share(np.asarray(sizes)))
+    return {
+        "patients": int(np.count_nonzero(sizes)),
+        "effective_patients": float(effective_patients(np.asarray(sizes))),
+        "largest_share": None if np.isnan(share) else share,
+    }

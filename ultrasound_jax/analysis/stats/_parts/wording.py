@@ -27,8 +27,23 @@ def class_word(tree: Tree) -> str:
 
 
 def n_text(entry: Tree) -> str:
-    """Writes how many of whom: `474 examples, 40 videos, 7 patients`."""
-    return ", ".join(f"{count} {what}" for what, count in entry["n"].items())
+    """Writes how many of whom: `474 examples, 40 videos, 7 patients (worth 5.9, …)`."""
+    n, worth = entry["n"], ("effective_patients", "largest_share")
+    told = [f"{n[what]} {what}" for what in n if what not in ("patients", *worth)]
+    count, paren, rest = patients_text(n).partition(" (")
+    return ", ".join([*told, f"{count} patients{paren}{rest}"])
+
+
+def patients_text(entry: Tree, name: str = "patients") -> str:
+    """Writes how many patients there are, and how many they are worth.
+
+    `7 (worth 5.9, one has 24 %)`: as effective patients, with the largest one's share
+    of the examples. Of trees that do not tell, the number alone.
+    """
+    worth, most = entry.get("effective_patients"), entry.get("largest_share")
+    if worth is None or most is None:
+        return str(entry[name])
+    return f"{entry[name]} (worth {worth:.1f}, one has {100 * most:.0f} %)"
 
 
 def source_text(tree: Tree) -> str:
