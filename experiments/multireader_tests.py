@@ -42,6 +42,7 @@ from ultrasound_jax.analysis.stats._parts.multireader import (
     against_one,
     average,
     between_tests,
+    of_readers,
 )
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
@@ -56,7 +57,7 @@ EDGES = np.array([-0.2, 0.5, 1.1, 1.9])  # between the ratings
 HILLIS = "hillis"
 ANALYSES = {
     BOTH: ("other readers and patients", "#0072B2", "o"),
-    HILLIS: ("the same, freedom as published", "#E69F00", "^"),
+    HILLIS: ("the same, as published", "#E69F00", "^"),
     PATIENTS: ("these readers, other patients", "#D55E00", "s"),
     READERS: ("other readers, these patients", "#009E73", "D"),
 }
@@ -143,15 +144,14 @@ def p_values(
 ) -> dict[str, float | None]:
     """The p of each of ANALYSES in one study."""
     found = influence(labels, ratings, patient)
-    if kind.standalone:
-        gaps = found.aurocs[0] - found.aurocs[1:]
-        covariance = against_one(found.covariance())
-    else:
-        gaps = found.aurocs[kind.readers :] - found.aurocs[: kind.readers]
-        covariance = between_tests(found.covariance(), kind.readers)
-    tests = average(gaps, covariance, found.df())
-    p = {name: one.p for name, one in tests.items()}
-    return p | {HILLIS: average(gaps, covariance)[BOTH].p}
+    compared = against_one if kind.standalone else between_tests
+    contrasts = compared(kind.readers)
+    p = {name: one.p for name, one in of_readers(found, contrasts).items()}
+    # As published: the covariance as it is, and no patients in the freedom.
+    errors = contrasts @ found.covariance() @ contrasts.T
+    own = float(np.trace(errors)) / len(errors)
+    plain = average(contrasts @ found.aurocs, own=own, together=float(errors.mean()))
+    return p | {HILLIS: plain[BOTH].p}
 
 
 def rejections(kind: Kind, repeats: int) -> dict[str, Any]:

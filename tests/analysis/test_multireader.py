@@ -8,6 +8,7 @@ from scipy import stats
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts.clustered import influence
+from ultrasound_jax.analysis.stats._parts.difference import of_spread
 from ultrasound_jax.analysis.stats._parts.multireader import (
     BOTH,
     PATIENTS,
@@ -15,6 +16,7 @@ from ultrasound_jax.analysis.stats._parts.multireader import (
     against_one,
     average,
     between_tests,
+    of_readers,
 )
 
 # What is printed of the data of Van Dyke and others (1993) in "RJafroc book", chapter
@@ -34,17 +36,6 @@ PRINTED = {
     PATIENTS: (0.018717, math.inf, 0.01928, -0.08049, -0.007115),
     READERS: (0.01485, 4, 0.04196, -0.08502, -0.00258),
 }
-
-
-def layout(readers, variance, cov1, cov2, cov3):
-    """The covariance matrix of two tests that Obuchowski and Rockette assume."""
-    same_reader = np.tile(np.eye(readers), (2, 2)) == 1
-    same_test = np.kron(np.eye(2), np.ones((readers, readers))) == 1
-    return np.select(
-        [same_reader & same_test, same_reader, same_test],
-        [variance, cov1, cov2],
-        cov3,
-    )
 
 
 def published(aurocs, covariance, alpha=0.05):
@@ -93,8 +84,9 @@ def published(aurocs, covariance, alpha=0.05):
 
 @pytest.mark.parametrize("name", [BOTH, PATIENTS, READERS])
 def test_a_published_example_is_repeated(name):
-    covariance = between_tests(layout(5, VARIANCE, COV1, COV2, COV3), 5)
-    found = average(VAN_DYKE[0] - VAN_DYKE[1], covariance)[name]
+    own = 2 * (VARIANCE - COV1)
+    together = (own + 4 * 2 * (COV2 - COV3)) / 5
+    found = average(VAN_DYKE[0] - VAN_DYKE[1], own=own, together=together)[name]
     se, df, p, low, high = PRINTED[name]
     assert found.value == pytest.approx(-0.0438, abs=1e-4)  # AUROCs have four digits
     assert found.se == pytest.approx(se, abs=5e-5)
@@ -104,9 +96,9 @@ def test_a_published_example_is_repeated(name):
 
 
 def test_the_average_reader_of_a_published_example_is_repeated():
-    # Of the first test: cov2, then se, df, low and high of both random.
-    covariance = np.full((5, 5), 4.840e-4) + np.eye(5) * (1.0141e-3 - 4.840e-4)
-    found = average(VAN_DYKE[0], covariance)
+    variance, shared = 1.0141e-3, 4.840e-4
+    together = (variance + 4 * shared) / 5
+    found = average(VAN_DYKE[0], own=variance, together=together)
     assert found[BOTH].se == pytest.approx(0.03317, abs=1e-5)
     assert found[BOTH].df == pytest.approx(12.74, abs=0.02)
     ends = (found[BOTH].low, found[BOTH].high)
@@ -129,9 +121,15 @@ def ratings(rng, readers, patients=30, clips=4):
 def test_differences_of_readers_give_the_published_f_tests(readers):
     labels, marks, patient = ratings(np.random.default_rng(readers), readers)
     part = influence(labels, marks.reshape(2 * readers, -1), patient)
-    aurocs = part.aurocs.reshape(2, readers)
-    found = average(aurocs[1] - aurocs[0], between_tests(part.covariance(), readers))
-    for name, expected in published(aurocs, part.covariance()).items():
+    aurocs, covariance = part.aurocs.reshape(2, readers), part.covariance()
+    between = between_tests(readers)
+    errors = between @ covariance @ between.T
+    found = average(
+        between @ part.aurocs,
+        own=float(np.trace(errors)) / readers,
+        together=float(errors.mean()),
+    )
+    for name, expected in published(aurocs, covariance).items():
         one = found[name]
         assert (one.p, one.low, one.high) == pytest.approx(expected, rel=1e-6)
 
@@ -139,45 +137,53 @@ def test_differences_of_readers_give_the_published_f_tests(readers):
 def test_these_readers_on_other_patients_is_the_clustered_test_of_their_means():
     labels, marks, patient = ratings(np.random.default_rng(1), 4)
     part = influence(labels, marks.reshape(8, -1), patient)
-    weights = np.repeat([-0.25, 0.25], 4)
-    gaps = part.aurocs[4:] - part.aurocs[:4]
-    between = between_tests(part.covariance(), 4)
-    found = average(gaps, between, part.df())[PATIENTS]
-    assert found.value == pytest.approx(weights @ part.aurocs)
-    assert found.se**2 == pytest.approx(weights @ part.covariance() @ weights)
-    assert found.df == part.df()
+    found = of_readers(part, between_tests(4))[PATIENTS]
+    expected = of_spread(part.spread(np.repeat([-0.25, 0.25], 4).tolist()))
+    assert vars(found) == pytest.approx(vars(expected))
 
 
 def test_a_model_is_compared_with_each_reader_by_its_own_covariance():
     labels, marks, patient = ratings(np.random.default_rng(2), 3)
-    rows = marks.reshape(6, -1)[:4]
-    whole = influence(labels, rows, patient).covariance()
-    covariance = against_one(whole)
-    assert covariance.shape == (3, 3)
-    for j in range(3):
-        pair = influence(labels, rows[[0, j + 1]], patient).covariance()
-        assert covariance[j, j] == pytest.approx(
-            pair[0, 0] + pair[1, 1] - 2 * pair[0, 1]
-        )
-    expected = whole[0, 0] - whole[0, 2] - whole[1, 0] + whole[1, 2]
-    assert covariance[0, 1] == pytest.approx(expected)
+    part = influence(labels, marks.reshape(6, -1)[:4], patient)
+    contrasts = against_one(3)
+    gaps = part.aurocs[0] - part.aurocs[1:]
+    np.testing.assert_allclose(contrasts @ part.aurocs, gaps)
+    own = [of_spread(part.spread(row.tolist())).se ** 2 for row in contrasts]
+    mean = of_spread(part.spread(contrasts.mean(axis=0).tolist()))
+    found = of_readers(part, contrasts)
+    shared = max((3 * mean.se**2 - np.mean(own)) / 2, 0)
+    assert found[BOTH].value == pytest.approx(gaps.mean())
+    assert found[BOTH].se ** 2 == pytest.approx(gaps.var(ddof=1) / 3 + shared)
+    assert found[READERS].se ** 2 == pytest.approx(gaps.var(ddof=1) / 3)
 
 
 def test_few_patients_cost_freedom_and_infinitely_many_give_hillis():
-    covariance = between_tests(layout(5, VARIANCE, COV1, COV2, COV3), 5)
-    gaps = VAN_DYKE[1] - VAN_DYKE[0]
+    gaps, own = VAN_DYKE[1] - VAN_DYKE[0], 2 * (VARIANCE - COV1)
+    errors = {"own": own, "together": (own + 4 * 2 * (COV2 - COV3)) / 5}
     freedoms = [
-        average(gaps, covariance, f)[BOTH].df for f in (5.0, 50.0, 1e9, math.inf)
+        average(gaps, **errors, freedom=f)[BOTH].df for f in (5.0, 50.0, 1e9, math.inf)
     ]
     assert freedoms == sorted(freedoms)
     assert freedoms[2] == pytest.approx(freedoms[3])
-    assert average(gaps, covariance, 9.0)[PATIENTS].df == 9
+    assert average(gaps, **errors, freedom=9.0)[PATIENTS].df == 9
+
+
+def test_too_few_effective_patients_are_not_tested():
+    """Nearly all clips are one patient's: two patients, hardly more than one."""
+    labels, marks, _ = ratings(np.random.default_rng(3), 3)
+    patient = np.zeros(len(labels), int)
+    patient[:4], labels[:4] = 1, (0, 1, 0, 1)
+    found = of_readers(
+        influence(labels, marks.reshape(6, -1), patient), between_tests(3)
+    )
+    assert all(one.p is None and one.low is None for one in found.values())
 
 
 def test_one_reader_is_refused_and_readers_that_never_differ_say_nothing():
+    nothing = {"own": 0.0, "together": 0.0}
     with pytest.raises(AnalysisError, match="1 readers; how readers differ needs two"):
-        average(np.array([0.1]), np.eye(1))
-    found = average(np.full(3, 0.1), np.zeros((3, 3)))
+        average(np.array([0.1]), **nothing)
+    found = average(np.full(3, 0.1), **nothing)
     assert all(one.p is None for one in found.values())
-    found = average(np.zeros(3), np.zeros((3, 3)))
+    found = average(np.zeros(3), **nothing)
     assert all(one.p == 1 for one in found.values())

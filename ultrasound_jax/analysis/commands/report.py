@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.analysis.commands.compare import add_margin
 from ultrasound_jax.analysis.commands.metrics import (
     add_wanted,
     wanted,
@@ -28,6 +29,7 @@ from ultrasound_jax.analysis.judge.assess import (
     assess,
 )
 from ultrasound_jax.analysis.judge.compare_models import compare_models
+from ultrasound_jax.analysis.judge.non_inferiority import check_margin, with_margin
 from ultrasound_jax.analysis.report.checklist import FILES, write_checklist
 from ultrasound_jax.analysis.report.html import write_html
 from ultrasound_jax.analysis.report.markdown import write_markdown
@@ -66,11 +68,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cost", nargs="+", default=[], metavar="JSON", help="what `cost` wrote"
     )
     parser.add_argument("--readers", metavar="JSON", help="what `readers` wrote")
+    add_margin(parser)
     add_wanted(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the report and prints where it is."""
+    check_margin(options.margin)
     runs = open_runs(options.runs)
     typed = dict(zip(options.runs, (one.name for one in runs), strict=True))
     tree = write_study(
@@ -79,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
         asked=wanted(options),
         reference=typed.get(options.reference) or options.reference,
         title=options.title,
+        margin=options.margin,
         more=Further(
             costs=[read_json(path) for path in options.cost],
             readers=_readers(options.readers) if options.readers else None,
@@ -112,6 +117,7 @@ def write_study(
     asked: Wanted,
     reference: str = "",
     title: str = "",
+    margin: float | None = None,
     more: Further | None = None,
 ) -> dict[str, Any]:
     """Writes report.html, report.md, figures/ and study.json; returns the last.
@@ -125,6 +131,7 @@ def write_study(
         asked: which numbers.
         reference: name of the run that others are compared with; empty for the first.
         title: of the report; empty for the dataset's and the runs' names.
+        margin: of non-inferiority, see `judge.non_inferiority`; None asks nothing.
         more: what else belongs into the report.
 
     Raises:
@@ -147,6 +154,8 @@ def write_study(
     if len(runs) > 1:
         tables = {one.name: one.predictions for one in runs}
         comparison, reason = _compare(tables, reference, asked, split, level)
+        if comparison is not None and margin is not None:
+            comparison = with_margin(comparison, margin)
     rows = {
         one.name: judge(one.predictions, split=split, level=level).rows for one in runs
     }

@@ -26,10 +26,17 @@ OF_SCORES = (
     "Letters 21, 2014.",
 )
 
+OF_MARGINS = (
+    "Piaggio G, Elbourne DR, Pocock SJ, Evans SJW, Altman DG. Reporting of "
+    "noninferiority and equivalence randomized trials: extension of the CONSORT 2010 "
+    "statement. JAMA 308, 2012.",
+)
+
 
 def sources_of(comparison: Mapping[str, Any]) -> tuple[str, ...]:
     """What its methods cite."""
-    return OF_MASKS if comparison["kind"] == MASKS else OF_SCORES
+    of_tests = OF_MASKS if comparison["kind"] == MASKS else OF_SCORES
+    return (*of_tests, *(OF_MARGINS if "margin" in comparison else ()))
 
 
 def methods_text(comparison: Mapping[str, Any]) -> str:

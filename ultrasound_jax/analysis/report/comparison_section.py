@@ -32,6 +32,7 @@ from ultrasound_jax.analysis.report.comparison_words import (
     whom,
 )
 from ultrasound_jax.analysis.report.forest import forest_figure
+from ultrasound_jax.analysis.report.margin_section import margin_blocks
 from ultrasound_jax.analysis.stats._parts.wording import class_word
 from ultrasound_jax.analysis.table.mask_table import MASKS
 
@@ -66,6 +67,7 @@ def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
             f"clustered p values, decides what survives{ignored}."
         ),
         differences(tree),
+        *margin_blocks(tree),
         *notes(tree),
         picture(tree),
         *further(tree),
@@ -93,6 +95,7 @@ def compared(tree: Mapping[str, Any]) -> list[Block]:
             "are in the appendix."
         ),
         survivors(tree),
+        *margin_blocks(tree),
         picture(tree),
         *notes(tree),
     ]

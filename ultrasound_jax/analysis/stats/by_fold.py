@@ -24,8 +24,9 @@ from ultrasound_jax.analysis.document import (
 )
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import intervals
-from ultrasound_jax.analysis.stats._parts.clustered import Influence, influence, macro
+from ultrasound_jax.analysis.stats._parts.clustered import influence, mean_spread
 from ultrasound_jax.analysis.stats._parts.metrics import auroc
+from ultrasound_jax.analysis.stats._parts.spread import Spread
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
@@ -56,6 +57,7 @@ SOURCES = (
     "cross-validation. Journal of Machine Learning Research 5, 2004.",
 )
 MACRO = "macro"
+Estimate = tuple[float, Spread | None]  # None where there is no variance
 
 
 def compute(
@@ -76,7 +78,7 @@ def compute(
     if len(folds) < 2:
         return {"folds": {}, "mean": {}}
     tree: dict[str, Any] = {"folds": {}, "mean": {}}
-    kept: dict[str, list[tuple[float, float | None, float]]] = {}
+    kept: dict[str, list[Estimate]] = {}
     for fold in folds:
         entry, found = _one_fold(rows.rows(rows.fold == fold))
         tree["folds"][str(fold)] = entry
@@ -87,79 +89,82 @@ def compute(
     return tree
 
 
-def _one_fold(
-    table: Predictions,
-) -> tuple[dict[str, Any], dict[str, tuple[float, float | None, float]]]:
-    """One fold's entry, and of each defined AUROC value, variance and freedom."""
+def _one_fold(table: Predictions) -> tuple[dict[str, Any], dict[str, Estimate]]:
+    """One fold's entry, and each AUROC that is defined."""
     patient = table.patient_index()
     entry: dict[str, Any] = {
         "examples": len(table),
         "patients": len(set(patient.tolist())),
         "classes": {},
     }
-    found: dict[str, tuple[float, float | None, float]] = {}
-    parts: list[Influence | None] = []
+    found: dict[str, Estimate] = {}
+    parts = []
     for k, name in enumerate(table.classes):
         labels, scores = table.labels[:, k], table.scores[:, k]
-        value = auroc(labels[~np.isnan(labels)], scores[~np.isnan(labels)])
-        try:
-            part = influence(labels, scores[None], patient)
-        except AnalysisError:  # one class, or a side of one patient: no interval
-            part = None
+        known = ~np.isnan(labels)
+        value = auroc(labels[known], scores[known])
         if value is not None:
-            parts.append(part)
-            found[name] = _estimate(value, part)
+            found[name] = value, None
+            try:
+                parts.append(influence(labels, scores[None], patient))
+                found[name] = value, parts[-1].spread([1.0])
+            except AnalysisError:  # a side is of one patient
+                pass
         entry["classes"][name] = _entry(found.get(name)) | {
             "positives": int((labels == 1).sum()),
             "negatives": int((labels == 0).sum()),
             "positive_patients": len(set(patient[labels == 1].tolist())),
         }
-    if parts:
-        values = [found[name][0] for name in entry["classes"] if name in found]
-        found[MACRO] = (float(np.mean(values)), None, 0.0)
-        known = [part for part in parts if part is not None]
-        if len(known) == len(parts):
-            _, covariance, df = macro(known)
-            found[MACRO] = (found[MACRO][0], float(covariance[0, 0]), df)
-    entry[MACRO] = _entry(found.get(MACRO)) | {"classes": len(parts)}
+    counted = len(found)
+    if found:
+        value = float(np.mean([one for one, _ in found.values()]))
+        whole = mean_spread(parts, [1.0]) if len(parts) == counted else None
+        found[MACRO] = value, whole
+    entry[MACRO] = _entry(found.get(MACRO)) | {"classes": counted}
     return entry, found
 
 
-def _estimate(
-    value: float, part: Influence | None
-) -> tuple[float, float | None, float]:
-    if part is None:
-        return value, None, 0.0
-    return value, float(part.covariance()[0, 0]), part.df()
-
-
-def _entry(found: tuple[float, float | None, float] | None) -> dict[str, Any]:
+def _entry(found: Estimate | None) -> dict[str, Any]:
     if found is None:
         return {"auroc": None, "auroc_ci": None}
-    value, variance, df = found
-    ends = None
-    if variance is not None:
-        ends = intervals.bounded_interval(value, variance, df + 1)
+    value, spread = found
+    ends = None if spread is None else intervals.bounded_interval(spread)
     return {"auroc": value, "auroc_ci": ends}
 
 
-def _mean(found: list[tuple[float, float | None, float]]) -> dict[str, Any]:
-    """The mean over folds; freedom by Satterthwaite."""
-    values = [value for value, _, _ in found]
+def _mean(found: list[Estimate]) -> dict[str, Any]:
+    values = [value for value, _ in found]
     entry: dict[str, Any] = {"auroc": None, "auroc_ci": None, "folds": len(found)}
     entry |= {"lowest": min(values, default=None), "highest": max(values, default=None)}
-    if not found:
-        return entry
-    entry["auroc"] = float(np.mean(values))
-    known = [(var, df) for _, var, df in found if var is not None]
-    if len(known) < len(found) or not all(df > 0 for _, df in known):
-        return entry
-    total = sum(var for var, _ in known)
-    below = sum(var**2 / df for var, df in known)
-    df = total**2 / below if below > 0 else min(df for _, df in known)
-    variance = total / len(found) ** 2
-    entry["auroc_ci"] = intervals.bounded_interval(entry["auroc"], variance, df + 1)
+    if found:
+        entry["auroc"] = float(np.mean(values))
+    spreads = [spread for _, spread in found if spread is not None and spread.known()]
+    if found and len(spreads) == len(found):
+        entry["auroc_ci"] = intervals.bounded_interval(_of_apart(spreads))
     return entry
+
+
+def _of_apart(spreads: list[Spread]) -> Spread:
+    """The spread of the mean of numbers that share no patient.
+
+    Degrees of freedom, and the patients that carry the variance, are pooled after
+    Satterthwaite.
+    """
+    variance, df, effective, carriers = (
+        np.array([float(getattr(one, name)) for one in spreads])
+        for name in ("variance", "df", "effective", "carriers")
+    )
+    share = variance + 1e-18  # folds that do not vary share the freedom
+    pooled = share.sum() ** 2
+    return Spread(
+        value=np.mean([float(one.value) for one in spreads]),
+        variance=variance.sum() / len(spreads) ** 2,
+        df=pooled / (share**2 / df).sum(),
+        effective=effective.sum(),
+        carriers=pooled / (share**2 / carriers).sum(),
+        trials=np.array(np.inf),
+        alike=np.array(np.nan),
+    )
 
 
 def rows(tree: Tree) -> list[CsvRow]:

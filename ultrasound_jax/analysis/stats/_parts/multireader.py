@@ -20,8 +20,8 @@ published example). With d_j a reader's AUROC less that of one model it is the t
 model against the average reader, and with d_j an AUROC the interval of the average
 reader (Hillis, Berbaum and Metz, Academic Radiology 15, 2008).
 
-Two differences from these papers. The error covariances are those of clustered AUROCs,
-over patients (`clustered.Influence`), not over cases: clips of a patient are not other
+Two differences from these papers. Error variances are those of clustered AUROCs, over
+patients (`clustered.Influence`), not over cases: clips of a patient are not other
 cases. And a variance over few patients is poorly known, which the papers neglect:
 `patients` is referred to Student's t with the freedom of the clustered test, f, instead
 of the normal distribution, and in the freedom of `both` the part of patients counts
@@ -35,43 +35,65 @@ import numpy as np
 from jaxtyping import Float
 
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.clustered import Influence
 from ultrasound_jax.analysis.stats._parts.difference import Difference, against_zero
 
 BOTH, PATIENTS, READERS = "both", "patients", "readers"
 
 
-def between_tests(
-    covariance: Float[np.ndarray, "m m"], readers: int
-) -> Float[np.ndarray, "r r"]:
-    """The covariance of each reader's second less first AUROC.
+def between_tests(readers: int) -> Float[np.ndarray, "r s"]:
+    """The contrasts of each reader's second less first AUROC.
 
-    covariance: of the AUROCs of all readers with the first test, then the second.
+    They are of the AUROCs of all readers with the first test, then with the second.
     """
-    contrast = np.hstack([-np.eye(readers), np.eye(readers)])
-    return contrast @ covariance @ contrast.T
+    return np.hstack([-np.eye(readers), np.eye(readers)])
 
 
-def against_one(covariance: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "r r"]:
-    """The covariance of a model's AUROC less that of each of the `m - 1` readers.
+def against_one(readers: int) -> Float[np.ndarray, "r s"]:
+    """The contrasts of a model's AUROC, the first, less that of each reader."""
+    return np.hstack([np.ones((readers, 1)), -np.eye(readers)])
 
-    covariance: of the AUROCs of the model, then of the readers.
+
+def of_readers(
+    part: Influence, contrasts: Float[np.ndarray, "r s"]
+) -> dict[str, Difference]:
+    """The mean over readers of such contrasts of AUROCs; see `average`.
+
+    Nothing is tested, so that all p are None, where patients do not suffice.
+
+    Raises:
+        AnalysisError: fewer than two readers.
     """
-    readers = len(covariance) - 1
-    contrast = np.hstack([np.ones((readers, 1)), -np.eye(readers)])
-    return contrast @ covariance @ contrast.T
+    whole = part.spread(contrasts.mean(axis=0).tolist())
+    own = [float(part.spread(row.tolist()).error()) ** 2 for row in contrasts]
+    found = average(
+        contrasts @ part.aurocs,
+        own=float(np.mean(own)),
+        together=float(whole.error()) ** 2,
+        freedom=float(whole.df),
+    )
+    if whole.known():
+        return found
+    return {
+        name: Difference(one.value, one.se, one.df, None, None, None)
+        for name, one in found.items()
+    }
 
 
 def average(
     values: Float[np.ndarray, " r"],
-    covariance: Float[np.ndarray, "r r"],
+    *,
+    own: float,
+    together: float,
     freedom: float = math.inf,
 ) -> dict[str, Difference]:
     """The mean over readers, tested against zero, for each kind of conclusion.
 
     Args:
         values: of each reader, such as differences between two tests.
-        covariance: of their errors, over patients.
-        freedom: of that covariance.
+        own: the mean of their error variances, V.
+        together: the error variance of their mean, (V + (r - 1) C) / r.
+        freedom: of that variance, f.
 
     Raises:
         AnalysisError: fewer than two readers, of whom no variance can be had.
@@ -80,9 +102,7 @@ def average(
     if count < 2:
         raise AnalysisError(f"{count} readers; how readers differ needs two or more")
     mean, spread = float(values.mean()), float(values.var(ddof=1))
-    own = float(np.trace(covariance)) / count
-    shared = float(covariance.sum() - np.trace(covariance)) / (count * (count - 1))
-    shared = max(shared, 0.0)
+    shared = max((count * together - own) / (count - 1), 0.0)
     total = spread + count * shared
     below = spread**2 / (count - 1) + (count * shared) ** 2 / freedom
     df = total**2 / below if below > 0 else math.inf

@@ -9,10 +9,11 @@ so that an interval of a logarithm of a likelihood ratio is one of the predictiv
 at any prevalence (Simel, Samsa and Matchar 1991; Mercaldo, Lau and Zhou 2007 with the
 logit). Its variance is by the delta method from that of both rates over patients, with
 their covariance, since a patient may have examples with and without the finding; the
-papers take examples for independent. Rates of 0 and 1 have no logarithm: as in
-`intervals.bounded_interval`, half a right and half a wrong example of an effective
-patient are added for the interval, not for the value. Student's t has the effective
-patients of the rarer side, less one, degrees of freedom.
+papers take examples for independent. Rates of 0 and 1 have no logarithm and no
+variance: for the interval, not for the value, half a right and half a wrong example are
+added to as many as there are effective patients (`spread`), with the variance that this
+has. Student's t has the effective patients of the rarer side, less one, degrees of
+freedom.
 """
 
 import math
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ultrasound_jax.analysis.stats._parts import intervals
+from ultrasound_jax.analysis.stats._parts.spread import PRIOR, of_ratio, quantile
 
 Ends = tuple[float, float]
 
@@ -88,7 +89,7 @@ def two_rates(
         return TwoRates(values[0], values[1], None, None)
     carriers = int(np.count_nonzero(positives + negatives))
     covariance = float(one.parts @ two.parts) * carriers / (carriers - 1)
-    reach = intervals.quantile(min(one.effective, two.effective) - 1)
+    reach = float(quantile(min(one.effective, two.effective) - 1))
     ends = []
     for above, below in (
         (one.middle, 1 - two.middle),
@@ -115,16 +116,19 @@ class _Rate:
 def _rate(
     right: Float[np.ndarray, " p"], trials: Float[np.ndarray, " p"]
 ) -> _Rate | None:
-    total, carriers = float(trials.sum()), int(np.count_nonzero(trials))
+    total = float(trials.sum())
     if not total:
         return None
-    value = float(right.sum()) / total
-    effective = intervals.effective_patients(trials)
-    middle = (effective * value + 0.5) / (effective + 1)
-    parts = (right - value * trials) / total
-    variance = float(parts @ parts) * carriers / max(carriers - 1, 1)
-    variance += middle * (1 - middle) / effective**2
-    return _Rate(value, middle, variance, parts, effective)
+    found = of_ratio(right, trials)
+    value, effective = float(found.value), float(found.effective)
+    middle = (effective * value + PRIOR) / (effective + 2 * PRIOR)
+    return _Rate(
+        value=value,
+        middle=middle,
+        variance=float(found.variance) + middle * (1 - middle) / effective**2,
+        parts=(right - value * trials) / total,
+        effective=effective,
+    )
 
 
 def _turned(ends: Ends) -> Ends:
