@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from ultrasound_jax.analysis.stats._parts.intervals import share_interval
+from ultrasound_jax.analysis.stats._parts.recalibration import logistic_line
 
 # A bin for every four patients, so that each bin's interval says something.
 PATIENTS_A_BIN, FEWEST, MOST = 4, 2, 5
@@ -20,7 +21,8 @@ def diagram(
     """The diagram of one class; unknown labels (NaN) are left out.
 
         {"points": [{"score", "rate", "rate_ci", "examples", "patients"}],
-         "positive": [examples of each bar], "negative": [...]}
+         "positive": [examples of each bar], "negative": [...],
+         "line": [intercept, slope] on the logit scale, or null}
 
     There are `bins_for` the patients, of equal mass, where every patient weighs the
     same however many examples he has. Intervals are over patients.
@@ -28,10 +30,11 @@ def diagram(
     known = ~np.isnan(labels)
     labels, scores, patient = labels[known], scores[known], patient[known]
     bars = np.minimum((scores * BARS).astype(int), BARS - 1)
-    spread = {
+    spread: dict[str, Any] = {
         name: np.bincount(bars[labels == value], minlength=BARS).tolist()
         for name, value in (("positive", 1), ("negative", 0))
     }
+    spread["line"] = logistic_line(labels, scores)
     place = place_of(scores, patient)
     return {
         "points": [_point(labels, scores, patient, here) for here in place],

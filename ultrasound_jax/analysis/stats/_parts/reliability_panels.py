@@ -14,15 +14,16 @@ from ultrasound_jax.analysis.stats._parts.reliability_curve import BARS
 from ultrasound_jax.analysis.table.units import plural
 
 _COLUMNS, _WIDTH, _HEIGHT = 2, 3.3, 3.6  # inches of a panel, histogram included
+_NUMBERS = {"intercept": "calibration_intercept", "slope": "calibration_slope"}
 _ENDS = (0.01, 0.99)  # between which the fitted curve is drawn
 
 
 def reliability(tree: Mapping[str, Any]) -> bytes:
     """Draws the reliability diagram of one model, one panel a class.
 
-    Points are bins with 95 % intervals over patients; where the tree has calibration
-    intercept and slope, their curve is drawn; below are the scores of examples with
-    the finding (up) and without it (down).
+    Points are bins with 95 % intervals over patients; the curve is the logistic one
+    whose slope is the calibration slope; below are the scores of examples with the
+    finding (up) and without it (down).
     """
     classes = tree["calibration"]["classes"]
     columns = min(len(classes), _COLUMNS)
@@ -52,8 +53,8 @@ def reliability(tree: Mapping[str, Any]) -> bytes:
         "with": Line2D([], [], color=COLOURS[1], marker="s", ls=""),
         "without": Line2D([], [], color=COLOURS[5], marker="s", ls=""),
     }
-    if any(_fit(entry) for entry in classes.values()):
-        marks["by intercept and slope"] = Line2D([], [], color=COLOURS[2])
+    if any(entry["diagram"]["line"] for entry in classes.values()):
+        marks["fitted, logistic"] = Line2D([], [], color=COLOURS[2])
     figure.legend(
         list(marks.values()),
         list(marks),
@@ -67,16 +68,12 @@ def reliability(tree: Mapping[str, Any]) -> bytes:
 
 def _heading(name: str, entry: Mapping[str, Any], unit: str) -> str:
     of = f"{entry['examples']} {unit} of {entry['patients']} patients"
-    found = _fit(entry)
-    if found is None:
-        return f"{label(name)}\n{of}"
-    return f"{label(name)}\n{of}\nintercept {found[0]:.2f}, slope {found[1]:.2f}"
-
-
-def _fit(entry: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Calibration intercept and slope, where the tree has both."""
-    intercept, slope = entry.get("intercept"), entry.get("slope")
-    return None if intercept is None or slope is None else (intercept, slope)
+    told = [
+        f"{words} {entry[key]:.2f}"
+        for words, key in _NUMBERS.items()
+        if entry[key] is not None
+    ]
+    return "\n".join([label(name), of, ", ".join(told)])
 
 
 def _curve(panel: Axes, entry: Mapping[str, Any]) -> None:
@@ -84,9 +81,10 @@ def _curve(panel: Axes, entry: Mapping[str, Any]) -> None:
     points = entry["diagram"]["points"]
     if not points:
         panel.text(0.5, 0.6, "not defined", ha="center")
-    if found := _fit(entry):
+    if entry["diagram"]["line"]:
+        intercept, slope = entry["diagram"]["line"]
         scores = np.linspace(*_ENDS, 99)
-        fitted = expit(found[0] + found[1] * logit(scores))
+        fitted = expit(intercept + slope * logit(scores))
         panel.plot(scores, fitted, color=COLOURS[2], linewidth=1.4, zorder=2)
     for point in points:
         x, filled = point["score"], "white"
