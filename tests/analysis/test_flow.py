@@ -183,11 +183,17 @@ def test_every_guideline_has_all_of_its_items_once():
 
 
 def test_the_checklist_names_sections_that_are_there_and_no_others():
-    blocks = [Heading("Flow of patients"), Heading("Calibration (clips)", 3)]
-    there = checklist.answers(blocks, ["calibration", "decision_curve"])
+    blocks = [
+        Heading("Flow of patients"),
+        Heading("Calibration"),
+        Heading("Calibration (clips)", 3, of="calibration"),
+        Table(["run", ""], [["trained on", "another hospital"]]),
+    ]
+    there = checklist.answers(blocks, files=["model.json"])
+    assert there["external"] and there["facts"] and there["model file"]
     assert there["flow"] == "Flow of patients"
     assert there["calibration"] == "Calibration (clips)"
-    assert "table one" not in there
+    assert "table one" not in there and "decision_curve" not in there
     text = str(checklist.document("report.md", there))
     assert "['19', 'flow of participants, a diagram', 'Flow of patients', '']" in text
     wanted = "['20', 'characteristics at baseline', 'not in this report'"

@@ -9,10 +9,14 @@ NOT_DEFINED = "not defined"
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading; level 1 is the document's title."""
+    """A heading; level 1 is the document's title.
+
+    of: the statistic whose section it begins, where it does.
+    """
 
     text: str
     level: int = 2
+    of: str = ""
 
 
 @dataclass(frozen=True)

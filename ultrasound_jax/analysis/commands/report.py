@@ -37,7 +37,6 @@ from ultrasound_jax.analysis.report.study_section import (
     Further,
     document,
 )
-from ultrasound_jax.analysis.stats._parts.statistic import of_tree
 from ultrasound_jax.analysis.table.inputs import (
     Run,
     add_run_arguments,
@@ -163,10 +162,9 @@ def write_study(
     blocks = document(runs, trees, rows, comparison, reason, title, more or Further())
     tree = {"models": trees, "comparison": comparison, "not_compared": reason}
     _write(make_folder(folder), blocks, tree)
-    known = [one.name for one in of_tree(next(iter(trees.values())))]
     first = runs[0].folder
     files = [name for name in FILES if first and (first / name).is_file()]
-    write_checklist(Path(folder) / "report.html", blocks, known, files=files)
+    write_checklist(Path(folder) / "report.html", blocks, files=files)
     return tree
 
 

@@ -9,7 +9,6 @@ from ultrasound_jax.analysis.document import (
     Listing,
     Table,
     Text,
-    label,
 )
 from ultrasound_jax.analysis.report.checklist_items import GUIDELINES, SOURCES, Item
 from ultrasound_jax.analysis.report.markdown import write_markdown
@@ -31,49 +30,41 @@ FILES: dict[str, tuple[str, ...]] = {
     "config.json": ("settings",),
     "splits.json": ("splits",),
 }
-FACTS = "facts"
 _NOT_HERE = "not in this report"
 
 
 def write_checklist(
-    report: Path,
-    blocks: Sequence[Block],
-    names: Iterable[str],
-    *,
-    files: Iterable[str] = (),
-    facts: bool = True,
+    report: Path, blocks: Sequence[Block], *, files: Iterable[str] = ()
 ) -> Path:
     """Writes the list beside a report.
 
     Args:
         report: the report's file, which the list refers to.
         blocks: of the report.
-        names: of the statistics that it has.
         files: of the run's folder that stand beside it, such as `model.json`.
-        facts: whether the report says how the run was made.
     """
-    there = answers(blocks, names, files=files)
-    if facts:
-        there[FACTS] = "the table `run`"
     path = report.parent / NAME
+    there = answers(blocks, files=files)
     write_markdown(path, document(report.name, there), figures="")
     return path
 
 
-def answers(
-    blocks: Sequence[Block], names: Iterable[str], *, files: Iterable[str] = ()
-) -> dict[str, str]:
+def answers(blocks: Sequence[Block], *, files: Iterable[str] = ()) -> dict[str, str]:
     """Key of what answers an item -> where that is, of what this report has."""
-    titles = [block.text for block in blocks if isinstance(block, Heading)]
+    headings = [block for block in blocks if isinstance(block, Heading)]
     found: dict[str, str] = {}
     for key, beginnings in PARTS.items():
-        for title in titles:
-            if title.startswith(beginnings):
-                found.setdefault(key, title)
-    for name in names:
-        words = label(name)
-        own = [t for t in titles if t.lower().startswith(words.split()[0])]
-        found[name] = own[0] if own else words.capitalize()
+        for heading in headings:
+            if heading.text.startswith(beginnings):
+                found.setdefault(key, heading.text)
+    for heading in headings:
+        if heading.of:
+            found.setdefault(heading.of, heading.text)
+    for block in blocks:
+        if isinstance(block, Table) and block.header[0] == "run":
+            found["facts"] = "the table `run`"
+            if any(row[0] == "trained on" for row in block.rows):
+                found["external"] = "all of it: the run was trained on other data"
     for file in files:
         for key in FILES.get(file, ()):
             found[key] = f"`{file}` of the run's folder"

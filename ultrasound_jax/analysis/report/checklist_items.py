@@ -8,7 +8,7 @@ left to them but to read it.
 
 Item = tuple[str, str, tuple[str, ...], str]
 
-_STUDY = "the sentence"
+_STUDY = "to be written"
 _NETWORK = ("facts", "model file", "cost")
 _NUMBERS = ("discrimination", "confusion", "overlap", "operating", "predictive")
 _VARIED = ("subgroup", "missing", "seed", "by_fold")

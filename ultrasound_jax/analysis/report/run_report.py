@@ -8,11 +8,11 @@ from typing import Any
 from ultrasound_jax.analysis.document import Block, Heading, Table, Text, label
 from ultrasound_jax.analysis.judge.run import assessed
 from ultrasound_jax.analysis.report import flow, table_one
+from ultrasound_jax.analysis.report.abbreviations import abbreviations
 from ultrasound_jax.analysis.report.assessment import assessment, pictures
 from ultrasound_jax.analysis.report.checklist import FILES, write_checklist
 from ultrasound_jax.analysis.report.markdown import write_markdown
 from ultrasound_jax.analysis.report.methods import methods
-from ultrasound_jax.analysis.stats._parts.statistic import of_tree
 from ultrasound_jax.analysis.table.mask_table import AnyTable
 
 
@@ -45,9 +45,8 @@ def write_report(
         table, tree, title=title, facts=facts, population=population, more=more
     )
     write_markdown(path, found, figures="")
-    names = [one.name for split in assessed(tree) for one in of_tree(split)]
     files = [name for name in FILES if (path.parent / name).is_file()]
-    write_checklist(path, found, dict.fromkeys(names), files=files, facts=bool(facts))
+    write_checklist(path, found, files=files)
     return path
 
 
@@ -75,4 +74,5 @@ def blocks(
         split = one["split"]
         found.append(Heading(label(split).capitalize()))
         found += [*assessment(one, split), *pictures(one, table, split)]
-    return [*found, *more, *methods(splits)]
+    found += [*more, *methods(splits)]
+    return [*found, *abbreviations(found)]

@@ -13,6 +13,7 @@ from ultrasound_jax.analysis.document import (
     label,
 )
 from ultrasound_jax.analysis.report import flow, table_one
+from ultrasound_jax.analysis.report.abbreviations import abbreviations
 from ultrasound_jax.analysis.report.assessment import tagged
 from ultrasound_jax.analysis.report.comparison_section import (
     appendix,
@@ -99,7 +100,8 @@ def document(
         blocks += model(one, trees[one.name], place + 1)
     if comparison is not None:
         blocks += appendix(comparison)
-    return [*blocks, *methods([first], comparison)]
+    blocks += methods([first], comparison)
+    return [*blocks, *abbreviations(blocks)]
 
 
 def _people(runs: Sequence[Run], trees: Trees) -> list[Block]:
