@@ -19,8 +19,9 @@ from ultrasound_jax.analysis.stats._parts.metrics import roc_points
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.units import plural
 
-# Inches: a panel is as wide as a phone, four small ones as a page.
-_PANEL, _SMALL = 3.4, 2.95
+# Inches: two panels of one model are 1200 pixels; of several models, a panel is as wide
+# as a phone, or four as a page.
+_PANEL, _PHONE, _SMALL = 4.0, 3.4, 2.95
 # The levels of a model lie close together, so their dashes differ, too.
 LEVEL_STYLES = tuple(zip(COLOURS, DASHES, strict=False))
 
@@ -33,7 +34,7 @@ def roc_overlay(tables: Mapping[str, Predictions]) -> bytes:
     """
     classes = next(iter(tables.values())).classes
     # Many curves need larger panels, a few can stand side by side.
-    columns, size = (2, _PANEL) if len(tables) > 3 else (4, _SMALL)
+    columns, size = (2, _PHONE) if len(tables) > 3 else (4, _SMALL)
     columns = min(len(classes), columns)
     rows = -(-len(classes) // columns)
     legend = min(len(tables), columns, 4)
