@@ -34,12 +34,15 @@ COLUMNS = (
     "negatives",
     "positive_patients",
     "negative_patients",
+    "effective_patients",
+    "largest_share",
     "replicates_left_out",
 )
 MASK_COLUMNS = (
     ("model", "class", "dice_reference", "dice", "difference", "ci_low", "ci_high")
     + ("clustered_ci_low", "clustered_ci_high", "clustered_p", "clustered_df")
     + ("bootstrap_p", "holm_p", "survives", "reason", "patients")
+    + ("effective_patients", "largest_share")
 )
 # Where a margin was stated.
 MARGIN_COLUMNS = ("verdict", "p", "holm_p", "holds")

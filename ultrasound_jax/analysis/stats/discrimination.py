@@ -6,9 +6,9 @@ LEVEL is
      "n": {"examples", "videos", "patients"}, "classes": {name: CLASS}}
 
 and CLASS each of METRICS with its `_ci`, `threshold`, counts, and in how many
-replicates the F1 was not defined (`replicates_left_out`). `effective_patients` is what
-the patients of the side that has fewer of them are worth, `largest_share` how much of
-that side one patient has. What is not defined is
+replicates the AUROC was not defined (`replicates_left_out`). `effective_patients` is
+what the patients are worth of the side where they are worth less, `largest_share` how
+much of that side one patient has. What is not defined is
 null. A macro value is the mean over the classes in which it is defined, and
 `macro_classes` says how many they are. Where exactly one class is true, each is judged
 against the rest, decided is the one with the highest score, and there is no threshold.
@@ -141,7 +141,7 @@ def discriminate(
             entry[metric] = number(points[metric][0, k])
             defined = entry[metric] is not None
             entry[f"{metric}_ci"] = ends(metric, np.array([k])) if defined else None
-        entry["replicates_left_out"] = int(np.isnan(samples["f1"][:, k]).sum())
+        entry["replicates_left_out"] = int(np.isnan(samples["auroc"][:, k]).sum())
         entry.update(_counts(table.labels[:, k], patient))
         tree["classes"][name] = entry
     return tree

@@ -14,6 +14,7 @@ from ultrasound_jax.analysis.stats._parts.reliability_panels import reliability
 from ultrasound_jax.analysis.stats._parts.statistic import Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
+    patients_text,
     source_text,
     units_text,
 )
@@ -30,6 +31,8 @@ def blocks(tree: Tree) -> list[Block]:
         "ece_equal_mass": "ECE, equal mass",
         "ece_equal_width": "ECE, equal width",
         "score_minus_rate": "mean score − rate",
+        "calibration_intercept": "calibration intercept",
+        "calibration_slope": "calibration slope",
     }
     macro = [
         value_text(found, f"macro_{name}") if f"macro_{name}" in found else ""
@@ -37,7 +40,7 @@ def blocks(tree: Tree) -> list[Block]:
     ]
     body = [["macro", *macro, ""]]
     for name, entry in found["classes"].items():
-        of = f"{entry['examples']} / {entry['patients']}"
+        of = f"{entry['examples']} / {patients_text(entry)}"
         body.append([label(name), *(value_text(entry, n) for n in names), of])
     return [
         Heading(f"Calibration ({units_text(tree)})", 3),
@@ -46,7 +49,9 @@ def blocks(tree: Tree) -> list[Block]:
             body,
             caption=f"Calibration over at most {found['bins']} bins. Brier = "
             "reliability − resolution + uncertainty; lower is better but for "
-            "resolution. ECE: expected calibration error.",
+            "resolution. ECE: expected calibration error, which noise only ever "
+            "raises, so that it has no interval. A calibrated network has intercept 0 "
+            "and slope 1; a slope below 1 means scores that are too extreme.",
             strong=frozenset([0]),
         ),
         Picture(
@@ -65,9 +70,9 @@ def overview(trees: Mapping[str, Tree]) -> list[Block]:
     body = []
     for name, tree in trees.items():
         found = tree["calibration"]
-        patients = max(e["patients"] for e in found["classes"].values())
+        most = max(found["classes"].values(), key=lambda entry: entry["patients"])
         values = [value_text(found, f"macro_{m}") for m in names]
-        body.append([name, *values, str(patients)])
+        body.append([name, *values, patients_text(most)])
     return [
         Heading("Calibration"),
         Table(

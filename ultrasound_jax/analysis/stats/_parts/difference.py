@@ -46,7 +46,7 @@ def against_zero(value: float, variance: float, df: float = math.inf) -> Differe
 def of_spread(spread: Spread) -> Difference:
     """Tests against zero what patients make up; no p where they do not suffice."""
     df = float(spread.df)
-    if not spread.known():
+    if not spread.testable():
         return Difference(
             float(spread.value), float(spread.error()), df, None, None, None
         )

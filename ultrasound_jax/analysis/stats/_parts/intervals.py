@@ -18,7 +18,28 @@ from ultrasound_jax.analysis.stats._parts.spread import (
     of_ratios,
 )
 
+OVER_PATIENTS = "Student's t over effective patients"
+BOUNDED = f"{OVER_PATIENTS}, on the logit scale"
+DRAWN = "percentile bootstrap over patients"
+# What the interval of a number of a judged tree is; `macro_` numbers as the classes'.
+METHOD_OF = {
+    **dict.fromkeys(
+        ("auroc", "sensitivity", "specificity", "accuracy", "balanced_accuracy")
+        + ("positive_predictive_value", "negative_predictive_value", "flagged")
+        + ("brier", "rate", "mean_dice", "mean_iou", "pooled_dice", "pooled_iou"),
+        BOUNDED,
+    ),
+    **dict.fromkeys(("calibration_intercept", "calibration_slope"), OVER_PATIENTS),
+    **dict.fromkeys(("mean_assd", "mean_hd95"), OVER_PATIENTS),
+    **dict.fromkeys(("f1", "average_precision", "kappa", "coverage"), DRAWN),
+    **dict.fromkeys(("median_assd", "median_hd95"), DRAWN),
+}
+
 __all__ = [
+    "BOUNDED",
+    "DRAWN",
+    "METHOD_OF",
+    "OVER_PATIENTS",
     "auroc_interval",
     "bounded_interval",
     "counted_patients",

@@ -7,7 +7,7 @@ patients, (sum n)^2 / sum n^2 of their examples n (Kish 1965): as many as there 
 all have equally many, and hardly more than one if one has nearly all. They give the
 correction for few, n / (n - 1), and Student's degrees of freedom, n - 1. With fewer
 than FEWEST effective patients nothing is said: how one patient differs from others is
-not known from himself.
+not known from himself. With fewer than FREEDOM degrees of freedom nothing is tested.
 
 Between 0 and 1 the interval is made on the logit scale (Pepe 2003, section 5.2.5), of
 the value and of as many independent trials as have its variance (Korn and Graubard 1998
@@ -36,6 +36,7 @@ from jaxtyping import Float, Num
 from scipy import special, stats
 
 FEWEST = 2.0  # effective patients; fewer tell nothing
+FREEDOM = 4.0  # degrees of a test: two sides of three effective patients each
 DOUBT, DOUBT_APART, PRIOR = 0.3, 0.1, 0.5
 LEVEL = 0.95  # of every interval here
 _NOTHING = 1e-24  # a variance that is what rounding leaves of none
@@ -61,6 +62,10 @@ class Spread:
     def known(self) -> np.ndarray:
         """Where there are patients enough to say anything."""
         return np.asarray(self.effective) >= FEWEST
+
+    def testable(self) -> np.ndarray:
+        """Where there are patients enough to decide anything."""
+        return self.known() & (np.asarray(self.df) >= FREEDOM)
 
     def error(self) -> np.ndarray:
         """The standard error, doubt included; exactly zero where nothing varies."""
