@@ -125,8 +125,8 @@ class Estimates:
         found = of_spread(spread)
         ends = None if found.low is None else [found.low, found.high]
         if ends is None and spread.known():  # not tested
-            single = [self.spread({model: 1.0}).bounded() for model in (s, 0)]
-            ends = list(apart(*np.array(single).T, two))
+            single = np.array([self.spread({m: 1.0}).bounded() for m in (s, 0)])
+            ends = list(apart(single[:, 0], single[:, 1], two))
         samples = (self.samples[s] - self.samples[0]).mean(axis=1)
         entry |= {
             "ci": ends,

@@ -184,7 +184,7 @@ def _row(
         row[f"{word}s"] = int((labels == side).sum())
         sizes = np.bincount(paired.patient[labels == side])
         row[f"{word}_patients"] = int(np.count_nonzero(sizes))
-        shares.append(number(largest_share(sizes)))
+        shares.append(number(float(largest_share(sizes))))
     row["largest_share"] = max((share for share in shares if share), default=None)
     row["mcnemar"] = _decisions(paired, s, k)
     return row

@@ -99,7 +99,7 @@ def compare_masks(
     level = level or rows[reference].units[0]
     found = {name: at_level(table, level) for name, table in rows.items()}
     first = found[reference]
-    content = [np.nan_to_num(_dice(table)) for table in found.values()]
+    content = [_dice(table) for table in found.values()]
     patient = bootstrap.numbered(first.patient_index(), *content)
     resampling = Resampling(patient, replicates=replicates, seed=seed)
     means = {name: _means(table, resampling) for name, table in found.items()}

@@ -150,12 +150,12 @@ def calibrate(table: Predictions, *, bins: int = BINS) -> dict[str, Any]:
     The curve is over bins of equal mass. What is not defined is null.
     """
     tree: dict[str, Any] = {"bins": bins, "classes": {}}
-    content = (table.labels, table.scores)
-    patient = bootstrap.numbered(table.patient_index(), *content)
+    patient = bootstrap.numbered(table.patient_index(), table.labels, table.scores)
     errors, counts = [], []
     for k, name in enumerate(table.classes):
         known = ~np.isnan(table.labels[:, k])
-        entry = _one_class(*(c[known, k] for c in content), patient[known], bins)
+        labels, scores = table.labels[known, k], table.scores[known, k]
+        entry = _one_class(labels, scores, patient[known], bins)
         tree["classes"][name] = entry
         if entry["examples"]:
             squares = (table.scores[:, k] - np.nan_to_num(table.labels[:, k])) ** 2
