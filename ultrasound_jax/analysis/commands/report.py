@@ -14,12 +14,15 @@ import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.analysis.commands.compare import add_margin
 from ultrasound_jax.analysis.commands.metrics import (
+    add_seeds,
     add_wanted,
+    spread,
     wanted,
 )
 from ultrasound_jax.analysis.document import Block
@@ -30,6 +33,7 @@ from ultrasound_jax.analysis.judge.assess import (
 )
 from ultrasound_jax.analysis.judge.compare_models import compare_models
 from ultrasound_jax.analysis.judge.non_inferiority import check_margin, with_margin
+from ultrasound_jax.analysis.judge.seeds import seeds_of
 from ultrasound_jax.analysis.report.checklist import FILES, write_checklist
 from ultrasound_jax.analysis.report.html import write_html
 from ultrasound_jax.analysis.report.markdown import write_markdown
@@ -68,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--readers", metavar="JSON", help="what `readers` wrote")
     add_margin(parser)
+    add_seeds(parser)
     add_wanted(parser)
 
 
@@ -83,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
         reference=typed.get(options.reference) or options.reference,
         title=options.title,
         margin=options.margin,
+        seeds=options.seeds,
         more=Further(
             costs=[read_json(path) for path in options.cost],
             readers=_readers(options.readers) if options.readers else None,
@@ -117,12 +123,13 @@ def write_study(
     reference: str = "",
     title: str = "",
     margin: float | None = None,
+    seeds: bool = False,
     more: Further | None = None,
 ) -> dict[str, Any]:
     """Writes report.html, report.md, figures/ and study.json; returns the last.
 
         {"models": {name: `assess` tree}, "comparison": `compare` tree or null,
-         "not_compared": why, or empty}
+         "not_compared": why, or empty, "seeds": `over_seeds` tree or null}
 
     Args:
         runs: of one study, with names that differ.
@@ -131,6 +138,7 @@ def write_study(
         reference: name of the run that others are compared with; empty for the first.
         title: of the report; empty for the dataset's and the runs' names.
         margin: of non-inferiority, see `judge.non_inferiority`; None asks nothing.
+        seeds: the runs differ in their seed only, and its spread is reported.
         more: what else belongs into the report.
 
     Raises:
@@ -146,6 +154,8 @@ def write_study(
         raise AnalysisError(
             f"reference '{reference}' is none of the runs: {', '.join(names)}"
         )
+    if seeds:
+        seeds_of(runs)  # before anything is computed
     trees = {one.name: assess(one.predictions, asked) for one in runs}
     _check_study(runs, trees)
     split, level = next((t["split"], t["level"]) for t in trees.values())
@@ -159,8 +169,10 @@ def write_study(
         one.name: judge(one.predictions, split=split, level=level).rows for one in runs
     }
     title = title or _title(runs)
-    blocks = document(runs, trees, rows, comparison, reason, title, more or Further())
+    more = replace(more or Further(), seeds=spread(runs, trees) if seeds else None)
+    blocks = document(runs, trees, rows, comparison, reason, title, more)
     tree = {"models": trees, "comparison": comparison, "not_compared": reason}
+    tree["seeds"] = more.seeds
     _write(make_folder(folder), blocks, tree)
     first = runs[0].folder
     files = [name for name in FILES if first and (first / name).is_file()]

@@ -81,6 +81,7 @@ def judged(row: Mapping[str, Any], margin: float) -> dict[str, Any]:
     elif ends[1] < -margin:
         verdict = INFERIOR
     reach = float(stats.t.isf(ONE_SIDED, df))
-    error = (ends[1] - ends[0]) / (2 * reach)
+    # Of the lower side, so that p and verdict agree where sides differ.
+    error = (row["difference"] - ends[0]) / reach
     p = float(stats.t.sf((row["difference"] + margin) / error, df))
     return {"verdict": verdict, "p": p if math.isfinite(p) else None}

@@ -18,16 +18,13 @@ SOURCES = (
     "the case of the binomial. Biometrika 26, 1934.",
     "Field CA, Welsh AH. Bootstrapping clustered data. Journal of the Royal "
     "Statistical Society B 69, 2007.",
+    "Cochran WG. Sampling techniques. Wiley, 1977.",
     "Kish L. Survey sampling. Wiley, 1965.",
     "Korn EL, Graubard BI. Confidence intervals for proportions with small expected "
     "number of positive counts estimated from survey data. Survey Methodology 24, "
     "1998.",
     "Obuchowski NA. Nonparametric analysis of clustered ROC curve data. Biometrics 53, "
     "1997.",
-    "Obuchowski NA, Lieber ML. Confidence bounds when the estimated ROC area is 1.0. "
-    "Academic Radiology 9, 2002.",
-    "Pepe MS. The statistical evaluation of medical tests for classification and "
-    "prediction. Oxford University Press, 2003.",
 )
 
 
@@ -84,22 +81,20 @@ def _weights(tree: Mapping[str, Any]) -> str:
 def _intervals(tree: Mapping[str, Any]) -> str:
     interval, several = tree["interval"], plural(tree["units"][0])
     return (
-        "In brackets are 95 % intervals over patients; thresholds stay fixed. Most are "
-        "made without resampling, of what each patient adds to a number, and referred "
-        "to Student's t by effective patients, (sum n)² / sum n² of the "
-        f"{several} n of each patient (Kish 1965), so that one patient with half of "
-        f"the {several} counts as the few that he is worth: AUROC by placement values "
-        "(Obuchowski 1997), and shares such as sensitivity, specificity, accuracy and "
-        "predictive values by linearisation, both on the logit scale, which keeps them "
-        "between 0 and 1 (Korn and Graubard 1998; Pepe 2003). F1, average precision, "
-        "kappa, medians and what prediction sets cover have percentile bootstrap "
-        f"intervals ({interval['replicates']} replicates, seed {interval['seed']}): a "
-        f"drawn patient brings all {several} (Field and Welsh 2007), and replicates "
-        "without what a number is divided by are left out; where a share is 0 or 1 in "
-        "every replicate, the interval is the exact binomial one of the patients "
-        "(Clopper and Pearson 1934; Obuchowski and Lieber 2002). An interval is not "
-        "defined where a number is of fewer than two effective patients. With few "
-        "patients the bootstrap's intervals are too narrow: in a simulation, those of "
-        "7 patients held the true value in 85 to 88 % of cases, those of 40 in 93 to "
-        "94 %."
+        "In brackets are 95 % intervals over patients. Those of AUROC, sensitivity, "
+        "specificity and other shares, Dice and the Brier score are Student's t on the "
+        "logit scale: what each patient adds to a number gives its variance (Cochran "
+        "1977; of AUROC, Obuchowski 1997), and patients count as they weigh, so that "
+        "one who has most of the examples does not pass for many (effective patients, "
+        "Kish 1965). Near 0 and 1, where few patients err, a part of the variance is "
+        "that of trials as few as there are effective patients (after Korn and "
+        "Graubard 1998), and where none errs the interval is not longer than the exact "
+        "binomial one of so many (Clopper and Pearson 1934). F1, average precision, "
+        "kappa, medians and the coverage of prediction sets have the percentile "
+        f"bootstrap over patients ({interval['replicates']} replicates, seed "
+        f"{interval['seed']}): a drawn patient brings all {several}, thresholds stay "
+        "fixed (Field and Welsh 2007), and replicates without what a number is divided "
+        "by are left out; with few patients it is too narrow. An interval is not "
+        "defined where the number rests on fewer than two effective patients, or on "
+        "nothing that varies."
     )

@@ -23,6 +23,7 @@ from ultrasound_jax.analysis.report.cost_section import cost
 from ultrasound_jax.analysis.report.methods import methods
 from ultrasound_jax.analysis.report.model_section import model
 from ultrasound_jax.analysis.report.readers_section import sections as readers_sections
+from ultrasound_jax.analysis.report.seeds_section import seeds_blocks
 from ultrasound_jax.analysis.stats._parts.statistic import of_tree
 from ultrasound_jax.analysis.table.inputs import Run
 from ultrasound_jax.analysis.table.mask_table import AnyTable
@@ -37,11 +38,13 @@ class Further:
     facts: lines about the study as a whole (command, commit, hardware).
     costs: lists of rows as `cost.json` has them, of networks rather than runs.
     readers: tree of the verb `readers`.
+    seeds: tree of `judge.seeds.over_seeds`.
     """
 
     facts: Mapping[str, str] = field(default_factory=dict)
     costs: Sequence[Any] = ()
     readers: Mapping[str, Any] | None = None
+    seeds: Mapping[str, Any] | None = None
 
 
 def document(
@@ -84,6 +87,8 @@ def document(
     known = of_tree(first)
     for one in known:
         blocks += one.overview(trees, rows) if one.every_level else ()
+    if more.seeds is not None:
+        blocks += seeds_blocks(more.seeds, (first["units"][0], first["units"][1]))
     if comparison is not None:
         blocks += compared(comparison)
     elif not_compared:
