@@ -54,7 +54,7 @@ def source(run: dict, file: str) -> str:
     """Says where the numbers come from."""
     return (
         f"`{run['command']}` at commit {run['commit']}, {run['date']}, on "
-        f"{run['cpu']}; 95 % intervals by bootstrap over patients "
+        f"{run['cpu']}; 95 % intervals over patients "
         f"([{file}](experiments/results/{file}))."
     )
 

@@ -48,6 +48,7 @@ INSIDE = {
     "data": (
         "audit",
         "dataset",
+        "population",
         "pipeline",
         "source",
         "protocols",

@@ -47,6 +47,9 @@ def test_a_run_leaves_what_a_reviewer_asks_for(finished):
         "predictions.csv",
         "metrics.json",
         "report.md",
+        "checklist.md",
+        "population.json",
+        "flow.png",
         "roc_test.png",
         "roc_validation.png",
         "scalars.csv",
@@ -54,6 +57,11 @@ def test_a_run_leaves_what_a_reviewer_asks_for(finished):
         "checkpoints",
     }
     assert not any(name.startswith(".") for name in names)
+    people = json.loads((workdir / "population.json").read_text())
+    splits = json.loads((workdir / "splits.json").read_text())["counts"]
+    for name in ("examples", "patients"):
+        assert people["built"][name] == sum(part[name] for part in splits.values())
+        assert people["parts"]["test"][name] == splits["test"][name]
     written = json.loads((workdir / "metrics.json").read_text())
     assert (
         written["test"]["clip"]["macro_auroc"]

@@ -9,6 +9,8 @@ import jax
 
 from ultrasound_jax.analysis.judge.run import headline, judge_table, youden_thresholds
 from ultrasound_jax.analysis.report import run_report
+from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
+from ultrasound_jax.data import population
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.explain.draw.mask_sheet import sheet_blocks
 from ultrasound_jax.predict import model_file, open_run
@@ -94,14 +96,41 @@ def write_report(
     lines |= facts or {}
     title = f"{lines['network']} on {lines['dataset']}"
     more = sheet_blocks(table, experiment.source, folder)
-    run_report.write_report(folder, table, metrics, title=title, facts=lines, more=more)
+    people = population_of(table, experiment, folder)
+    run_report.write_report(
+        folder,
+        table,
+        metrics,
+        title=title,
+        facts=lines,
+        population=people,
+        more=more,
+    )
     run = {"run": lines | {"seconds": clock.rounded()}}
     metrics = metrics | run | dict(tree or {})
     text = json.dumps(metrics, indent=1, allow_nan=False)
     write_whole(folder / "metrics.json", f"{text}\n".encode())
-    written = "report.md, metrics.json, predictions.csv"
+    written = "report.md, checklist.md, metrics.json, predictions.csv"
     say("\n".join([*headline(metrics, table), f"written to {folder}: {written}"]))
     return metrics
+
+
+def population_of(table: Any, experiment: Experiment, folder: Path) -> dict:
+    """Who is in the data and its splits; also written as `population.json`."""
+    source, pooled = experiment.source, OUT_OF_FOLD in table.split
+    parts = population.parts_of(
+        source.table, experiment.indices, experiment.manifest, pooled=pooled
+    )
+    found = population.describe(
+        source.table,
+        parts,
+        account=source.account,
+        units=source.spec.units,
+        patient=source.patient,
+    )
+    text = json.dumps(found, indent=1, allow_nan=False)
+    write_whole(folder / population.NAME, f"{text}\n".encode())
+    return found
 
 
 def evaluate_run(config: Settings, workdir: Path) -> dict:

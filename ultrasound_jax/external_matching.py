@@ -167,8 +167,9 @@ def thresholds_at(
     called |= {f"{other[1]}_{how}": f"{own[1]}_{how}" for how in WAYS}
     found: dict[str, Mapping[str, float | None]] = {}
     for level in levels_of(table):
-        found[level] = run.thresholds.get(called[level], dict.fromkeys(run.classes))
-        if called[level] not in run.thresholds:
+        own_level = called.get(level, level)  # a patient is called so everywhere
+        found[level] = run.thresholds.get(own_level, dict.fromkeys(run.classes))
+        if own_level not in run.thresholds:
             notes[f"thresholds of {level}"] = "the run has none, so nothing is decided"
     return found
 

@@ -97,9 +97,10 @@ def test_a_further_column_is_kept_where_all_clips_of_a_video_agree():
 
 def test_levels_are_called_by_the_units_of_the_table():
     table = simulate(np.random.default_rng(0), 4)
-    assert levels_of(table) == ("clip", "video_mean", "video_max")
+    patients = ("patient_mean", "patient_max")
+    assert levels_of(table) == ("clip", "video_mean", "video_max", *patients)
     lesions = replace(table, units=("image", "lesion"))
-    assert levels_of(lesions) == ("image", "lesion_mean", "lesion_max")
+    assert levels_of(lesions) == ("image", "lesion_mean", "lesion_max", *patients)
     joined = at_level(lesions, "lesion_mean")
     expected = at_level(table, "video_mean")
     np.testing.assert_array_equal(joined.scores, expected.scores)
@@ -107,14 +108,45 @@ def test_levels_are_called_by_the_units_of_the_table():
         at_level(lesions, "clip")
 
 
-def test_where_every_example_is_its_own_group_there_is_one_level():
-    table = clips("vwx", [0, 1, 0], [0.2, 0.6, 0.3])
+def test_where_every_example_is_its_own_group_and_patient_there_is_one_level():
+    table = replace(
+        clips("vwx", [0, 1, 0], [0.2, 0.6, 0.3]), patient_id=("p", "q", "r")
+    )
     assert levels_of(replace(table, units=("image", "image"))) == ("image",)
     assert levels_of(replace(table, units=("image", "lesion"))) == ("image",)
-    several = clips("vvx", [0, 1, 0], [0.2, 0.6, 0.3])
+    several = replace(clips("vvx", [0, 1, 0], [0.2, 0.6, 0.3]), patient_id=tuple("ppq"))
     assert len(levels_of(replace(several, units=("image", "lesion")))) == 3
-    # `metrics.json` about clips has always had three.
-    assert levels_of(table) == ("clip", "video_mean", "video_max")
+    # `metrics.json` about clips has always all of them.
+    assert len(levels_of(table)) == 5
+
+
+def test_patients_are_a_level_where_one_has_several_groups_or_images():
+    images = clips("vwx", [0, 1, 0], [0.2, 0.6, 0.3])
+    for units in (("image", "image"), ("image", "lesion")):
+        found = levels_of(replace(images, units=units))
+        assert found == ("image", "patient_mean", "patient_max")
+
+
+def test_a_patient_shows_what_any_clip_shows_and_frames_weigh():
+    table = replace(
+        clips("vvw", [0, np.nan, 1], [0.2, 0.8, 0.5]),
+        frames=np.array([30, 10, 40]),
+        video_id=("v", "v", "w"),
+    )
+    for how, score in (("mean", (0.2 * 30 + 0.8 * 10 + 0.5 * 40) / 80), ("max", 0.8)):
+        patients = at_level(table, f"patient_{how}")
+        assert patients.example_id == patients.video_id == ("p",)
+        np.testing.assert_array_equal(patients.labels, [[1.0]])
+        np.testing.assert_allclose(patients.scores[:, 0], [score])
+    assert level_words("patient_max", table.units) == (
+        "patients, maximum of their clips"
+    )
+
+
+def test_patients_of_different_folds_and_splits_are_kept_apart():
+    one = simulate(np.random.default_rng(0), 3)
+    together = join(one, replace(one, fold=one.fold + 1))
+    assert len(at_level(together, "patient_mean")) == 6
 
 
 def test_levels_are_said_in_words():

@@ -92,6 +92,18 @@ def of_part(truth, part):
     return {name: video for name, video in truth.items() if video.part == part}
 
 
+def test_what_the_index_knows_of_a_video_goes_with_the_set(development):
+    metadata = development.info.metadata
+    found, skipped = metadata["found"], metadata["skipped"]
+    videos = {text(record, "video_id") for record in records(development)}
+    assert found["files"] == len(videos) + len(skipped)
+    assert set(found["not_usable"]) <= {one["file"] for one in skipped}
+    assert found["patients"] >= metadata["totals"]["patients"]
+    assert set(metadata["by_video"]) == videos
+    for facts in metadata["by_video"].values():
+        assert set(facts) == {"age", "manufacturer", "model"}
+
+
 def test_every_video_gives_as_many_clips_as_it_has_starts(development, truth):
     found = [text(record, "video_id") for record in records(development)]
     expected = {

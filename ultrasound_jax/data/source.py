@@ -134,7 +134,8 @@ class Source:
     """The examples of one built dataset.
 
     `spec` is what the builder declares; `patient` says what `patient_id` stands for
-    where the files name no patients; `table` has ids, labels and pixel hashes of all
+    where the files name no patients; `account` is what the builder noted (what was
+    found, left out, known of a video); `table` has ids, labels and pixel hashes of all
     examples without their pixels; `records` is TFDS's own random access to whole
     records, whose feature `pixels` is the picture.
     """
@@ -143,6 +144,7 @@ class Source:
         self.name: str = builder.info.full_name
         self.spec: Spec = builder.spec()
         self.patient: str = getattr(builder, "PATIENT", "")
+        self.account: dict[str, Any] = dict(builder.info.metadata or {})
         splits = sorted(builder.info.splits)
         if len(splits) != 1:
             raise SourceError(

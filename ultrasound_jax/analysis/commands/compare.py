@@ -4,7 +4,7 @@ Writes compare.json, compare.csv and compare.md with its figure (the differences
 their intervals) into DIR. Differences of AUROC come with the p of DeLong's test, as the
 paper has it, and with tests that know that examples come in patients; Holm's correction
 is over classes and models. Of masks, mean Dice is compared. Runs must have predictions
-of the same examples.
+of the same examples. `--margin` also says of each whether it is non-inferior.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import argparse
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.compare_models import compare_models
 from ultrasound_jax.analysis.judge.comparison import MACRO
+from ultrasound_jax.analysis.judge.non_inferiority import check_margin, with_margin
 from ultrasound_jax.analysis.report.comparison_files import write_comparison
 from ultrasound_jax.analysis.report.comparison_words import (
     p_text,
@@ -35,12 +36,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", help="default: out_of_fold where runs have it, else test"
     )
+    add_margin(parser)
     parser.add_argument("--replicates", type=int, default=bootstrap.REPLICATES)
     parser.add_argument("--seed", type=int, default=0)
 
 
+def add_margin(parser: argparse.ArgumentParser) -> None:
+    """Adds the margin of non-inferiority, for verbs that compare."""
+    parser.add_argument(
+        "--margin",
+        type=float,
+        metavar="M",
+        help="the loss that would still be accepted, stated before the data were seen: "
+        "a model is non-inferior if its difference is surely above -M (no default)",
+    )
+
+
 def run(options: argparse.Namespace) -> int:
     """Compares, writes, and prints what survives."""
+    check_margin(options.margin)
     runs = open_runs(options.runs)
     if len(runs) < 2:
         raise AnalysisError("a comparison needs at least two runs")
@@ -53,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
         replicates=options.replicates,
         seed=options.seed,
     )
+    if options.margin is not None:
+        comparison = with_margin(comparison, options.margin)
     folder = make_folder(options.out)
     facts = {"runs": ", ".join(comparison["models"])}
     write_comparison(folder, comparison, facts=facts)
@@ -66,6 +82,9 @@ def run(options: argparse.Namespace) -> int:
                 f"p {p_text(row['holm_p'])} (clustered, Holm); survives: "
                 f"{verdict(row)}"
             )
+        if "margin" in comparison and (row["class"] == MACRO or alone):
+            shown = row["non_inferiority"]["verdict"] or "not tested"
+            print(f"{row['model']}, {row['class']}, margin {options.margin:g}: {shown}")
     for note in comparison["notes"]:
         print(f"note: {note}")
     print(folder / "compare.md")

@@ -21,15 +21,18 @@ from typing import Any
 
 from ultrasound_jax.analysis.document import Block, Heading, Text
 from ultrasound_jax.analysis.judge.assess import Wanted, assess
+from ultrasound_jax.analysis.judge.seeds import over_seeds, seeds_of
 from ultrasound_jax.analysis.report.assessment import assessment, pictures
 from ultrasound_jax.analysis.report.markdown import write_markdown
 from ultrasound_jax.analysis.report.methods import methods
+from ultrasound_jax.analysis.report.seeds_section import seeds_blocks
 from ultrasound_jax.analysis.stats._parts import bootstrap
 from ultrasound_jax.analysis.stats._parts.statistic import of_tree, statistics
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
     level_rows,
     level_text,
+    number_rows,
 )
 from ultrasound_jax.analysis.table.inputs import (
     Run,
@@ -56,7 +59,23 @@ COLUMNS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the verb's options."""
     add_run_arguments(parser)
+    add_seeds(parser)
     add_wanted(parser)
+
+
+def add_seeds(parser: argparse.ArgumentParser) -> None:
+    """Adds `--seeds`, for verbs that judge several runs."""
+    parser.add_argument(
+        "--seeds",
+        action="store_true",
+        help="the runs differ in their seed only (checked): how much it moves AUROC",
+    )
+
+
+def spread(runs: Sequence[Run], trees: Mapping[str, Any]) -> dict[str, Any]:
+    """The spread over seeds of runs with these judged trees."""
+    first = trees[runs[0].name]
+    return over_seeds(runs, first["split"], list(first["levels"]))
 
 
 def add_wanted(parser: argparse.ArgumentParser) -> None:
@@ -122,12 +141,16 @@ def wanted(options: argparse.Namespace) -> Wanted:
 def run(options: argparse.Namespace) -> int:
     """Writes the numbers of all runs and prints each run's macro AUROC."""
     runs, asked = open_runs(options.runs), wanted(options)
+    if options.seeds:
+        seeds_of(runs)  # before anything is computed
     trees = {one.name: assess(one.predictions, asked) for one in runs}
+    seeds = spread(runs, trees) if options.seeds else None
     folder = make_folder(options.out)
-    write_markdown(folder / "metrics.md", blocks(runs, trees))
-    text = json.dumps({"runs": trees}, indent=1, allow_nan=False)
+    write_markdown(folder / "metrics.md", blocks(runs, trees, seeds))
+    tree = {"runs": trees} | ({} if seeds is None else {"seeds": seeds})
+    text = json.dumps(tree, indent=1, allow_nan=False)
     write_whole(folder / "metrics.json", f"{text}\n".encode())
-    write_whole(folder / "metrics.csv", to_csv(trees).encode())
+    write_whole(folder / "metrics.csv", to_csv(trees, seeds).encode())
     for name, tree in trees.items():
         level = tree["levels"][next(iter(tree["levels"]))]
         n, several = level["n"], plural(tree["units"][0])
@@ -140,12 +163,19 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def blocks(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> list[Block]:
-    """The document of all runs."""
+def blocks(
+    runs: Sequence[Run],
+    trees: Mapping[str, Mapping[str, Any]],
+    seeds: Mapping[str, Any] | None = None,
+) -> list[Block]:
+    """The document of all runs, and of their spread over seeds."""
     result: list[Block] = [
         Heading("Metrics", 1),
         Text("Research software: not for diagnosis."),
     ]
+    if seeds is not None:
+        units = trees[runs[0].name]["units"]
+        result += seeds_blocks(seeds, (units[0], units[1]))
     for place, one in enumerate(runs):
         tree, tag = trees[one.name], str(place + 1)
         result += [Heading(one.name), *assessment(tree, tag)]
@@ -153,7 +183,9 @@ def blocks(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> list[
     return [*result, *methods(list(trees.values())[:1])]
 
 
-def to_csv(trees: Mapping[str, Mapping[str, Any]]) -> str:
+def to_csv(
+    trees: Mapping[str, Mapping[str, Any]], seeds: Mapping[str, Any] | None = None
+) -> str:
     """One row a number; what is not defined is an empty cell."""
     out = io.StringIO()
     table = csv.DictWriter(out, [*map(str, COLUMNS)], restval="", lineterminator="\n")
@@ -161,6 +193,12 @@ def to_csv(trees: Mapping[str, Mapping[str, Any]]) -> str:
     for name, tree in trees.items():
         for row in _rows(tree):
             table.writerow({"run": name, "split": tree["split"]} | row)
+    if seeds is not None:
+        all_runs = {"run": " ".join(trees), "split": seeds["split"]}
+        for level, found in seeds["levels"].items():
+            for pattern, entry in found.items():
+                for row in number_rows("seeds", level, pattern, entry):
+                    table.writerow(all_runs | row)
     return out.getvalue()
 
 

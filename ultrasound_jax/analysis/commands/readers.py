@@ -10,6 +10,12 @@ network whose table has no validation rows takes the thresholds of another:
 The run's own labels take part as rater `reference`. Writes readers.json, readers.csv,
 readers.md and figures/: percent agreement, Cohen's kappa and the 2 x 2 table of each
 pair, Fleiss' kappa of all readers, with intervals over patients.
+
+  readers RUN --ratings r1.csv r2.csv [--ratings-aided helped/r1.csv helped/r2.csv]
+
+Ratings have rating_<pattern> columns, the higher the surer. Their AUROCs are compared
+by the analysis of Obuchowski and Rockette: the average reader without and with help,
+and each run with the average reader. ratings.csv has a row a comparison.
 """
 
 import argparse
@@ -32,19 +38,23 @@ from ultrasound_jax.analysis.judge.ensemble import (
     consensus,
     majority,
 )
+from ultrasound_jax.analysis.judge.multireader_study import rated_study
 from ultrasound_jax.analysis.judge.pairing import of_scores
+from ultrasound_jax.analysis.judge.ratings import mean_of, ratings_of, read_ratings
 from ultrasound_jax.analysis.judge.reader_study import study
 from ultrasound_jax.analysis.judge.readers import CONSENSUS as CONSENSUS_KIND
 from ultrasound_jax.analysis.judge.readers import (
     NETWORK,
     TRUTH,
     Rater,
+    Sheet,
     common_examples,
     network,
     read_sheet,
     reader,
 )
 from ultrasound_jax.analysis.report.markdown import write_markdown
+from ultrasound_jax.analysis.report.ratings_section import ratings_csv, told
 from ultrasound_jax.analysis.report.readers_section import sections
 from ultrasound_jax.analysis.stats._parts import bootstrap
 from ultrasound_jax.analysis.stats._parts.agreement import (
@@ -58,6 +68,7 @@ from ultrasound_jax.analysis.table.inputs import (
     open_runs,
 )
 from ultrasound_jax.analysis.table.judged import Judged, judge
+from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.splits import default_split
 from ultrasound_jax.runs.files import write_whole
 
@@ -68,9 +79,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sheets",
         nargs="+",
-        required=True,
+        default=[],
         metavar="CSV",
         help="readers' labels; NAME=PATH names the reader",
+    )
+    parser.add_argument(
+        "--ratings",
+        nargs="+",
+        default=[],
+        metavar="CSV",
+        help="readers' ratings of how sure they are, without help",
+    )
+    parser.add_argument(
+        "--ratings-aided",
+        nargs="+",
+        default=[],
+        metavar="CSV",
+        help="the same readers' ratings with help, by the same names",
     )
     parser.add_argument("--split", default="", help="split of the runs to judge")
     parser.add_argument(
@@ -118,6 +143,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the agreement of all pairs and prints the networks' kappas."""
+    if not (options.sheets or options.ratings):
+        raise AnalysisError("no readers: give --sheets with labels, or --ratings")
+    if options.ratings_aided and not options.ratings:
+        raise AnalysisError("--ratings-aided needs the same readers' --ratings")
     runs = open_runs(options.runs)
     rows, raters, facts = gather(runs, options)
     tree = facts | study(rows, raters, replicates=options.replicates, seed=options.seed)
@@ -135,6 +164,10 @@ def run(options: argparse.Namespace) -> int:
             for name, e in pair["patterns"].items()
         ]
         print(f"kappa of {pair['first']} and {pair['second']}: {', '.join(kappas)}")
+    if "ratings" in tree:
+        write_whole(folder / "ratings.csv", ratings_csv(tree["ratings"]).encode())
+        for line in told(tree["ratings"]):
+            print(line)
     if tree["left_out"]:
         print(f"{tree['left_out']} examples are not in all tables and were left out")
     print(f"written to {folder}: readers.json, readers.csv, readers.md, figures")
@@ -153,6 +186,11 @@ def gather(
     judged = [_judge(one, i, len(runs), options) for i, one in enumerate(runs)]
     table = judged[0].rows
     sheets = [read_sheet(path, table.classes) for path in options.sheets]
+    rated, aided = (
+        [read_ratings(path, table.classes) for path in paths]
+        for paths in (options.ratings, options.ratings_aided)
+    )
+    every = [*sheets, *rated, *aided]
     for one, other in zip(runs[1:], judged[1:], strict=True):
         if other.rows.classes != table.classes:
             raise AnalysisError(
@@ -166,7 +204,7 @@ def gather(
             )
     shared = set(table.example_id).intersection(*(j.rows.example_id for j in judged))
     ids = [e for e in table.example_id if e in shared]
-    examples = common_examples(ids, sheets, partial=options.partial)
+    examples = common_examples(ids, every, partial=options.partial)
     place = {example: i for i, example in enumerate(table.example_id)}
     rows = table.rows(np.array([place[e] for e in examples]))
     networks = [
@@ -190,9 +228,28 @@ def gather(
                 one.name: j.source for one, j in zip(runs, judged, strict=True)
             },
             "optimistic": any(j.optimistic for j in judged),
-            "left_out": _left_out(table.example_id, judged, sheets, examples),
+            "left_out": _left_out(table.example_id, judged, every, examples),
+            **_rated(rows, rated, aided, runs, judged),
         },
     )
+
+
+def _rated(
+    rows: Predictions,
+    rated: Sequence[Sheet],
+    aided: Sequence[Sheet],
+    runs: Sequence[Run],
+    judged: Sequence[Judged],
+) -> dict[str, Any]:
+    """The study of ratings, where there are any."""
+    if not rated:
+        return {}
+    ratings = ratings_of(rated, aided, rows.example_id)
+    scores = {}
+    for one, found in zip(runs, judged, strict=True):
+        place = {example: i for i, example in enumerate(found.rows.example_id)}
+        scores[one.name] = found.rows.scores[[place[e] for e in rows.example_id]]
+    return {"ratings": rated_study(rows, ratings, mean_of(scores))}
 
 
 def _left_out(

@@ -3,7 +3,8 @@
   report RUN [RUN…] --out DIR [--reference RUN] [--by zone]
 
 Writes report.html (figures inside, nothing from the network), report.md with figures/,
-and study.json with every number. The runs are those of one study: the same examples,
+study.json with every number, and checklist.md: what CLAIM, TRIPOD+AI and STARD ask for,
+and where it stands. The runs are those of one study: the same examples,
 judged by different models. `cost.json` and the pictures in `attention/` of a run's
 folder are taken into the report where they are there (`attention RUN --video … --out
 RUN/attention` makes them); --cost and --readers take what these verbs wrote elsewhere.
@@ -13,11 +14,15 @@ import argparse
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.analysis.commands.compare import add_margin
 from ultrasound_jax.analysis.commands.metrics import (
+    add_seeds,
     add_wanted,
+    spread,
     wanted,
 )
 from ultrasound_jax.analysis.document import Block
@@ -27,6 +32,9 @@ from ultrasound_jax.analysis.judge.assess import (
     assess,
 )
 from ultrasound_jax.analysis.judge.compare_models import compare_models
+from ultrasound_jax.analysis.judge.non_inferiority import check_margin, with_margin
+from ultrasound_jax.analysis.judge.seeds import seeds_of
+from ultrasound_jax.analysis.report.checklist import FILES, write_checklist
 from ultrasound_jax.analysis.report.html import write_html
 from ultrasound_jax.analysis.report.markdown import write_markdown
 from ultrasound_jax.analysis.report.study_section import (
@@ -63,11 +71,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cost", nargs="+", default=[], metavar="JSON", help="what `cost` wrote"
     )
     parser.add_argument("--readers", metavar="JSON", help="what `readers` wrote")
+    add_margin(parser)
+    add_seeds(parser)
     add_wanted(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Writes the report and prints where it is."""
+    check_margin(options.margin)
     runs = open_runs(options.runs)
     typed = dict(zip(options.runs, (one.name for one in runs), strict=True))
     tree = write_study(
@@ -76,6 +87,8 @@ def run(options: argparse.Namespace) -> int:
         asked=wanted(options),
         reference=typed.get(options.reference) or options.reference,
         title=options.title,
+        margin=options.margin,
+        seeds=options.seeds,
         more=Further(
             costs=[read_json(path) for path in options.cost],
             readers=_readers(options.readers) if options.readers else None,
@@ -83,7 +96,10 @@ def run(options: argparse.Namespace) -> int:
     )
     if tree["not_compared"]:
         print(f"models were not compared: {tree['not_compared']}")
-    print(f"written to {options.out}: report.html, report.md, figures, study.json")
+    print(
+        f"written to {options.out}: report.html, report.md, figures, "
+        "checklist.md, study.json"
+    )
     return 0
 
 
@@ -106,12 +122,14 @@ def write_study(
     asked: Wanted,
     reference: str = "",
     title: str = "",
+    margin: float | None = None,
+    seeds: bool = False,
     more: Further | None = None,
 ) -> dict[str, Any]:
     """Writes report.html, report.md, figures/ and study.json; returns the last.
 
         {"models": {name: `assess` tree}, "comparison": `compare` tree or null,
-         "not_compared": why, or empty}
+         "not_compared": why, or empty, "seeds": `over_seeds` tree or null}
 
     Args:
         runs: of one study, with names that differ.
@@ -119,6 +137,8 @@ def write_study(
         asked: which numbers.
         reference: name of the run that others are compared with; empty for the first.
         title: of the report; empty for the dataset's and the runs' names.
+        margin: of non-inferiority, see `judge.non_inferiority`; None asks nothing.
+        seeds: the runs differ in their seed only, and its spread is reported.
         more: what else belongs into the report.
 
     Raises:
@@ -134,6 +154,8 @@ def write_study(
         raise AnalysisError(
             f"reference '{reference}' is none of the runs: {', '.join(names)}"
         )
+    if seeds:
+        seeds_of(runs)  # before anything is computed
     trees = {one.name: assess(one.predictions, asked) for one in runs}
     _check_study(runs, trees)
     split, level = next((t["split"], t["level"]) for t in trees.values())
@@ -141,13 +163,20 @@ def write_study(
     if len(runs) > 1:
         tables = {one.name: one.predictions for one in runs}
         comparison, reason = _compare(tables, reference, asked, split, level)
+        if comparison is not None and margin is not None:
+            comparison = with_margin(comparison, margin)
     rows = {
         one.name: judge(one.predictions, split=split, level=level).rows for one in runs
     }
     title = title or _title(runs)
-    blocks = document(runs, trees, rows, comparison, reason, title, more or Further())
+    more = replace(more or Further(), seeds=spread(runs, trees) if seeds else None)
+    blocks = document(runs, trees, rows, comparison, reason, title, more)
     tree = {"models": trees, "comparison": comparison, "not_compared": reason}
+    tree["seeds"] = more.seeds
     _write(make_folder(folder), blocks, tree)
+    first = runs[0].folder
+    files = [name for name in FILES if first and (first / name).is_file()]
+    write_checklist(Path(folder) / "report.html", blocks, files=files)
     return tree
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts.intervals import METHOD_OF, OVER_PATIENTS
 from ultrasound_jax.analysis.stats._parts.level import level_tree
 from ultrasound_jax.analysis.stats._parts.statistic import check_options, statistics
 from ultrasound_jax.analysis.table.judged import Thresholds, judge
@@ -54,6 +55,7 @@ def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
     Raises:
         AnalysisError: an option that no statistic has, or whatever these refuse.
     """
+    bootstrap.check_replicates(wanted.replicates)
     drawing = {"replicates": wanted.replicates, "seed": wanted.seed}
     split, levels = wanted.split or default_split(table), levels_of(table)
     own = wanted.level or levels[0]
@@ -83,7 +85,8 @@ def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
         "optimistic": judged.optimistic,
         "interval": {
             "level": 0.95,
-            "method": "percentile bootstrap over patients",
+            "method": OVER_PATIENTS,
+            "methods": dict(METHOD_OF),
             **drawing,
         },
         "levels": {

@@ -8,9 +8,10 @@ AUROC is `{"auroc", "ci", "delong_ci", "clustered_ci"}`; a ROW compares one mode
 the reference in one class, or in the mean over classes (`macro`):
 
     {"model", "class", "auroc_reference", "auroc", "difference" (model - reference),
-     "ci" (patient bootstrap), "clustered_ci", "delong_p", "clustered_p",
-     "clustered_df", "bootstrap_p", "holm_p", "survives", "reason", "positives",
-     "negatives", "positive_patients", "negative_patients", "replicates_left_out",
+     "ci" (of the clustered test; "clustered_ci" is the same), "delong_p",
+     "clustered_p", "clustered_df", "bootstrap_p", "holm_p", "survives", "reason",
+     "positives", "negatives", "positive_patients", "negative_patients",
+     "effective_patients", "largest_share", "replicates_left_out",
      "mcnemar": {"decisions" | "sensitivity" | "specificity": shares of right decisions
                  with _ci, counts and p} or null}
 
@@ -21,6 +22,7 @@ of all models, and the macro AUROCs of all models.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,15 +39,14 @@ from ultrasound_jax.analysis.stats._parts.clustered import (
     Influence,
     influence,
 )
+from ultrasound_jax.analysis.stats._parts.intervals import (
+    largest_share,
+    share_interval,
+)
 from ultrasound_jax.analysis.stats._parts.level import counted
 from ultrasound_jax.analysis.stats._parts.mcnemar import mcnemar
 from ultrasound_jax.analysis.stats._parts.metrics import number
 from ultrasound_jax.analysis.stats._parts.multiplicity import holm
-from ultrasound_jax.analysis.stats._parts.resampling import (
-    Resampling,
-    estimate,
-    ratio,
-)
 from ultrasound_jax.analysis.table.predictions import Predictions
 
 ALPHA = 0.05
@@ -77,9 +78,12 @@ def compare(
         AnalysisError: tables that are not about the same examples (see `pairing.pair`),
             or no class in which anything can be compared.
     """
+    bootstrap.check_replicates(replicates)
     split = split or common_split(tables)
     paired = pair(tables, reference, split=split, level=level)
     classes = paired.table.classes
+    content = (paired.table.labels, *paired.scores)
+    paired = replace(paired, patient=bootstrap.numbered(paired.patient, *content))
     parts, reasons = _influences(paired)
     if not parts:
         told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
@@ -96,9 +100,8 @@ def compare(
     }
     used = [k for k, name in enumerate(classes) if name in parts]
     estimates[MACRO] = Estimates.of_macro(list(parts.values()), samples[:, :, used])
-    resampling = Resampling(paired.patient, replicates=replicates, seed=seed)
     rows = [
-        _row(paired, s, name, estimates[name], reasons.get(name), resampling)
+        _row(paired, s, name, estimates[name], reasons.get(name))
         for s in range(1, len(paired.models))
         for name in (*classes, MACRO)
     ]
@@ -115,7 +118,13 @@ def compare(
         "alpha": ALPHA,
         "interval": {
             "level": 0.95,
-            "method": "paired percentile bootstrap over patients",
+            "method": "Student's t over effective patients",
+            "methods": {
+                "difference": "Student's t over effective patients",
+                "auroc": "Student's t over effective patients, on the logit scale",
+                "share": "Student's t over effective patients, on the logit scale",
+                "bootstrap_p": "paired percentile bootstrap over patients, inverted",
+            },
             "replicates": replicates,
             "seed": seed,
         },
@@ -159,29 +168,29 @@ def _row(
     name: str,
     found: Estimates,
     reason: str | None,
-    resampling: Resampling,
 ) -> dict[str, Any]:
     row: dict[str, Any] = {"model": paired.models[s], "class": name}
     row |= found.difference(s)
     if reason is None and row["clustered_p"] is None:
-        reason = "nothing varies between patients"
+        reason = found.refusal(s) or "nothing varies between patients"
     row |= {"holm_p": None, "survives": None, "reason": reason}
     counts = ("positives", "negatives", "positive_patients", "negative_patients")
-    row |= dict.fromkeys(counts) | {"mcnemar": None}
+    row |= dict.fromkeys(counts) | {"largest_share": None, "mcnemar": None}
     if name == MACRO:
         return row
     k = paired.table.classes.index(name)
-    labels = paired.table.labels[:, k]
+    labels, shares = paired.table.labels[:, k], []
     for word, side in (("positive", 1), ("negative", 0)):
         row[f"{word}s"] = int((labels == side).sum())
-        row[f"{word}_patients"] = len(set(paired.patient[labels == side].tolist()))
-    row["mcnemar"] = _decisions(paired, s, k, resampling)
+        sizes = np.bincount(paired.patient[labels == side])
+        row[f"{word}_patients"] = int(np.count_nonzero(sizes))
+        shares.append(number(float(largest_share(sizes))))
+    row["largest_share"] = max((share for share in shares if share), default=None)
+    row["mcnemar"] = _decisions(paired, s, k)
     return row
 
 
-def _decisions(
-    paired: Paired, s: int, k: int, resampling: Resampling
-) -> dict[str, Any] | None:
+def _decisions(paired: Paired, s: int, k: int) -> dict[str, Any] | None:
     """Compares what two models decide; None where one has no operating point."""
     labels = paired.table.labels[:, k]
     known = ~np.isnan(labels)
@@ -195,12 +204,12 @@ def _decisions(
         if not rows.any():
             continue
         found = mcnemar(right[s, rows], right[0, rows], paired.patient[rows])
-        sums = resampling.sums(np.stack([rows, right[0], right[s]], axis=1))
-        patients = resampling.contributors(rows)
+        trials = np.bincount(paired.patient, rows)
         shares: dict[str, Any] = {}
-        for place, share in ((1, "share_reference"), (2, "share")):
-            values = ratio(sums[:, place], sums[:, 0])
-            shares |= estimate(share, values, patients=patients, kind="share")
+        for place, share in ((0, "share_reference"), (s, "share")):
+            hits = np.bincount(paired.patient, right[place])
+            shares[share] = float(hits.sum() / trials.sum())
+            shares[f"{share}_ci"] = share_interval(hits, trials)
         result[measure] = {
             **shares,
             "only_model_right": found.only_first,
@@ -246,8 +255,8 @@ def few_patients(patients: int) -> list[str]:
     if patients >= 20:
         return []
     return [
-        f"{patients} patients are few: intervals and p values of the bootstrap are too "
-        "sure of themselves, and only large differences can survive"
+        f"{patients} patients are few: the bootstrap's p is too sure of itself, and "
+        "only large differences can survive"
     ]
 
 

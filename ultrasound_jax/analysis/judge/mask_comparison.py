@@ -8,19 +8,21 @@ A ROW compares one model with the reference in one class or, where there are sev
 the mean over classes (`macro`):
 
     {"model", "class", "dice_reference", "dice", "difference" (model - reference), "ci"
-     (paired patient bootstrap), "clustered_ci", "clustered_p", "clustered_df",
-     "bootstrap_p", "holm_p", "survives", "reason", "patients"}
+     (of the clustered test; "clustered_ci" is the same), "clustered_p", "clustered_df",
+     "bootstrap_p", "holm_p", "survives", "reason", "patients", "effective_patients",
+     "largest_share"}
 
 Dice is the mean over examples (groups, at their level) in which the model's is defined:
 a false alarm where another model rightly finds nothing counts as 0. The clustered test
 is Student's t of the difference of these two ratios over patients, whose parts in a
-ratio are linearised (Cochran 1977). `macro` is over the classes in which every model's
+ratio are linearised (Cochran 1977); its degrees of freedom are those of effective
+patients (`spread`). `macro` is over the classes in which every model's
 is defined. A difference survives if its p, adjusted by Holm,
 is at most `alpha`, as in `comparison`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,13 +33,48 @@ from ultrasound_jax.analysis.judge.comparison import ALPHA, MACRO, few_patients,
 from ultrasound_jax.analysis.judge.pairing import common_split, same_rows
 from ultrasound_jax.analysis.stats._parts import bootstrap, paired_bootstrap
 from ultrasound_jax.analysis.stats._parts.difference import against_zero
+from ultrasound_jax.analysis.stats._parts.intervals import (
+    BOUNDED,
+    OVER_PATIENTS,
+    counted_patients,
+)
 from ultrasound_jax.analysis.stats._parts.level import counted
 from ultrasound_jax.analysis.stats._parts.metrics import number
-from ultrasound_jax.analysis.stats._parts.resampling import Resampling, estimate, ratio
+from ultrasound_jax.analysis.stats._parts.resampling import Resampling, ratio
+from ultrasound_jax.analysis.stats._parts.spread import (
+    FREEDOM,
+    effective_patients,
+    inflated,
+)
+from ultrasound_jax.analysis.stats.overlap import mean_of
 from ultrasound_jax.analysis.table.levels import at_level
 from ultrasound_jax.analysis.table.mask_table import COUNTS, MASKS, MaskTable
 
-Means = dict[str, tuple[np.ndarray, np.ndarray, int]]
+
+@dataclass(frozen=True, eq=False)
+class Mean:
+    """A mean Dice of one or several classes.
+
+    values: the table's own and those of the replicates. above, below: of each class and
+    patient the sum of Dice, and over how many examples.
+    """
+
+    values: Float[np.ndarray, " r"]
+    above: Float[np.ndarray, "k p"]
+    below: Float[np.ndarray, "k p"]
+
+    def parts(self) -> Float[np.ndarray, " p"]:
+        """What each patient adds, less what as many average examples had."""
+        total = np.maximum(self.below.sum(axis=1, keepdims=True), 1)
+        means = self.above.sum(axis=1, keepdims=True) / total
+        return ((self.above - means * self.below) / total).mean(axis=0)
+
+    def fewest(self) -> Float[np.ndarray, " p"]:
+        """The examples of each patient in the class that is worth fewest patients."""
+        return self.below[int(np.argmin(effective_patients(self.below)))]
+
+
+Means = dict[str, Mean]
 
 
 def compare_masks(
@@ -54,6 +91,7 @@ def compare_masks(
     Raises:
         AnalysisError: tables that are not about the same examples and true masks.
     """
+    bootstrap.check_replicates(replicates)
     split = split or common_split(tables)
     rows = same_rows(tables, reference, split)
     rows = {k: _columns(table, rows[reference].classes) for k, table in rows.items()}
@@ -61,7 +99,9 @@ def compare_masks(
     level = level or rows[reference].units[0]
     found = {name: at_level(table, level) for name, table in rows.items()}
     first = found[reference]
-    resampling = Resampling(first.patient_index(), replicates=replicates, seed=seed)
+    content = [_dice(table) for table in found.values()]
+    patient = bootstrap.numbered(first.patient_index(), *content)
+    resampling = Resampling(patient, replicates=replicates, seed=seed)
     means = {name: _means(table, resampling) for name, table in found.items()}
     _add_macro(means)
     others = [name for name in found if name != reference]
@@ -81,15 +121,20 @@ def compare_masks(
         "alpha": ALPHA,
         "interval": {
             "level": 0.95,
-            "method": "paired percentile bootstrap over patients",
+            "method": OVER_PATIENTS,
+            "methods": {
+                "difference": OVER_PATIENTS,
+                "mean_dice": BOUNDED,
+                "bootstrap_p": "paired percentile bootstrap over patients, inverted",
+            },
             "replicates": replicates,
             "seed": seed,
         },
         "families": survive(differences),
         "dice": {
             name: {
-                one: estimate("mean_dice", values, patients=patients)
-                for one, (values, _, patients) in of.items()
+                one: mean_of("mean_dice", list(zip(m.above, m.below, strict=True)))
+                for one, m in of.items()
             }
             for name, of in means.items()
         },
@@ -123,42 +168,44 @@ def _means(table: MaskTable, resampling: Resampling) -> Means:
     With each patient's part in the table's own, and how many patients carry it.
     """
     found: Means = {}
-    for k, name in enumerate(table.classes):
-        hit = 2.0 * table.tp[:, k]
-        dice = ratio(hit, hit + table.fp[:, k] + table.fn[:, k])
-        known = ~np.isnan(dice)
-        columns = np.stack([np.nan_to_num(dice), known], axis=1)
+    for name, dice in zip(table.classes, _dice(table).T, strict=True):
+        columns = np.stack([np.nan_to_num(dice), ~np.isnan(dice)], axis=1)
         above, below = resampling.sums(columns).T
-        values = ratio(above, below)
-        own = resampling.by_patient(columns)
-        parts = (own[:, 0] - values[0] * own[:, 1]) / max(below[0], 1)
-        found[name] = values, parts, resampling.contributors(known)
+        own = resampling.by_patient(columns).T
+        found[name] = Mean(ratio(above, below), own[:1], own[1:])
     return found
+
+
+def _dice(table: MaskTable) -> Float[np.ndarray, "n k"]:
+    hit = 2.0 * table.tp
+    return ratio(hit, hit + table.fp + table.fn)
 
 
 def _add_macro(means: Mapping[str, Means]) -> None:
     """Adds the mean over the classes in which every model has a Dice."""
     first = next(iter(means.values()))
-    used = [k for k in first if not any(np.isnan(of[k][0][0]) for of in means.values())]
+    used = [
+        k for k in first if not any(np.isnan(of[k].values[0]) for of in means.values())
+    ]
     for of in means.values() if len(first) > 1 and used else ():
-        values = np.mean([of[k][0] for k in used], axis=0)
-        parts = np.mean([of[k][1] for k in used], axis=0)
-        of[MACRO] = values, parts, min(of[k][2] for k in used)
+        of[MACRO] = Mean(
+            values=np.mean([of[k].values for k in used], axis=0),
+            above=np.concatenate([of[k].above for k in used]),
+            below=np.concatenate([of[k].below for k in used]),
+        )
 
 
-def _row(
-    model: str,
-    name: str,
-    reference: tuple[np.ndarray, np.ndarray, int],
-    own: tuple[np.ndarray, np.ndarray, int],
-) -> dict[str, Any]:
-    gaps, parts = own[0] - reference[0], own[1] - reference[1]
-    patients = min(own[2], reference[2])
+def _row(model: str, name: str, reference: Mean, own: Mean) -> dict[str, Any]:
+    gaps, parts = own.values - reference.values, own.parts() - reference.parts()
+    sizes = min(
+        (own.fewest(), reference.fewest()), key=lambda s: float(effective_patients(s))
+    )
+    worth = effective_patients(sizes)
     row: dict[str, Any] = {
         "model": model,
         "class": name,
-        "dice_reference": number(reference[0][0]),
-        "dice": number(own[0][0]),
+        "dice_reference": number(reference.values[0]),
+        "dice": number(own.values[0]),
         "difference": number(gaps[0]),
         "ci": None,
         "clustered_ci": None,
@@ -168,24 +215,21 @@ def _row(
         "holm_p": None,
         "survives": None,
         "reason": None,
-        "patients": patients,
-    }
-    if row["difference"] is None or patients < 2:
-        why = "Dice is not defined" if row["difference"] is None else "one patient only"
+    } | counted_patients(sizes)
+    if row["difference"] is None:
+        return row | {"reason": "Dice is not defined"}
+    if row["patients"] < 2:
+        return row | {"reason": "one patient only"}
+    # One side only: as few degrees of freedom as a test of two sides has for each.
+    if 2 * float(worth - 1) < FREEDOM:
+        why = f"few patients have most of the examples: they are worth {worth:.1f}"
         return row | {"reason": why}
-    df = float(patients - 1)
-    tested = against_zero(float(gaps[0]), _variance(parts, patients), df)
+    df, variance = float(worth - 1), float(inflated(worth) * np.sum(parts**2))
+    tested = against_zero(float(gaps[0]), variance, df)
+    ends = None if tested.low is None else [tested.low, tested.high]
+    row |= {"ci": ends, "clustered_ci": ends}
     row |= {"clustered_p": tested.p, "clustered_df": df}
-    if tested.low is not None:
-        row["clustered_ci"] = [tested.low, tested.high]
-    ends = bootstrap.interval(gaps[1:])
-    row["ci"] = [ends.low, ends.high] if ends else None
     row["bootstrap_p"] = paired_bootstrap.p_value(gaps[1:])
     if tested.p is None:
         row["reason"] = "nothing varies between patients"
     return row
-
-
-def _variance(parts: Float[np.ndarray, " p"], patients: int) -> float:
-    """That of a difference whose patients have these parts, which add up to zero."""
-    return float((parts**2).sum() * patients / (patients - 1))

@@ -38,7 +38,7 @@ class Rater:
 
 @dataclass(frozen=True)
 class Sheet:
-    """A reader's table: example -> its labels in the order of `classes`."""
+    """A reader's table: example -> labels, or ratings, in the order of `classes`."""
 
     name: str
     classes: tuple[str, ...]
@@ -56,9 +56,7 @@ def read_sheet(path: str | os.PathLike[str], classes: Sequence[str]) -> Sheet:
         AnalysisError: it cannot be read, lacks a column, has an example twice, or
             another label, with the file and the line.
     """
-    name, equals, rest = str(path).partition("=")
-    if not equals or os.sep in name or Path(path).exists():
-        name, rest = Path(path).stem, str(path)
+    name, rest = named_path(path)
     try:
         with Path(rest).open(newline="", encoding="utf-8-sig") as lines:
             return _parse(csv.DictReader(lines), name, tuple(classes))
@@ -66,6 +64,14 @@ def read_sheet(path: str | os.PathLike[str], classes: Sequence[str]) -> Sheet:
         raise AnalysisError(f"{rest}: cannot be read: {error}") from error
     except AnalysisError as error:
         raise AnalysisError(f"{rest}: {error}") from error
+
+
+def named_path(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """The name and the path of `NAME=PATH`; of a path alone the file's name."""
+    name, equals, rest = str(path).partition("=")
+    if not equals or os.sep in name or Path(path).exists():
+        return Path(path).stem, str(path)
+    return name, rest
 
 
 def _parse(table: "csv.DictReader[str]", name: str, classes: tuple[str, ...]) -> Sheet:

@@ -4,7 +4,7 @@
              "optimistic", "interval": {...}, <NAME of a statistic>: ...}}
 
 It is the tree of `assess` of each split, its levels beside the rest; for clips these
-are `clip`, `video_mean` and `video_max`.
+are `clip`, `video_mean`, `video_max`, `patient_mean` and `patient_max`.
 """
 
 import json

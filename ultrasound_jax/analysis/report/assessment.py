@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ultrasound_jax.analysis.document import Block, Picture
+from ultrasound_jax.analysis.document import Block, Heading, Picture, label
 from ultrasound_jax.analysis.stats._parts.statistic import of_tree
 from ultrasound_jax.analysis.table.levels import at_level
 from ultrasound_jax.analysis.table.mask_table import AnyTable
@@ -12,8 +12,19 @@ from ultrasound_jax.analysis.table.splits import rows_of
 
 
 def assessment(tree: Mapping[str, Any], tag: str) -> list[Block]:
-    """All of an `assess` tree's blocks; figures are called after `tag`, too."""
-    found = [block for one in of_tree(tree) for block in one.blocks(one.view(tree))]
+    """All of an `assess` tree's blocks; figures are called after `tag`, too.
+
+    Each statistic that says anything begins with a heading, which names it.
+    """
+    found: list[Block] = []
+    for one in of_tree(tree):
+        own = list(one.blocks(one.view(tree)))
+        if not own:
+            continue
+        title = Heading(label(one.name).capitalize(), 3)
+        if isinstance(own[0], Heading):
+            title = own.pop(0)
+        found += [replace(title, of=one.name), *own]
     return tagged(found, tag)
 
 

@@ -34,13 +34,18 @@ COLUMNS = (
     "negatives",
     "positive_patients",
     "negative_patients",
+    "effective_patients",
+    "largest_share",
     "replicates_left_out",
 )
 MASK_COLUMNS = (
     ("model", "class", "dice_reference", "dice", "difference", "ci_low", "ci_high")
     + ("clustered_ci_low", "clustered_ci_high", "clustered_p", "clustered_df")
     + ("bootstrap_p", "holm_p", "survives", "reason", "patients")
+    + ("effective_patients", "largest_share")
 )
+# Where a margin was stated.
+MARGIN_COLUMNS = ("verdict", "p", "holm_p", "holds")
 _PARTS = ("", "_ci_low", "_ci_high")
 
 
@@ -60,7 +65,7 @@ def write_comparison(
 
 
 def compare_csv(comparison: Mapping[str, Any]) -> str:
-    """The rows as CSV: COLUMNS, then McNemar's; empty is not defined.
+    """The rows as CSV: COLUMNS, McNemar's, a margin's; empty is not defined.
 
     Of masks, MASK_COLUMNS.
     """
@@ -72,7 +77,9 @@ def compare_csv(comparison: Mapping[str, Any]) -> str:
     more = [(measure, kind) for measure in measures for kind in kinds]
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
-    table.writerow([*columns, *(f"mcnemar_{m}_{k}" for m, k in more)])
+    asked = MARGIN_COLUMNS if "margin" in comparison else ()
+    header = [*columns, *(f"mcnemar_{m}_{k}" for m, k in more)]
+    table.writerow([*header, *(f"non_inferiority_{name}" for name in asked)])
     for row in comparison["differences"]:
         flat = dict(row)
         for name in ("ci", "clustered_ci"):
@@ -80,6 +87,7 @@ def compare_csv(comparison: Mapping[str, Any]) -> str:
         cells = [flat[name] for name in columns]
         found = {m: _flat(entry) for m, entry in (row.get("mcnemar") or {}).items()}
         cells += [found.get(m, {}).get(k) for m, k in more]
+        cells += [row["non_inferiority"][name] for name in asked]
         table.writerow(["" if cell is None else cell for cell in cells])
     return out.getvalue()
 

@@ -32,18 +32,19 @@ from ultrasound_jax.analysis.report.comparison_words import (
     whom,
 )
 from ultrasound_jax.analysis.report.forest import forest_figure
-from ultrasound_jax.analysis.stats._parts.wording import class_word
+from ultrasound_jax.analysis.report.margin_section import margin_blocks
+from ultrasound_jax.analysis.stats._parts.wording import class_word, patients_text
 from ultrasound_jax.analysis.table.mask_table import MASKS
 
 INTERVALS = {
-    "ci": "bootstrap over patients",
-    "clustered_ci": "clustered",
+    "ci": "over patients",
     "delong_ci": "DeLong (ignores patients)",
 }
 _UNDEFINED = (
-    "Not defined: an AUROC without positives or without negatives; a p value or an "
-    "interval where these are of one patient only, or where nothing varies, as with "
-    "perfect separation; DeLong's, that ignore patients, for the macro value."
+    "Not defined: an AUROC without positives or without negatives; an interval where "
+    "these are of one patient only, or of one who has nearly all; a p value there and "
+    "where nothing varies, as with perfect separation; DeLong's, that ignore patients, "
+    "for the macro value."
 )
 
 
@@ -66,6 +67,7 @@ def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
             f"clustered p values, decides what survives{ignored}."
         ),
         differences(tree),
+        *margin_blocks(tree),
         *notes(tree),
         picture(tree),
         *further(tree),
@@ -93,6 +95,7 @@ def compared(tree: Mapping[str, Any]) -> list[Block]:
             "are in the appendix."
         ),
         survivors(tree),
+        *margin_blocks(tree),
         picture(tree),
         *notes(tree),
     ]
@@ -123,8 +126,9 @@ def survivors(tree: Mapping[str, Any]) -> Table:
     return Table(
         ["model", *map(label, names)],
         [[model, *(_verdict(rows[model, name]) for name in names)] for model in models],
-        caption=f"Difference in {measure_of(tree)} to {tree['reference']}, with 95 % "
-        f"intervals of the paired bootstrap over {tree['n']['patients']} patients.",
+        caption=f"Difference in {measure_of(tree)} to {tree['reference']}, with the "
+        "95 % intervals of the test that decides "
+        f"({patients_text(tree['n'])} patients).",
     )
 
 
@@ -163,7 +167,6 @@ def differences(tree: Mapping[str, Any]) -> Table:
         return masks.differences(tree)
     rows, found = [], macro_first(tree["differences"])
     for row in found:
-        of = (row["positive_patients"], row["negative_patients"])
         names = ("delong_p", "clustered_p", "bootstrap_p", "holm_p")
         rows.append(
             [
@@ -176,7 +179,7 @@ def differences(tree: Mapping[str, Any]) -> Table:
                 delta_text(row),
                 *(p_text(row[name]) for name in names),
                 verdict(row),
-                str(tree["n"]["patients"]) if None in of else f"{of[0]} / {of[1]}",
+                _patients(tree, row),
             ]
         )
     return Table(
@@ -194,10 +197,23 @@ def differences(tree: Mapping[str, Any]) -> Table:
             "patients (with / without)",
         ],
         rows,
-        caption=f"Model minus {tree['reference']}, with 95 % intervals of the paired "
-        f"bootstrap over {tree['n']['patients']} patients. {_UNDEFINED}",
+        caption=f"Model minus {tree['reference']}, with the 95 % intervals of the "
+        f"clustered test ({patients_text(tree['n'])} patients). Worth: how many "
+        f"patients with equally many examples the rarer side is. {_UNDEFINED}",
         strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
     )
+
+
+def _patients(tree: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """How many patients a row rests on, and what they are worth."""
+    of = (row["positive_patients"], row["negative_patients"])
+    if None in of:
+        return patients_text(tree["n"])
+    worth, most = row.get("effective_patients"), row.get("largest_share")
+    text = f"{of[0]} / {of[1]}"
+    if worth is None or most is None:
+        return text
+    return f"{text} (worth {worth:.1f}, one has {100 * most:.0f} %)"
 
 
 def decisions(tree: Mapping[str, Any]) -> Table:
@@ -237,13 +253,13 @@ def decisions(tree: Mapping[str, Any]) -> Table:
         ],
         rows,
         caption=f"Decisions {deciding(tree)}: McNemar's test and a randomisation test "
-        f"that flips whole patients ({tree['n']['patients']} patients). "
-        "Shares have 95 % intervals of the bootstrap over patients.",
+        f"that flips whole patients ({patients_text(tree['n'])} patients). "
+        "Shares have 95 % intervals over patients.",
     )
 
 
 def aurocs(tree: Mapping[str, Any]) -> Table:
-    """Each model's AUROCs with three intervals."""
+    """Each model's AUROCs with their intervals, DeLong's beside them."""
     rows = [
         [
             model,
@@ -257,8 +273,8 @@ def aurocs(tree: Mapping[str, Any]) -> Table:
     return Table(
         ["model", class_word(tree), "AUROC", *INTERVALS.values()],
         rows,
-        caption=f"AUROC of each model with 95 % intervals ({tree['n']['patients']} "
-        f"patients). {_UNDEFINED}",
+        caption="AUROC of each model with 95 % intervals "
+        f"({patients_text(tree['n'])} patients). {_UNDEFINED}",
     )
 
 

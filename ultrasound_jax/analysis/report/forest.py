@@ -43,7 +43,8 @@ def forest_figure(comparison: Mapping[str, Any]) -> bytes:
     panels[0].set_ylim(len(models) - 0.5, -0.5)
     reference, n = comparison["reference"], comparison["n"]
     figure.suptitle(
-        f"Model minus {reference}, 95 % interval over {n['patients']} patients",
+        f"Model minus {reference}, 95 % interval of the clustered test, "
+        f"{n['patients']} patients",
         fontsize=10,
         parse_math=False,
     )

@@ -10,6 +10,7 @@ from ultrasound_jax.analysis.report.comparison_words import (
     p_text,
     verdict,
 )
+from ultrasound_jax.analysis.stats._parts.wording import patients_text
 
 
 def differences(tree: Mapping[str, Any]) -> Table:
@@ -21,14 +22,14 @@ def differences(tree: Mapping[str, Any]) -> Table:
         tests = [p_text(row[n]) for n in ("clustered_p", "bootstrap_p", "holm_p")]
         rows.append(
             [row["model"], label(row["class"]), *own, delta_text(row), *tests]
-            + [verdict(row), str(row["patients"])]
+            + [verdict(row), patients_text(row)]
         )
     return Table(
         ["model", "class", "mean Dice, reference", "mean Dice", "difference"]
         + ["clustered p", "bootstrap p", "Holm p", "survives", "patients"],
         rows,
-        caption=f"Model minus {tree['reference']}, with 95 % intervals of the paired "
-        f"bootstrap over {tree['n']['patients']} patients.",
+        caption=f"Model minus {tree['reference']}, with the 95 % intervals of the "
+        f"clustered test ({patients_text(tree['n'])} patients).",
         strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
     )
 

@@ -18,6 +18,7 @@ from ultrasound_jax.analysis.judge.readers import (
     TRUTH,
 )
 from ultrasound_jax.analysis.report.kappa_figure import kappas
+from ultrasound_jax.analysis.report.ratings_section import ratings_blocks
 from ultrasound_jax.analysis.stats._parts.wording import n_text
 
 
@@ -50,7 +51,7 @@ def sections(tree: Mapping[str, Any]) -> list[Block]:
     truth = _against_truth(tree)
     if truth.rows:
         blocks.append(truth)
-    return [*blocks, *_methods(tree)]
+    return [*blocks, *ratings_blocks(tree), *_methods(tree)]
 
 
 def _shown(tree: Mapping[str, Any]) -> list[Mapping[str, Any]]:

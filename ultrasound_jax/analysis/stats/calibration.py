@@ -6,10 +6,11 @@ uncertainty, the within-bin terms counted as resolution. ECE, the expected calib
 error (Naeini et al. 2015), once with bins of equal mass and once of equal width: the
 mean over bins of |observed rate - mean score|, weighted by the bins' examples.
 
-Noise in a bin only ever raises the ECE, reliability and resolution, in a replicate once
-more than in the table: their intervals are the basic bootstrap's (see
-`resampling.estimate`). Bins are those of the
-table in every replicate.
+Bins hold noise, and noise only ever raises the ECE, reliability and resolution: of a
+perfectly calibrated network none of them is zero, and no resampling takes that off (in
+half of such studies the bootstrap's interval of the ECE leaves out zero). They have no
+interval. What patients can say of calibration is `recalibration`: its intercept and
+slope, whose intervals are over patients; so is that of the Brier score, a mean.
 """
 
 from collections.abc import Mapping
@@ -20,12 +21,18 @@ from jaxtyping import Float, Int, Num
 
 from ultrasound_jax.analysis.document import Block
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.stats._parts import bootstrap, calibration_tables
-from ultrasound_jax.analysis.stats._parts.resampling import (
-    Resampling,
-    estimate,
-    ratio,
+from ultrasound_jax.analysis.stats._parts import (
+    bootstrap,
+    calibration_tables,
+    reliability_curve,
 )
+from ultrasound_jax.analysis.stats._parts.intervals import (
+    counted_patients,
+    mean_share_interval,
+    share_interval,
+)
+from ultrasound_jax.analysis.stats._parts.recalibration import weak_calibration
+from ultrasound_jax.analysis.stats._parts.resampling import ratio
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
 from ultrasound_jax.analysis.stats._parts.wording import number_rows
 from ultrasound_jax.analysis.table.judged import Judged
@@ -45,15 +52,24 @@ OPTIONS = (
 METHODS = (
     "Calibration: Brier score (1950) with Murphy's decomposition (1973) in the form "
     "exact for binned scores (Stephenson and others 2008); expected calibration error "
-    "(Naeini and others 2015). Noise in the bins only ever raises the latter, "
-    "reliability and resolution, so their intervals are the basic bootstrap's, which "
-    "take that bias off; they may end below the value."
+    "(Naeini and others 2015), which has no interval, for noise in the bins only ever "
+    "raises it. Calibration intercept and slope are those of a logistic regression of "
+    "the labels on the logits of the scores (Cox 1958; weak calibration of Van Calster "
+    "and others 2016), the intercept with the slope held at 1; their variances are "
+    "over patients (Liang and Zeger 1986)."
 )
 SOURCES = (
     "Brier GW. Verification of forecasts expressed in terms of probability. Monthly "
     "Weather Review 78, 1950.",
     "Murphy AH. A new vector partition of the probability score. Journal of Applied "
     "Meteorology 12, 1973.",
+    "Cox DR. Two further applications of a model for binary regression. Biometrika 45, "
+    "1958.",
+    "Liang KY, Zeger SL. Longitudinal data analysis using generalized linear models. "
+    "Biometrika 73, 1986.",
+    "Van Calster B, Nieboer D, Vergouwe Y, De Cock B, Pencina MJ, Steyerberg EW. A "
+    "calibration hierarchy for risk models was defined: from utopia to empirical data. "
+    "Journal of Clinical Epidemiology 74, 2016.",
     "Naeini MP, Cooper GF, Hauskrecht M. Obtaining well calibrated probabilities using "
     "Bayesian binning. AAAI, 2015.",
     "Stephenson DB, Coelho CAS, Jolliffe IT. Two extra components in the Brier score "
@@ -86,139 +102,121 @@ def bins_of(
 
 
 def binned_sums(
-    resampling: Resampling,
     labels: Num[np.ndarray, " n"],
     scores: Num[np.ndarray, " n"],
     bins: Int[np.ndarray, " n"],
-) -> Float[np.ndarray, "5 r m"]:
-    """Sums over each bin of 1, y, s, s^2 and s y, in each replicate."""
-    count = int(bins.max()) + 1 if len(bins) else 1
-    member = np.eye(count)[bins]
+) -> Float[np.ndarray, "5 m"]:
+    """Sums over each bin of 1, y, s, s^2 and s y."""
     truth, marks = labels.astype(float), scores.astype(float)
     parts = (np.ones(len(truth)), truth, marks, marks**2, marks * truth)
-    return np.stack([resampling.sums(member * part[:, None]) for part in parts])
+    count = int(bins.max()) + 1 if len(bins) else 0
+    return np.stack([np.bincount(bins, part, minlength=count) for part in parts])
 
 
-def calibration_error(sums: Float[np.ndarray, "5 r m"]) -> Float[np.ndarray, " r"]:
+def calibration_error(sums: Float[np.ndarray, "5 m"]) -> float | None:
     """The expected calibration error from `binned_sums`."""
     count, positive, score = sums[:3]
-    return ratio(np.abs(positive - score).sum(axis=1), count.sum(axis=1))
+    total = count.sum()
+    return float(np.abs(positive - score).sum() / total) if total else None
 
 
-def brier_terms(
-    sums: Float[np.ndarray, "5 r m"],
-) -> dict[str, Float[np.ndarray, " r"]]:
+def brier_terms(sums: Float[np.ndarray, "5 m"]) -> dict[str, float | None]:
     """The Brier score and its terms, and mean score minus observed rate."""
     count, positive, score, square, product = sums
-    total = count.sum(axis=1)
-    rate = ratio(positive.sum(axis=1), total)
-    brier = ratio((square - 2 * product + positive).sum(axis=1), total)
-    gap = np.nan_to_num(ratio((score - positive) ** 2, count)).sum(axis=1)
-    reliability, uncertainty = ratio(gap, total), rate * (1 - rate)
-    return {
+    total = count.sum()
+    if not total:
+        return dict.fromkeys(_TERMS)
+    rate = positive.sum() / total
+    brier = (square - 2 * product + positive).sum() / total
+    reliability = np.nansum(ratio((score - positive) ** 2, count)) / total
+    uncertainty = rate * (1 - rate)
+    found = {
         "brier": brier,
         "reliability": reliability,
         "resolution": reliability + uncertainty - brier,
         "uncertainty": uncertainty,
-        "score_minus_rate": ratio((score - positive).sum(axis=1), total),
+        "score_minus_rate": (score - positive).sum() / total,
     }
+    return {name: float(value) for name, value in found.items()}
 
 
-def calibrate(
-    table: Predictions,
-    *,
-    bins: int = BINS,
-    replicates: int = bootstrap.REPLICATES,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Calibration of each class with patient-bootstrap intervals.
+def calibrate(table: Predictions, *, bins: int = BINS) -> dict[str, Any]:
+    """Calibration of each class.
 
-        {"bins": m, "macro_brier": x, "macro_brier_ci": [..], ..., "classes": {name:
-            {"brier", "reliability", "resolution", "uncertainty", "score_minus_rate",
-             "ece_equal_mass", "ece_equal_width", each with _ci, "examples",
-             "patients", "curve": [{"score", "rate", "rate_ci", "examples",
-             "patients"}]}}}
+        {"bins": m, "macro_brier": x, "macro_brier_ci": [..], "macro_ece_equal_mass",
+         "macro_ece_equal_width", "classes": {name:
+            {"brier" with _ci, "reliability", "resolution", "uncertainty",
+             "score_minus_rate", "ece_equal_mass", "ece_equal_width",
+             "calibration_intercept" and "calibration_slope" with _ci, "examples",
+             "patients", "effective_patients", "largest_share",
+             "curve": [{"score", "rate", "rate_ci", "examples", "patients"}],
+             "diagram": see `reliability_curve.diagram`}}}
 
     The curve is over bins of equal mass. What is not defined is null.
     """
     tree: dict[str, Any] = {"bins": bins, "classes": {}}
-    whole = Resampling(table.patient_index(), replicates=replicates, seed=seed)
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in CALIBRATION}
-    estimable = []
+    patient = bootstrap.numbered(table.patient_index(), table.labels, table.scores)
+    errors, counts = [], []
     for k, name in enumerate(table.classes):
-        entry, values = _one_class(table, k, whole, bins)
+        known = ~np.isnan(table.labels[:, k])
+        labels, scores = table.labels[known, k], table.scores[known, k]
+        entry = _one_class(labels, scores, patient[known], bins)
         tree["classes"][name] = entry
         if entry["examples"]:
-            estimable.append(entry["patients"])
-            for metric in CALIBRATION:
-                kept[metric].append(values[metric])
+            squares = (table.scores[:, k] - np.nan_to_num(table.labels[:, k])) ** 2
+            errors.append(np.bincount(patient, squares * known))
+            counts.append(np.bincount(patient, known))
+    used = [entry for entry in tree["classes"].values() if entry["examples"]]
     for metric in CALIBRATION:
-        tree |= _macro(metric, kept[metric], min(estimable, default=0))
+        values = [entry[metric] for entry in used]
+        tree[f"macro_{metric}"] = float(np.mean(values)) if values else None
+    tree["macro_brier_ci"] = None
+    if used and all(entry["brier_ci"] for entry in used):
+        tree["macro_brier_ci"] = mean_share_interval(np.stack(errors), np.stack(counts))
     return tree
 
 
-def _macro(metric: str, kept: list[np.ndarray], patients: int) -> dict[str, Any]:
-    if not kept:
-        return {f"macro_{metric}": None, f"macro_{metric}_ci": None}
-    return estimate(
-        f"macro_{metric}",
-        np.mean(kept, axis=0),
-        patients=patients,
-        kind="noise" if metric.startswith("ece") else "mean",
-    )
-
-
 def _one_class(
-    table: Predictions, k: int, whole: Resampling, bins: int
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    known = ~np.isnan(table.labels[:, k])
-    patients = whole.contributors(known)
-    entry: dict[str, Any] = {"examples": int(known.sum()), "patients": patients}
-    labels, scores = np.nan_to_num(table.labels[:, k]), table.scores[:, k]
-    by_bin = {}
-    for how in (EQUAL_MASS, EQUAL_WIDTH):
-        # Rows without a label go into a last bin of their own, which is cut off.
-        place = bins_of(scores[known], how, bins)
-        last = int(place.max()) + 1 if len(place) else 0
-        all_rows = np.full(len(known), last)
-        all_rows[known] = place
-        by_bin[how] = binned_sums(whole, labels, scores, all_rows)[:, :, :last]
-    values = brier_terms(by_bin[EQUAL_MASS])
-    for term in _TERMS:
-        noisy = term in ("reliability", "resolution")
-        entry |= estimate(
-            term, values[term], patients=patients, kind="noise" if noisy else "mean"
-        )
-    for how, sums in by_bin.items():
-        values[f"ece_{how}"] = calibration_error(sums)
-        entry |= estimate(
-            f"ece_{how}", values[f"ece_{how}"], patients=patients, kind="noise"
-        )
-    place = bins_of(scores[known], EQUAL_MASS, bins)
+    labels: Float[np.ndarray, " n"],
+    scores: Float[np.ndarray, " n"],
+    patient: Int[np.ndarray, " n"],
+    bins: int,
+) -> dict[str, Any]:
+    trials = np.bincount(patient)
+    entry: dict[str, Any] = {"examples": len(labels)} | counted_patients(trials)
+    place = bins_of(scores, EQUAL_MASS, bins)
+    sums = binned_sums(labels, scores, place)
+    entry |= brier_terms(sums)
+    squares = np.bincount(patient, (scores - labels) ** 2)
+    # Errors that are all equal, as of scores of 0.5, do not tell how they vary.
+    varied = len(labels) > 0 and np.ptp(np.abs(scores - labels)) > 1e-12
+    entry["brier_ci"] = share_interval(squares, trials) if varied else None
+    entry[f"ece_{EQUAL_MASS}"] = calibration_error(sums)
+    wide = binned_sums(labels, scores, bins_of(scores, EQUAL_WIDTH, bins))
+    entry[f"ece_{EQUAL_WIDTH}"] = calibration_error(wide)
+    entry |= weak_calibration(labels, scores, patient)
+    entry["diagram"] = reliability_curve.diagram(labels, scores, patient)
     entry["curve"] = [
         {
-            "score": float(ratio(score[:1], count[:1])[0]),
-            **estimate(
-                "rate",
-                ratio(positive, count),
-                patients=len(set(whole.patient[known][place == m].tolist())),
-                kind="share",
+            "score": float(score / count),
+            "rate": float(positive / count),
+            "rate_ci": share_interval(
+                np.bincount(patient[place == m], labels[place == m]),
+                np.bincount(patient[place == m]),
             ),
-            "examples": int(count[0]),
-            "patients": len(set(whole.patient[known][place == m].tolist())),
+            "examples": int(count),
+            "patients": len(set(patient[place == m].tolist())),
         }
-        for m, (count, positive, score) in enumerate(
-            zip(*(part.T for part in by_bin[EQUAL_MASS][:3]), strict=True)
-        )
+        for m, (count, positive, score) in enumerate(sums[:3].T)
     ]
-    return entry, values
+    return entry
 
 
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
-    """`calibrate` of the judged rows."""
-    return calibrate(judged.rows, bins=options["bins"], **drawing)
+    """`calibrate` of the judged rows; nothing is drawn."""
+    return calibrate(judged.rows, bins=options["bins"])
 
 
 def rows(tree: Tree) -> list[CsvRow]:

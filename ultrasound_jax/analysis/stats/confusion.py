@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ultrasound_jax.analysis.document import Block, Table, label, value_text
-from ultrasound_jax.analysis.stats._parts import boundary_intervals
-from ultrasound_jax.analysis.stats._parts.metrics import number
+from ultrasound_jax.analysis.document import Block, Table, label, rate_text
+from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts.intervals import (
+    mean_share_interval,
+    share_interval,
+)
 from ultrasound_jax.analysis.stats._parts.resampling import Resampling, estimate, ratio
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Tree
 from ultrasound_jax.analysis.stats._parts.wording import n_text, number_rows, units_text
@@ -62,44 +65,51 @@ def compute(
     truth, decided = table.labels[one].argmax(axis=1), table.scores[one].argmax(axis=1)
     cells = np.zeros((len(table), count * count))
     cells[one, truth * count + decided] = 1
-    resampling = Resampling(table.patient_index(), **drawing)
+    patient = bootstrap.numbered(table.patient_index(), table.labels, table.scores)
+    resampling = Resampling(patient, **drawing)
+    own = resampling.by_patient(cells).T.reshape(count, count, -1)
     sums = resampling.sums(cells).reshape(-1, count, count)
-    by_truth = cells.reshape(-1, count, count).sum(axis=2)
-    by_call = cells.reshape(-1, count, count).sum(axis=1)
     patients = resampling.contributors(cells.sum(axis=1))
     right, total = np.trace(sums, axis1=1, axis2=2), sums.sum(axis=(1, 2))
-    tree = estimate("accuracy", ratio(right, total), patients=patients, kind="share")
-    carriers = np.array([resampling.contributors(column) for column in by_truth.T])
-    tree |= _balanced(sums, carriers)
+    hits = np.diagonal(own).T  # of each class and patient
+    tree = _share("accuracy", hits.sum(axis=0), own.sum(axis=(0, 1)))
+    tree |= _balanced(hits, own.sum(axis=1))
     tree |= _kappa(sums, right, total, patients)
     tree["confusion"] = {
         "classes": list(table.classes),
         "counts": sums[0].astype(int).tolist(),
         "left_out": len(table) - len(one),
     }
-    called = np.diagonal(sums, axis1=1, axis2=2), sums.sum(axis=1)
+    called = own.sum(axis=0)
     tree["classes"] = {
-        name: estimate(
-            "positive_predictive_value",
-            ratio(called[0][:, k], called[1][:, k]),
-            patients=resampling.contributors(by_call[:, k]),
-            kind="share",
-        )
+        name: _share("positive_predictive_value", hits[k], called[k])
         for k, name in enumerate(table.classes)
     }
     return tree
 
 
-def _balanced(sums: Float[np.ndarray, "r k k"], carriers: np.ndarray) -> dict[str, Any]:
+def _share(name: str, hits: np.ndarray, trials: np.ndarray) -> dict[str, Any]:
+    """A share of patients' trials and its interval."""
+    if not trials.any():
+        return {name: None, f"{name}_ci": None}
+    value = float(hits.sum() / trials.sum())
+    return {
+        name: value,
+        f"{name}_ci": share_interval(hits, trials),
+        f"{name}_of": [int(hits.sum()), int(trials.sum())],
+    }
+
+
+def _balanced(
+    hits: Float[np.ndarray, "k p"], trials: Float[np.ndarray, "k p"]
+) -> dict[str, Any]:
     """The mean sensitivity of the classes that the table has."""
-    recall = ratio(np.diagonal(sums, axis1=1, axis2=2), sums.sum(axis=2))
-    used = ~np.isnan(recall[0])
-    values = recall[:, used]
-    ends = None
-    if used.any() and (carriers[used] >= 2).all():
-        ends = boundary_intervals.interval(values[0], values[1:], carriers[used])
-    value = number(values[0].mean()) if used.any() else None
-    return {"balanced_accuracy": value, "balanced_accuracy_ci": ends}
+    name, used = "balanced_accuracy", trials.any(axis=1)
+    if not used.any():
+        return {name: None, f"{name}_ci": None}
+    shares = hits[used].sum(axis=1) / trials[used].sum(axis=1)
+    ends = mean_share_interval(hits[used], trials[used])
+    return {name: float(shares.mean()), f"{name}_ci": ends}
 
 
 def _kappa(
@@ -132,7 +142,7 @@ def blocks(tree: Tree) -> list[Block]:
     overall = Table(
         ["by", *_WORDS.values()],
         [
-            [units_text(tree, name), *(value_text(level, n) for n in OVERALL)]
+            [units_text(tree, name), *(rate_text(level, n) for n in OVERALL)]
             for name, level in tree["levels"].items()
         ],
         caption="Decisions by the highest score: value [95 % interval].",
@@ -148,12 +158,12 @@ def _matrix(tree: Tree, name: str) -> Table:
             label(truth),
             *map(str, counts),
             str(sum(counts)),
-            value_text(level["classes"][truth], "sensitivity"),
+            rate_text(level["classes"][truth], "sensitivity"),
         ]
         for truth, counts in zip(found["classes"], found["counts"], strict=True)
     ]
     precision = [
-        value_text(level["classes"][truth], "positive_predictive_value")
+        rate_text(level["classes"][truth], "positive_predictive_value")
         for truth in found["classes"]
     ]
     body.append(["PPV", *precision, "", ""])
@@ -163,6 +173,8 @@ def _matrix(tree: Tree, name: str) -> Table:
         + [f"decided {label(name)}" for name in found["classes"]]
         + ["all", "sensitivity"],
         body,
-        caption=f"Confusion matrix by {units_text(tree, name)}: {n_text(level)}."
-        + f" {left} whose examples are of several classes are left out." * bool(left),
+        caption=f"Confusion matrix by {units_text(tree, name)}: "
+        f"{n_text(level, tree, name)}."
+        + f" {left} whose examples are of several classes are left out."
+        * bool(left),
     )

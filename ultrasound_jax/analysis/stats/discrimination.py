@@ -6,7 +6,10 @@ LEVEL is
      "n": {"examples", "videos", "patients"}, "classes": {name: CLASS}}
 
 and CLASS each of METRICS with its `_ci`, `threshold`, counts, and in how many
-replicates the AUROC was not defined (`replicates_left_out`). What is not defined is
+replicates the AUROC was not defined (`replicates_left_out`). `effective_patients` is
+what the patients are worth of the side where they are worth less, `largest_share` how
+much of that side one patient has; `sensitivity_of` and `specificity_of` are `[right,
+all]`, of which the rate is the share. What is not defined is
 null. A macro value is the mean over the classes in which it is defined, and
 `macro_classes` says how many they are. Where exactly one class is true, each is judged
 against the rest, decided is the one with the highest score, and there is no threshold.
@@ -16,13 +19,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from ultrasound_jax.analysis.document import Block, Picture
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import (
     bootstrap,
     boundary_intervals,
     discrimination_tables,
+)
+from ultrasound_jax.analysis.stats._parts.clustered import (
+    Influence,
+    influence,
+    mean_spread,
+)
+from ultrasound_jax.analysis.stats._parts.intervals import (
+    bounded_interval,
+    counted_patients,
+    mean_share_interval,
 )
 from ultrasound_jax.analysis.stats._parts.metrics import (
     METRICS,
@@ -38,7 +52,7 @@ from ultrasound_jax.analysis.table.predictions import (
     MULTILABEL,
     Predictions,
 )
-from ultrasound_jax.analysis.table.units import short_words
+from ultrasound_jax.analysis.table.units import level_words, short_words
 
 NAME = "discrimination"
 ORDER = 10
@@ -83,20 +97,26 @@ def discriminate(
 ) -> dict[str, Any]:
     """One LEVEL of the tree, without thresholds.
 
-    An interval is null where `bootstrap.estimable` is false; that of a macro value,
-    where it is for any class that the macro value is over. `boundary_intervals` says
-    what it is where no replicate differs, as with perfect separation.
+    AUROC, sensitivity and specificity have the intervals of `intervals`, F1 and average
+    precision those of the bootstrap; there, an interval is null where
+    `bootstrap.estimable` is false, and that of a macro value, where it is for any class
+    that the macro value is over. `boundary_intervals` says what it is where no
+    replicate differs.
     """
-    patient = table.patient_index()
+    content = (table.labels, table.scores, decisions)
+    patient = bootstrap.numbered(table.patient_index(), *content)
     drawn = bootstrap.draw_patients(
         int(patient.max()) + 1, replicates=replicates, seed=seed
     )
-    points = measure(table.labels, table.scores, decisions)
-    samples = bootstrap.replicate(table.labels, table.scores, decisions, patient, drawn)
+    points = measure(*content)
+    samples = bootstrap.replicate(*content, patient, drawn)
     estimable = bootstrap.estimable(table.labels, patient)
     trials = boundary_intervals.trials(table.labels, patient)
+    spreads = _Spreads(table, decisions, patient)
 
     def ends(metric: str, chosen: np.ndarray) -> list[float] | None:
+        if metric in _ANALYTIC:
+            return spreads.interval(metric, chosen)
         if not estimable[metric][chosen].all():
             return None
         return boundary_intervals.interval(
@@ -110,29 +130,94 @@ def discriminate(
     counted = {}
     for metric in METRICS:
         values = points[metric][0]
-        used = ~np.isnan(values)
-        counted[metric] = int(used.sum())
-        tree[f"macro_{metric}"] = float(values[used].mean()) if used.any() else None
-        tree[f"macro_{metric}_ci"] = ends(metric, used) if used.any() else None
+        used = np.flatnonzero(~np.isnan(values))
+        counted[metric] = len(used)
+        tree[f"macro_{metric}"] = float(values[used].mean()) if len(used) else None
+        tree[f"macro_{metric}_ci"] = ends(metric, used) if len(used) else None
     tree["macro_classes"] = counted
     tree["classes"] = {}
     for k, name in enumerate(table.classes):
         entry: dict[str, Any] = {}
         for metric in METRICS:
             entry[metric] = number(points[metric][0, k])
-            entry[f"{metric}_ci"] = ends(metric, np.array([k]))
+            defined = entry[metric] is not None
+            entry[f"{metric}_ci"] = ends(metric, np.array([k])) if defined else None
         entry["replicates_left_out"] = int(np.isnan(samples["auroc"][:, k]).sum())
-        entry.update(_counts(table.labels[:, k], patient))
+        entry.update(_counts(table.labels[:, k], decisions[:, k], patient))
         tree["classes"][name] = entry
     return tree
 
 
-def _counts(labels: Float[np.ndarray, " n"], patient: np.ndarray) -> dict[str, int]:
+_ANALYTIC = ("auroc", "sensitivity", "specificity")
+
+
+class _Spreads:
+    """What patients add to AUROC, sensitivity and specificity of every class."""
+
+    def __init__(
+        self,
+        table: Predictions,
+        decisions: Float[np.ndarray, "n k"],
+        patient: Int[np.ndarray, " n"],
+    ):
+        self.table, self.patient = table, patient
+        self.decided = np.nan_to_num(decisions) == 1
+        self.influences: dict[int, Influence | None] = {}
+
+    def interval(self, metric: str, chosen: np.ndarray) -> list[float] | None:
+        """That of one class, or of the mean over several."""
+        if metric == "auroc":
+            parts = [self._influence(int(k)) for k in chosen]
+            known = [part for part in parts if part is not None]
+            if len(known) < len(parts):
+                return None
+            return bounded_interval(mean_spread(known, [1]))
+        sides = self.table.labels[:, chosen] == (metric == "sensitivity")
+        right = sides & (self.decided[:, chosen] == (metric == "sensitivity"))
+        return mean_share_interval(self._by_patient(right), self._by_patient(sides))
+
+    def _influence(self, k: int) -> Influence | None:
+        if k not in self.influences:
+            labels, scores = self.table.labels[:, k], self.table.scores[None, :, k]
+            try:
+                self.influences[k] = influence(labels, scores, self.patient)
+            except AnalysisError:  # one patient only on a side: no variance
+                self.influences[k] = None
+        return self.influences[k]
+
+    def _by_patient(self, columns: Bool[np.ndarray, "n k"]) -> np.ndarray:
+        return np.stack([np.bincount(self.patient, column) for column in columns.T])
+
+
+def _counts(
+    labels: Float[np.ndarray, " n"],
+    decisions: Float[np.ndarray, " n"],
+    patient: np.ndarray,
+) -> dict[str, Any]:
+    """How many there are of whom, and `[right, all]` of those that a rate is about.
+
+    The side that is worth fewer patients decides.
+    """
+    present, absent = labels == 1, labels == 0
+    decided = not np.isnan(decisions[present | absent]).any()
+    sides = [counted_patients(np.bincount(patient[of])) for of in (present, absent)]
+    fewer = min(sides, key=lambda side: side["effective_patients"] or 0)
     return {
-        "positives": int((labels == 1).sum()),
-        "negatives": int((labels == 0).sum()),
+        "positives": int(present.sum()),
+        "negatives": int(absent.sum()),
         "unknown": int(np.isnan(labels).sum()),
-        "positive_patients": len(set(patient[labels == 1])),
+        "positive_patients": sides[0]["patients"],
+        "effective_patients": fewer["effective_patients"],
+        "largest_share": fewer["largest_share"],
+        **{
+            f"{rate}_of": [int((decisions[of] == call).sum()), int(of.sum())]
+            if decided
+            else None
+            for rate, of, call in (
+                ("sensitivity", present, 1),
+                ("specificity", absent, 0),
+            )
+        },
     }
 
 
@@ -149,14 +234,16 @@ def rows(tree: Tree) -> list[CsvRow]:
 def pictures(tree: Tree, tables: Mapping[str, Predictions]) -> list[Picture]:
     """The ROC of each class, at every level."""
     units = tuple(tree["units"])
-    curves = {short_words(level, units): table for level, table in tables.items()}
-    levels = [tree["levels"][level] for level in tables]
+    drawn = [level for level in tables if not level.endswith("_max")]
+    curves = {short_words(level, units): tables[level] for level in drawn}
+    said = "; ".join(level_words(level, units) for level in drawn)
     return [
         Picture(
             "roc",
-            roc_panels(curves, levels, tree["units"][0]),
+            roc_panels(curves, [tree["levels"][one] for one in drawn], units[0]),
             alt=f"ROC of split {tree['split']}",
-            caption="ROC of every level.",
+            caption=f"ROC (receiver operating characteristic) by {said}. In the "
+            "legends the area under each (AUROC) with its 95 % interval over patients.",
         )
     ]
 

@@ -5,25 +5,25 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Num
+from jaxtyping import Float, Int, Num
 
-from ultrasound_jax.analysis.document import Block, Heading, Table, label, value_text
+from ultrasound_jax.analysis.document import Block, Heading, Table, label, rate_text
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts.intervals import (
+    counted_patients,
+    share_interval,
+)
 from ultrasound_jax.analysis.stats._parts.metrics import (
     roc_points,
     youden_threshold,
-)
-from ultrasound_jax.analysis.stats._parts.resampling import (
-    Resampling,
-    estimate,
-    ratio,
 )
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
     folds_text,
     number_rows,
+    patients_text,
     source_text,
     threshold_text,
     units_text,
@@ -99,29 +99,24 @@ def threshold_at_sensitivity(
 
 
 def operate(
-    judged: Judged,
-    sensitivities: Sequence[float] = SENSITIVITIES,
-    *,
-    replicates: int = bootstrap.REPLICATES,
-    seed: int = 0,
+    judged: Judged, sensitivities: Sequence[float] = SENSITIVITIES
 ) -> dict[str, Any]:
     """The judged rows' rates at Youden's point and at fixed sensitivities.
 
         {"thresholds_from": "validation", "optimistic": false, "points": {point:
             {name: {"threshold", each of RATES with _ci, "hits", "misses", "alarms",
-                    "quiet", "patients"}}}}
+                    "quiet", "patients", "effective_patients", "largest_share"}}}}
 
     A point is chosen on the reference rows of `judged`, so the sensitivity reached on
-    new patients may be another than the one aimed at. Thresholds stay fixed in the
-    bootstrap. Thresholds that are given stand for Youden's; there are then no others.
+    new patients may be another than the one aimed at. Intervals take thresholds for
+    fixed. Thresholds that are given stand for Youden's; there are then no others.
     """
     points: dict[str, Choose] = {
         _name(wanted): partial(threshold_at_sensitivity, wanted=wanted)
         for wanted in sensitivities
     }
-    resampling = Resampling(
-        judged.rows.patient_index(), replicates=replicates, seed=seed
-    )
+    content = (judged.rows.labels, judged.rows.scores)
+    patient = bootstrap.numbered(judged.rows.patient_index(), *content)
     tree: dict[str, Any] = {
         "thresholds_from": judged.source or None,
         "optimistic": judged.optimistic,
@@ -135,7 +130,7 @@ def operate(
     for point, (decisions, limits) in found.items():
         tree["points"][point] = {
             name: threshold_entry(limits, k)
-            | rates(judged.rows, decisions[:, k], k, resampling)
+            | rates(judged.rows, decisions[:, k], k, patient)
             for k, name in enumerate(judged.rows.classes)
         }
     return tree
@@ -145,7 +140,7 @@ def rates(
     table: Predictions,
     decisions: Float[np.ndarray, " n"],
     k: int,
-    resampling: Resampling,
+    patient: Int[np.ndarray, " n"],
 ) -> dict[str, Any]:
     """The rates of class `k` and the counts that they are made of.
 
@@ -153,37 +148,31 @@ def rates(
     """
     labels = table.labels[:, k]
     known = ~np.isnan(labels)
+    judged = counted_patients(np.bincount(patient[known]))
     if np.isnan(decisions[known]).any():
         nothing = {name: None for r in RATES for name in (r, f"{r}_ci")}
-        return (
-            nothing
-            | dict.fromkeys(("hits", "misses", "alarms", "quiet"))
-            | {"patients": resampling.contributors(known)}
-        )
+        return nothing | dict.fromkeys(("hits", "misses", "alarms", "quiet")) | judged
     present, flagged = labels == 1, decisions == 1
     cells = np.stack(
         [present & flagged, present & ~flagged, ~present & flagged, ~present & ~flagged]
     )
-    cells = (cells & known).T
-    sums = resampling.sums(cells)
+    own = np.stack([np.bincount(patient, cell) for cell in cells & known])
     entry: dict[str, Any] = {}
     for name, (above, below) in RATES.items():
-        values = ratio(sums[:, above].sum(axis=1), sums[:, below].sum(axis=1))
-        carriers = resampling.contributors(cells[:, below].sum(axis=1))
-        entry |= estimate(name, values, patients=carriers, kind="share")
-    counts = zip(("hits", "misses", "alarms", "quiet"), sums[0], strict=True)
-    return (
-        entry
-        | {name: int(count) for name, count in counts}
-        | {"patients": resampling.contributors(known)}
-    )
+        hits, trials = own[list(above)].sum(axis=0), own[list(below)].sum(axis=0)
+        some = bool(trials.any())
+        entry[name] = float(hits.sum() / trials.sum()) if some else None
+        entry[f"{name}_ci"] = share_interval(hits, trials) if some else None
+        entry[f"{name}_of"] = [int(hits.sum()), int(trials.sum())]
+    counts = zip(("hits", "misses", "alarms", "quiet"), own.sum(axis=1), strict=True)
+    return entry | {name: int(count) for name, count in counts} | judged
 
 
 def compute(
     judged: Judged, options: Mapping[str, Any], drawing: Mapping[str, int]
 ) -> dict[str, Any]:
     """`operate` of the judged rows."""
-    return operate(judged, options["sensitivity"], **drawing)
+    return operate(judged, options["sensitivity"])
 
 
 def rows(tree: Tree) -> list[CsvRow]:
@@ -204,8 +193,8 @@ def blocks(tree: Tree) -> list[Block]:
             "Youden" if point == YOUDEN else point,
             label(name),
             threshold_text(entry),
-            *(value_text(entry, rate) for rate in RATES),
-            str(entry["patients"]),
+            *(rate_text(entry, rate) for rate in RATES),
+            patients_text(entry),
         ]
         for point, classes in found.items()
         for name, entry in classes.items()

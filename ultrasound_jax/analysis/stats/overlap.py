@@ -13,17 +13,28 @@ defined. Distances have a mean and a median over the examples that have one; the
 millimetres where the dataset knows the spacing of its pixels, else in pixels.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from ultrasound_jax.analysis.document import Block, Heading, Table, label, value_text
+from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts.intervals import (
+    bounded_interval,
+    counted_patients,
+    plain_interval,
+)
 from ultrasound_jax.analysis.stats._parts.metrics import number
 from ultrasound_jax.analysis.stats._parts.resampling import Resampling, estimate, ratio
+from ultrasound_jax.analysis.stats._parts.spread import of_ratios
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Tree
-from ultrasound_jax.analysis.stats._parts.wording import n_text, units_text
+from ultrasound_jax.analysis.stats._parts.wording import (
+    n_text,
+    patients_text,
+    units_text,
+)
 from ultrasound_jax.analysis.table.judged import Judged
 from ultrasound_jax.analysis.table.mask_table import MASKS, MaskTable
 
@@ -52,6 +63,7 @@ SOURCES = (
     "1912.",
 )
 METRICS = ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou")
+Mean = tuple[np.ndarray, np.ndarray]  # sums of each patient, and of how many
 COUNTS = ("examples", "true_negatives", "false_alarms", "missed", "patients")
 _CHUNK = 1 << 22  # weights at a time
 
@@ -66,51 +78,69 @@ def compute(
      "false_alarms", "missed", "patients", "<distance>_examples"}}}
     """
     table: MaskTable = judged.rows
-    resampling = Resampling(table.patient_index(), **drawing)
+    content = (*_counts(table), *table.distances.values())
+    patient = bootstrap.numbered(table.patient_index(), *content)
+    resampling = Resampling(patient, **drawing)
     tree: dict[str, Any] = {"classes": {}}
-    kept: dict[str, list[tuple[np.ndarray, int]]] = {}
+    means: dict[str, list[Mean]] = {}
+    drawn: dict[str, list[tuple[np.ndarray, int]]] = {}
     for k, name in enumerate(table.classes):
         entry: dict[str, Any] = {}
         tree["classes"][name] = entry
-        found = _overlaps(table, k, resampling, entry)
+        for key, mean in _overlaps(table, k, resampling, entry).items():
+            entry |= mean_of(key, [mean])
+            means.setdefault(key, []).append(mean)
         for distance, values in table.distances.items():
-            found |= _distances(distance, values[:, k], resampling, entry)
-        for number_name, (values, patients) in found.items():
-            entry |= estimate(number_name, values, patients=patients)
-            kept.setdefault(number_name, []).append((values, patients))
-    for number_name, pairs in kept.items():
+            mean, middle = _distances(distance, values[:, k], resampling, entry)
+            entry |= mean_of(f"mean_{distance}", [mean])
+            entry |= estimate(f"median_{distance}", middle[0], patients=middle[1])
+            means.setdefault(f"mean_{distance}", []).append(mean)
+            drawn.setdefault(f"median_{distance}", []).append(middle)
+    for key, found in means.items():
+        tree |= mean_of(key, found)
+    for key, pairs in drawn.items():
         used = [(v, p) for v, p in pairs if number(v[0]) is not None]
-        mean = np.mean([v for v, _ in used], axis=0) if used else np.full(2, np.nan)
+        middle = np.mean([v for v, _ in used], axis=0) if used else np.full(2, np.nan)
         fewest = min((p for _, p in used), default=0)
-        tree |= estimate(number_name, mean, patients=fewest)
+        tree |= estimate(key, middle, patients=fewest)
     return tree
+
+
+def mean_of(name: str, found: Sequence[Mean]) -> dict[str, Any]:
+    """The mean over the classes that have one, and its interval over patients."""
+    used = [mean for mean in found if mean[1].any()]
+    if not used:
+        return {name: None, f"{name}_ci": None}
+    above, below = (np.stack(part) for part in zip(*used, strict=True))
+    value = float((above.sum(axis=1) / below.sum(axis=1)).mean())
+    spread = of_ratios(above, below)
+    ends = (bounded_interval if name in METRICS else plain_interval)(spread)
+    return {name: value, f"{name}_ci": ends}
 
 
 def _overlaps(
     table: MaskTable, k: int, resampling: Resampling, entry: dict[str, Any]
-) -> dict[str, tuple[np.ndarray, int]]:
-    """Dice and IoU in every replicate, and who carries them; counts go into `entry`."""
+) -> dict[str, Mean]:
+    """Dice and IoU of each patient; counts go into `entry`."""
     hit, alarm, miss = (part[:, k].astype(float) for part in _counts(table))
     wrong = alarm + miss
     dice, iou = ratio(2 * hit, 2 * hit + wrong), ratio(hit, hit + wrong)
     known = ~np.isnan(dice)
     columns = [known, np.nan_to_num(dice), np.nan_to_num(iou), hit, wrong]
-    sums = resampling.sums(np.stack(columns, axis=1)).T
-    patients = resampling.contributors(known)
+    own = resampling.by_patient(np.stack(columns, axis=1)).T
     entry |= {
         "examples": int(known.sum()),
         "true_negatives": int((~known).sum()),
         "false_alarms": int(((hit + miss == 0) & (alarm > 0)).sum()),
         "missed": int(((hit + alarm == 0) & (miss > 0)).sum()),
-        "patients": patients,
-    }
+    } | counted_patients(own[0])
     values = (
-        ratio(sums[1], sums[0]),
-        ratio(sums[2], sums[0]),
-        ratio(2 * sums[3], 2 * sums[3] + sums[4]),
-        ratio(sums[3], sums[3] + sums[4]),
+        (own[1], own[0]),
+        (own[2], own[0]),
+        (2 * own[3], 2 * own[3] + own[4]),
+        (own[3], own[3] + own[4]),
     )
-    return {name: (v, patients) for name, v in zip(METRICS, values, strict=True)}
+    return dict(zip(METRICS, values, strict=True))
 
 
 def _counts(table: MaskTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -122,17 +152,14 @@ def _distances(
     values: Float[np.ndarray, " n"],
     resampling: Resampling,
     entry: dict[str, Any],
-) -> dict[str, tuple[np.ndarray, int]]:
-    """Mean and median of a distance in every replicate, and who carries them."""
+) -> tuple[Mean, tuple[np.ndarray, int]]:
+    """A distance of each patient; its median in every replicate, and who carries it."""
     known = ~np.isnan(values)
-    sums = resampling.sums(np.stack([known, np.nan_to_num(values)], axis=1))
+    own = resampling.by_patient(np.stack([known, np.nan_to_num(values)], axis=1)).T
     patients = resampling.contributors(known)
     entry[f"{name}_examples"] = int(known.sum())
     middle = _medians(values[known], resampling.patient[known], resampling.drawn)
-    return {
-        f"mean_{name}": (ratio(sums[:, 1], sums[:, 0]), patients),
-        f"median_{name}": (middle, patients),
-    }
+    return (own[1], own[0]), (middle, patients)
 
 
 def _medians(
@@ -175,14 +202,15 @@ def _table(tree: Tree, name: str) -> Table:
     body = [["macro", *(_text(level, n) for n in names), *[""] * len(COUNTS)]]
     for one, entry in level["classes"].items():
         values = [_text(entry, n) for n in names]
-        body.append([label(one), *values, *(str(entry[c]) for c in COUNTS)])
+        counts = [str(entry[name]) for name in COUNTS[:-1]] + [patients_text(entry)]
+        body.append([label(one), *values, *counts])
     if len(level["classes"]) == 1:
         del body[0]
     return Table(
         ["class", *map(_words, names), *map(label, COUNTS)],
         body,
         caption=f"By {units_text(tree, name)}: value [95 % interval] of "
-        f"{n_text(level)}.",
+        f"{n_text(level, tree, name)}.",
         strong=frozenset([0] * (len(level["classes"]) > 1)),
     )
 
@@ -203,7 +231,7 @@ def overview(trees: Mapping[str, Tree], tables: Mapping[str, MaskTable]) -> list
     body = []
     for name, tree in trees.items():
         level = tree["levels"][tree["level"]]
-        patients = str(level["n"]["patients"])
+        patients = patients_text(level["n"])
         body.append([name, *(_text(level, n) for n in METRICS), patients])
     first = next(iter(trees.values()))
     return [

@@ -19,6 +19,7 @@ from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
     level_rows,
     level_text,
+    patients_text,
     units_text,
 )
 from ultrasound_jax.analysis.table.judged import Judged
@@ -120,7 +121,7 @@ def _table(tree: Tree, column: str, groups: Mapping[str, Tree]) -> Table:
     told = [entry for one in every for entry in one.headline]
     body = []
     for value, level in groups.items():
-        of = [str(level["n"]["examples"]), str(level["n"]["patients"])]
+        of = [str(level["n"]["examples"]), patients_text(level["n"])]
         cells = [level_text(level, key, word) for key, _, _ in told]
         for entry in level["classes"].values():
             texts = [value_text(entry, key) for _, key, _ in told if key]

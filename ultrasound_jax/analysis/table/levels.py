@@ -1,10 +1,11 @@
-"""From examples to the groups that they belong to: clips to videos, slices to volumes.
+"""From examples to what they belong to: clips to videos and patients.
 
-A table of scores is judged at the level of its examples (`clip`) and at two of its
-groups (`video_mean`, `video_max`), a table of masks at two (`slice`, `volume`). Where
-examples and groups are the same thing there is one level. Tables of clips always have
-three, also where each video has one clip, so that every `metrics.json` about clips has
-the same keys.
+A table of scores is judged at the level of its examples (`clip`), of its groups
+(`video_mean`, `video_max`) and of its patients (`patient_mean`, `patient_max`), a table
+of masks at three, too (`slice`, `volume`, `patient`). A level that would repeat the one
+before, since each video has one clip or each patient one video, is left out; but tables
+of clips always have all five, so that every `metrics.json` about clips has the same
+keys.
 """
 
 from collections.abc import Sequence
@@ -25,9 +26,17 @@ WAYS = ("mean", "max")
 def levels_of(table: AnyTable) -> tuple[str, ...]:
     """The levels that a whole table is judged at, the examples' first."""
     unit, group = table.units
-    if unit == group or (table.units != units.CLIPS and _each_is_a_group(table)):
-        return (unit,)
-    return _possible(table)
+    if isinstance(table, Predictions) and table.units == units.CLIPS:
+        return _possible(table)
+    grouped = unit != group and _several(table, table.video_id)
+    by_patient = _several(table, table.patient_id) and not (
+        grouped and not _several_groups(table)
+    )
+    return (
+        unit,
+        *(_called(table, group) if grouped else ()),
+        *(_called(table, units.PATIENT) if by_patient else ()),
+    )
 
 
 @overload
@@ -50,13 +59,24 @@ def at_level(table: AnyTable, level: str) -> AnyTable:
         )
     if level == table.units[0]:
         return table
+    patients = is_of_patients(level)
     if isinstance(table, MaskTable):
-        return sum_over_groups(table)
-    return to_groups(table, level.removeprefix(f"{table.units[1]}_"))
+        return sum_over_groups(table, patients=patients)
+    return to_groups(table, level.rpartition("_")[2], patients=patients)
 
 
-def to_groups(predictions: Predictions, how: str) -> Predictions:
+def is_of_patients(level: str) -> bool:
+    """Whether a row of this level is a patient."""
+    return level.partition("_")[0] == units.PATIENT
+
+
+def to_groups(
+    predictions: Predictions, how: str, *, patients: bool = False
+) -> Predictions:
     """Joins the examples of a group, within a split of a fold, into one row.
+
+    With `patients` those of a patient, whichever of his groups they are in; the row's
+    `video_id` is then the patient's id, too.
 
     The score is the `mean` of the examples' scores, weighed by their frames where the
     table tells these, or their `max`. A class is present in the
@@ -68,7 +88,7 @@ def to_groups(predictions: Predictions, how: str) -> Predictions:
     if how not in WAYS:
         several = units.plural(predictions.units[1])
         raise AnalysisError(f"{several} are joined by 'mean' or 'max', not by '{how}'")
-    group, first = _groups(predictions)
+    group, first = _groups(predictions, patients)
     shape = (len(first), len(predictions.classes))
     scores, frames = np.zeros(shape), predictions.frames
     if how == "mean":
@@ -84,9 +104,11 @@ def to_groups(predictions: Predictions, how: str) -> Predictions:
     np.logical_or.at(unknown, group, np.isnan(predictions.labels))
     labels = np.where(present, 1.0, np.where(unknown, np.nan, 0.0))
     chosen = predictions.rows(first)
+    names = chosen.patient_id if patients else chosen.video_id
     return replace(
         chosen,
-        example_id=chosen.video_id,
+        example_id=names,
+        video_id=names,
         labels=labels,
         scores=scores,
         frames=None if frames is None else np.bincount(group, frames).astype(np.int64),
@@ -94,20 +116,24 @@ def to_groups(predictions: Predictions, how: str) -> Predictions:
     )
 
 
-def sum_over_groups(masks: MaskTable) -> MaskTable:
+def sum_over_groups(masks: MaskTable, *, patients: bool = False) -> MaskTable:
     """Adds up the pixels of a group's examples, within a split of a fold.
+
+    With `patients` those of a patient, as in `to_groups`.
 
     Distances between surfaces cannot be had from those of slices, so there are none.
     """
-    group, first = _groups(masks)
+    group, first = _groups(masks, patients)
     sums = {}
     for name in COUNTS:
         sums[name] = np.zeros((len(first), len(masks.classes)), np.int64)
         np.add.at(sums[name], group, getattr(masks, name))
     chosen = masks.rows(first)
+    names = chosen.patient_id if patients else chosen.video_id
     return replace(
         chosen,
-        example_id=chosen.video_id,
+        example_id=names,
+        video_id=names,
         **sums,
         distances={},
         mask_file=(),
@@ -115,27 +141,41 @@ def sum_over_groups(masks: MaskTable) -> MaskTable:
     )
 
 
+def _called(table: AnyTable, group: str) -> tuple[str, ...]:
+    """The levels of one kind of group: one of masks, one a way of scores."""
+    if isinstance(table, MaskTable):
+        return (group,)
+    return tuple(f"{group}_{how}" for how in WAYS)
+
+
 def _possible(table: AnyTable) -> tuple[str, ...]:
     unit, group = table.units
-    if isinstance(table, MaskTable):
-        return tuple(dict.fromkeys((unit, group)))
-    return (unit, *(f"{group}_{how}" for how in WAYS))
+    found = (unit, *_called(table, group), *_called(table, units.PATIENT))
+    return tuple(dict.fromkeys(found))
 
 
-def _keys(table: AnyTable) -> list[tuple[int, str, str]]:
-    return list(zip(table.fold.tolist(), table.split, table.video_id, strict=True))
+def _keys(table: AnyTable, names: Sequence[str]) -> list[tuple[int, str, str]]:
+    return list(zip(table.fold.tolist(), table.split, names, strict=True))
 
 
-def _each_is_a_group(table: AnyTable) -> bool:
-    return len(set(_keys(table))) == len(table)
+def _several(table: AnyTable, names: Sequence[str]) -> bool:
+    """Whether any of these groups has more than one example."""
+    return len(set(_keys(table, names))) < len(table)
+
+
+def _several_groups(table: AnyTable) -> bool:
+    """Whether any patient has more than one group."""
+    groups = set(_keys(table, table.video_id))
+    return len(set(_keys(table, table.patient_id))) < len(groups)
 
 
 def _groups(
-    table: AnyTable,
+    table: AnyTable, patients: bool
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " g"]]:
     """Each row's group as a number, and each group's first row."""
     number: dict[tuple[int, str, str], int] = {}
-    group = np.array([number.setdefault(k, len(number)) for k in _keys(table)], int)
+    keys = _keys(table, table.patient_id if patients else table.video_id)
+    group = np.array([number.setdefault(k, len(number)) for k in keys], int)
     first = np.unique(group, return_index=True)[1]
     for row, patient in enumerate(table.patient_id):
         if patient != table.patient_id[first[group[row]]]:

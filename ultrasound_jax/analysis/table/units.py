@@ -1,9 +1,9 @@
 """What a dataset calls its examples and what they are grouped by, in words.
 
 An example has a unit (clip, image, slice), and so has the group that the second id of a
-predictions table tells (video, lesion, volume). They name the levels at which a table
-is judged: `clip`, `video_mean`, `video_max`; where every example is a group of its own
-there is one level, the example's.
+predictions table tells (video, lesion, volume). They and the patient name the levels at
+which a table is judged: `clip`, `video_mean`, `video_max`, `patient_mean`,
+`patient_max`; see `levels` for when there are fewer.
 """
 
 from ultrasound_jax.analysis.errors import AnalysisError
@@ -16,7 +16,8 @@ OF_GROUP = {
     "lesion": ("image", "lesion"),
     "volume": ("slice", "volume"),
 }
-_TAKEN = ("example", "patient")
+PATIENT = "patient"
+_TAKEN = ("example", PATIENT)
 # How examples become a group -> in words.
 _JOINED = {"mean": "mean of their", "max": "maximum of their", "": "all their"}
 
@@ -53,8 +54,16 @@ def level_words(level: str, units: tuple[str, str]) -> str:
     """A level in words: `clips`, or `videos, mean of their clips`."""
     if level == units[0]:
         return plural(units[0])
-    how = level.removeprefix(units[1]).removeprefix("_")
-    return f"{plural(units[1])}, {_JOINED[how]} {plural(units[0])}"
+    group, how = split_level(level, units)
+    return f"{plural(group)}, {_JOINED[how]} {plural(units[0])}"
+
+
+def split_level(level: str, units: tuple[str, str]) -> tuple[str, str]:
+    """What a row of a level is, and how it is made: `("video", "mean")`."""
+    if level == units[0]:
+        return level, ""
+    group = PATIENT if level.partition("_")[0] == PATIENT else units[1]
+    return group, level.removeprefix(group).removeprefix("_")
 
 
 def short_words(level: str, units: tuple[str, str]) -> str:

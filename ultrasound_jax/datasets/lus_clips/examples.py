@@ -12,6 +12,7 @@ import numpy as np
 from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.beam.records import Fact, Made, Skipped
 from ultrasound_jax.datasets.decoded import Decoded, decoded
+from ultrasound_jax.datasets.lus_clips import summary
 from ultrasound_jax.datasets.lus_clips.layout import Item
 from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
 from ultrasound_jax.labels.clip_table import (
@@ -54,6 +55,7 @@ def cut_video(config: LusClipsConfig, item: Item) -> Iterator[Made]:
         "patient_id": item.video.patient_id,
         "labels": [clip.labels.tolist() for clip in clips],
         "scores": [clip.score for clip in clips],
+        "known": {name: getattr(item.video, name) for name in summary.KNOWN},
     }
     told["notes"] += [note] if note else []
     yield Fact("video", about | told)

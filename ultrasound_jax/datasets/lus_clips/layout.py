@@ -89,7 +89,7 @@ def gather(
     """
     _check_videos(manual_dir, config.part)
     folder = find_part(manual_dir, config.part)
-    index_file = folder / "index.csv"
+    index_file = index_of(manual_dir, config.part)
     if not index_file.is_file():
         _make_index(folder, index_file, manual_dir / KEY)
     index = read_index(index_file)
@@ -174,6 +174,11 @@ def find_part(manual_dir: Path, part: str) -> Path:
         f"lus_clips: no such folder: {manual_dir / part / 'labels'} nor "
         f"{manual_dir / 'labels'}; the set's README shows what goes where"
     )
+
+
+def index_of(manual_dir: Path, part: str) -> Path:
+    """Where this part's index is, or is made."""
+    return find_part(manual_dir, part) / "index.csv"
 
 
 def _make_index(folder: Path, index_file: Path, key_file: Path) -> None:

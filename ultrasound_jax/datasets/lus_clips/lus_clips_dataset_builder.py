@@ -12,9 +12,10 @@ from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.clip_builder import SPLIT, ClipBuilder
 from ultrasound_jax.datasets.lus_clips import summary
 from ultrasound_jax.datasets.lus_clips.examples import cut_video
-from ultrasound_jax.datasets.lus_clips.layout import READERS, gather
+from ultrasound_jax.datasets.lus_clips.layout import READERS, gather, index_of
 from ultrasound_jax.datasets.lus_clips.options import LusClipsConfig
 from ultrasound_jax.datasets.options import checked_config
+from ultrasound_jax.dicom.index.table import read_index
 from ultrasound_jax.labels.findings import PATTERNS
 
 
@@ -57,12 +58,14 @@ class Builder(ClipBuilder):
             "source_end": np.int32,
             "pixel_mm": np.float32,
         }
-        metadata = summary.count([], [], [])
+        metadata = summary.count([], [], [], {})
         return self.clip_info(classes=PATTERNS, more=more, metadata=metadata)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         folder = self.manual_folder(dl_manager)
         items, self._label_notes = gather(folder, self.config, self.skip)
+        index = read_index(index_of(folder, self.config.part))
+        self._found = summary.found_in(index)
         make = partial(cut_video, self.config)
         return {SPLIT: self.examples(items, make, unit="videos")}
 
@@ -70,7 +73,7 @@ class Builder(ClipBuilder):
         self, facts: Sequence[Fact], skipped: Sequence[Skipped]
     ) -> dict[str, Any]:
         """What was used, counted and left out."""
-        metadata = summary.count(facts, skipped, self._label_notes)
+        metadata = summary.count(facts, skipped, self._label_notes, self._found)
         text = summary.as_text(metadata)
         logging.info("lus_clips %s:\n%s", self.config.name, text)
         return metadata

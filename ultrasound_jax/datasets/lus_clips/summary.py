@@ -1,16 +1,35 @@
 """What a build of lung-ultrasound clips used, counted and left out: one page."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ultrasound_jax.data.population import BY_GROUP, FOUND
 from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.beam.records import Fact, Skipped
+from ultrasound_jax.dicom.index.table import IndexRow
 from ultrasound_jax.labels.findings import PATTERNS
+
+# Of a video, as its index has them; `sex` and `transducer` are in the records.
+KNOWN = ("age", "manufacturer", "model")
+
+
+def found_in(index: Sequence[IndexRow]) -> dict[str, Any]:
+    """What there was before anything was left out."""
+    named = {row.patient_id for row in index if row.patient_id}
+    return {
+        "what": "DICOM files and videos in the index",
+        "files": len(index),
+        "patients": len(named),
+        "not_usable": [row.video_id for row in index if not row.ok],
+    }
 
 
 def count(
-    facts: Sequence[Fact], skipped: Sequence[Skipped], label_notes: Sequence[str]
+    facts: Sequence[Fact],
+    skipped: Sequence[Skipped],
+    label_notes: Sequence[str],
+    found: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The metadata: totals, counts by pattern, and what was left out."""
     videos = [fact.value for fact in facts]
@@ -29,6 +48,8 @@ def count(
         "skipped": [{"file": one.name, "reason": one.reason} for one in skipped],
         "label_notes": list(label_notes),
         "file_notes": notes,
+        FOUND: dict(found),
+        BY_GROUP: {video["video_id"]: video["known"] for video in videos},
         **frame_account.account((video["video_id"], video) for video in videos),
     }
 

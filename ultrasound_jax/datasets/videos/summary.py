@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ultrasound_jax.data.population import FOUND, left_out
 from ultrasound_jax.datasets import frame_account
 from ultrasound_jax.datasets.beam.records import Fact, Skipped
 
@@ -33,6 +34,11 @@ def count(
         },
         "rows": {video["video_id"]: video["row"] for video in videos},
         "skipped": [{"file": one.name, "reason": one.reason} for one in skipped],
+        FOUND: {
+            "what": "rows of the sheet, and recordings without one",
+            "files": len(videos) + sum(left_out(one.name) for one in skipped),
+            "patients": None,
+        },
         "notes": [*notes, *_one_sided(videos, findings)],
         **frame_account.account((_called(video), video) for video in videos),
         "file_notes": [f"{_called(v)}: {note}" for v in videos for note in v["notes"]],

@@ -2,7 +2,9 @@
 
 Clips of one patient resemble each other, so clips are not independent: patients are
 drawn with replacement and bring all their clips (the cluster bootstrap; Field and
-Welsh, "Bootstrapping clustered data", 2007). A drawn patient's clips count as often as
+Welsh, "Bootstrapping clustered data", 2007). Numbers with an interval of their own
+(`intervals`) do without; what is left to the bootstrap is what has none, such as F1 and
+average precision. A drawn patient's clips count as often as
 the patient was drawn, so that one sort of the scores serves all replicates. Intervals
 are percentile intervals; with few patients they come out too narrow. In the simulation
 of `tests/analysis/test_bootstrap.py` (2,000 repeats) a nominal 95 % interval held the
@@ -13,7 +15,7 @@ with 40, depending on the metric.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts.metrics import (
@@ -22,6 +24,7 @@ from ultrasound_jax.analysis.stats._parts.metrics import (
 )
 
 REPLICATES = 2000
+FEWEST = 200  # replicates: of fewer, the ends hang on the two or three outermost
 _CHUNK = 1 << 18  # weights at a time: what fits into a core's cache
 
 
@@ -32,6 +35,44 @@ class Interval:
     low: float
     high: float
     left_out: int
+
+
+def check_replicates(replicates: int) -> None:
+    """Refuses a number of replicates that gives no interval worth showing.
+
+    Raises:
+        AnalysisError: fewer than FEWEST.
+    """
+    if replicates < FEWEST:
+        raise AnalysisError(
+            f"{replicates} replicates are too few for an interval; allowed are "
+            f"{FEWEST} or more"
+        )
+
+
+def numbered(
+    patient: Int[np.ndarray, " n"], *columns: Shaped[np.ndarray, "n *k"]
+) -> Int[np.ndarray, " n"]:
+    """The patients' numbers by what their rows hold, whatever they are called.
+
+    So the same patients are drawn in a replicate however a table is sorted and however
+    its patients are named. Patients whose rows are all alike are interchangeable.
+    """
+    rows = np.concatenate(
+        [np.nan_to_num(np.reshape(c, (len(patient), -1)), nan=-1.0) for c in columns],
+        axis=1,
+    )
+    order = np.lexsort((*rows.T[::-1], patient))
+    starts = np.flatnonzero(np.diff(patient[order], prepend=-1))
+    found: dict[bytes, list[int]] = {}
+    for part in np.split(order, starts[1:]):
+        found.setdefault(np.ascontiguousarray(rows[part]).tobytes(), []).append(
+            int(patient[part[0]])
+        )
+    place = np.zeros(int(patient.max(initial=0)) + 1, int)
+    owners = [owner for content in sorted(found) for owner in found[content]]
+    place[owners] = np.arange(len(owners))
+    return place[patient]
 
 
 def draw_patients(

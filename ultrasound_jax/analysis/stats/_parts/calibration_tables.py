@@ -14,14 +14,17 @@ from ultrasound_jax.analysis.stats._parts.reliability_panels import reliability
 from ultrasound_jax.analysis.stats._parts.statistic import Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
-    source_text,
+    patients_text,
+    unit_of,
     units_text,
 )
+from ultrasound_jax.analysis.table.units import plural
 
 
 def blocks(tree: Tree) -> list[Block]:
     """Brier score with its terms, both calibration errors, the reliability diagram."""
     found, word = tree["calibration"], class_word(tree)
+    unit = plural(unit_of(tree))
     names = {
         "brier": "Brier score",
         "reliability": "reliability",
@@ -30,6 +33,8 @@ def blocks(tree: Tree) -> list[Block]:
         "ece_equal_mass": "ECE, equal mass",
         "ece_equal_width": "ECE, equal width",
         "score_minus_rate": "mean score − rate",
+        "calibration_intercept": "calibration intercept",
+        "calibration_slope": "calibration slope",
     }
     macro = [
         value_text(found, f"macro_{name}") if f"macro_{name}" in found else ""
@@ -37,7 +42,7 @@ def blocks(tree: Tree) -> list[Block]:
     ]
     body = [["macro", *macro, ""]]
     for name, entry in found["classes"].items():
-        of = f"{entry['examples']} / {entry['patients']}"
+        of = f"{entry['examples']} / {patients_text(entry)}"
         body.append([label(name), *(value_text(entry, n) for n in names), of])
     return [
         Heading(f"Calibration ({units_text(tree)})", 3),
@@ -46,15 +51,20 @@ def blocks(tree: Tree) -> list[Block]:
             body,
             caption=f"Calibration over at most {found['bins']} bins. Brier = "
             "reliability − resolution + uncertainty; lower is better but for "
-            "resolution. ECE: expected calibration error.",
+            "resolution. ECE: expected calibration error, which noise only ever "
+            "raises, so that it has no interval. A calibrated network has intercept 0 "
+            "and slope 1; a slope below 1 means scores that are too extreme.",
             strong=frozenset([0]),
         ),
         Picture(
             "reliability",
             reliability(tree),
             alt="Reliability diagram",
-            caption="Observed rate against score in bins of equal mass, with 95 % "
-            f"intervals over patients. {source_text(tree)}",
+            caption="Observed rate against mean score in a bin for every four patients "
+            "(two to five, each patient weighing the same), with 95 % intervals over "
+            f"patients; hollow where none is defined. The curve is fitted: logistic, "
+            f"with the calibration slope. Below, how many {unit} have each score: with "
+            "the finding upwards, without it downwards.",
         ),
     ]
 
@@ -65,9 +75,9 @@ def overview(trees: Mapping[str, Tree]) -> list[Block]:
     body = []
     for name, tree in trees.items():
         found = tree["calibration"]
-        patients = max(e["patients"] for e in found["classes"].values())
+        most = max(found["classes"].values(), key=lambda entry: entry["patients"])
         values = [value_text(found, f"macro_{m}") for m in names]
-        body.append([name, *values, str(patients)])
+        body.append([name, *values, patients_text(most)])
     return [
         Heading("Calibration"),
         Table(

@@ -6,10 +6,13 @@ and takes patients, not clips, for what varies. With one clip a patient this is 
 Two models are judged on the same patients, so that their covariance is estimated in the
 same way, and so are those of several classes, which a macro AUROC needs.
 
-Differences are referred to Student's t, where the paper takes the normal distribution;
-its degrees of freedom are one less than the patients with positives, or those with
-negatives if they are fewer. That is a correction for few patients; `docs/statistics.md`
-has what it is worth: the sizes of all tests here, simulated for 7 to 64 patients.
+Differences are referred to Student's t, where the paper takes the normal distribution,
+and patients count as they weigh (`spread`): positives and negatives have each their
+effective patients, whose n / (n - 1) corrects the variance for few, and whose n - 1
+degrees of freedom are pooled after Welch and Satterthwaite. With one patient who has
+half of all clips, the number of patients would promise far more than is known;
+`docs/statistics.md` has the sizes and powers of all tests here, simulated for 7 to 64
+patients, alike and unlike.
 """
 
 from collections.abc import Sequence
@@ -20,7 +23,17 @@ from jaxtyping import Float, Int
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import delong
-from ultrasound_jax.analysis.stats._parts.difference import Difference
+from ultrasound_jax.analysis.stats._parts.difference import Difference, of_spread
+from ultrasound_jax.analysis.stats._parts.spread import (
+    DOUBT_APART,
+    PRIOR,
+    Spread,
+    carriers,
+    effective_patients,
+    inflated,
+)
+
+_TINY = 1e-18  # so that sides that do not vary share the degrees of freedom
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +42,28 @@ class Influence:
 
     positive, negative: summed placement values of the patient's clips of that side,
     less what as many clips of average value had added, divided by all clips of that
-    side. sides: how many patients have positives, and how many have negatives.
-    patients: how many have either.
+    side. counts: how many positives and negatives he has. Between `s` and `c` there may
+    be further axes, of as many tables with the same patients.
     """
 
-    aurocs: Float[np.ndarray, " s"]
-    positive: Float[np.ndarray, "s c"]
-    negative: Float[np.ndarray, "s c"]
-    sides: tuple[int, int]
-    patients: int
+    aurocs: Float[np.ndarray, "s *r"]
+    positive: Float[np.ndarray, "s *r c"]
+    negative: Float[np.ndarray, "s *r c"]
+    counts: Int[np.ndarray, "2 *r c"]
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """How many patients have positives, and how many have negatives."""
+        positive, negative = np.count_nonzero(self.counts, axis=-1).tolist()
+        return positive, negative
+
+    @property
+    def patients(self) -> int:
+        """How many patients have either."""
+        return int(np.count_nonzero(self.counts.sum(axis=0)))
 
     def covariance(self) -> Float[np.ndarray, "s s"]:
-        """The covariance of the models' AUROCs (Obuchowski 1997)."""
+        """The covariance of the models' AUROCs as in the paper (Obuchowski 1997)."""
         f10, f01, f11 = (n / (n - 1) for n in (*self.sides, self.patients))
         cross = self.positive @ self.negative.T
         return (
@@ -49,9 +72,16 @@ class Influence:
             + f11 * (cross + cross.T)
         )
 
-    def df(self) -> float:
-        """The degrees of freedom of a test of a difference."""
-        return min(self.sides) - 1.0
+    def effective(self) -> Float[np.ndarray, "2 *r"]:
+        """How many patients the positives, and the negatives, are worth."""
+        return effective_patients(self.counts)
+
+    def spread(self, weights: Sequence[float]) -> Spread:
+        """How sure the models' AUROCs are, taken together with these weights.
+
+        `[1]` of one model is his AUROC, `[1, -1]` of two is their difference.
+        """
+        return mean_spread([self], weights)
 
 
 def influence(
@@ -71,11 +101,11 @@ def influence(
     judged = labels[known]
     above, below = delong.placements(judged, scores[:, known])
     columns = int(patient.max()) + 1
-    parts, owners = [], []
+    parts, counts = [], []
     for name, side, values in (("positives", 1, above), ("negatives", 0, below)):
         owner = patient[known][judged == side]
-        owners.append(set(owner.tolist()))
-        if len(owners[-1]) < 2:
+        counts.append(np.bincount(owner, minlength=columns))
+        if np.count_nonzero(counts[-1]) < 2:
             raise AnalysisError(f"{name} of one patient only: a variance needs two")
         centred = values - values.mean(axis=1, keepdims=True)
         summed = [np.bincount(owner, row, minlength=columns) for row in centred]
@@ -84,28 +114,52 @@ def influence(
         aurocs=above.mean(axis=1),
         positive=parts[0],
         negative=parts[1],
-        sides=(len(owners[0]), len(owners[1])),
-        patients=len(owners[0] | owners[1]),
+        counts=np.stack(counts),
     )
 
 
-def macro(
-    classes: Sequence[Influence],
-) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, "s s"], float]:
-    """The mean AUROC over classes, its covariance, and degrees of freedom.
+def mean_spread(classes: Sequence[Influence], weights: Sequence[float]) -> Spread:
+    """How sure the mean over classes of the weighted AUROCs is.
 
     A patient's parts in two classes are multiplied as his parts in the two sides of one
-    class are; with few patients the class with the fewest decides the freedom.
+    class are. Sides of classes pool their degrees of freedom (Welch 1947, Satterthwaite
+    1946); the effective patients are those of the side that has fewest.
     """
-    sums = [found.positive + found.negative for found in classes]
-    patients = max(found.patients for found in classes)
-    total = np.sum(sums, axis=0)
-    factor = patients / (patients - 1)
-    covariance = factor * total @ total.T
-    for found, own in zip(classes, sums, strict=True):
-        covariance += found.covariance() - factor * own @ own.T
-    aurocs = np.mean([found.aurocs for found in classes], axis=0)
-    return aurocs, covariance / len(classes) ** 2, min(f.df() for f in classes)
+    mixed = np.asarray(weights, float) / len(classes)
+    value = np.sum([np.tensordot(mixed, f.aurocs, axes=1) for f in classes], axis=0)
+    patients = np.max(
+        [np.count_nonzero(f.counts.sum(axis=0), axis=-1) for f in classes], axis=0
+    )
+    between = inflated(patients.astype(float))
+    parts = np.zeros((*np.shape(value), classes[0].counts.shape[-1]))
+    variance, pooled, shared = (np.zeros(np.shape(value)) for _ in range(3))
+    effective = np.full(np.shape(value), np.inf)
+    for found in classes:
+        for side, worth in zip(
+            (found.positive, found.negative), found.effective(), strict=True
+        ):
+            own = np.tensordot(mixed, side, axes=1)
+            parts += own
+            squares = np.sum(own**2, axis=-1)
+            variance += (inflated(worth) - between) * squares
+            squares = inflated(worth) * squares + _TINY
+            pooled += squares
+            shared += squares**2 / np.maximum(worth - 1, 1e-3)
+            effective = np.minimum(effective, worth)
+    # Of models that hardly err, as many trials as bound them, of which none is perfect.
+    trials = np.maximum(effective, 1.0) / DOUBT_APART
+    alone = np.mean([found.aurocs for found in classes], axis=0)
+    middle = (trials * alone + PRIOR) / (trials + 2 * PRIOR)
+    single = np.tensordot(np.square(weights), middle * (1 - middle), axes=1)
+    return Spread(
+        value=value,
+        variance=variance + between * np.sum(parts**2, axis=-1),
+        df=pooled**2 / shared,
+        effective=effective,
+        carriers=carriers(parts),
+        trials=np.full(np.shape(value), np.inf),
+        alike=single / np.maximum(effective, 1.0),
+    )
 
 
 def clustered_test(
@@ -120,4 +174,4 @@ def clustered_test(
         AnalysisError: see `influence`.
     """
     found = influence(labels, np.stack([first, second]), patient)
-    return delong.difference(found.aurocs, found.covariance(), found.df())
+    return of_spread(found.spread([1, -1]))

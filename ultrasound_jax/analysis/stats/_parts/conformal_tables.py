@@ -107,6 +107,6 @@ def overview(trees: Mapping[str, Tree]) -> list[Block]:
         set_sizes(trees, "patient", "marginal"),
         alt=f"Shares of prediction sets by model and {class_word(tree)}",
         caption="Share of examples with each prediction set, with 95 % intervals over "
-        f"patients: {n_text(tree['levels'][tree['level']])}.",
+        f"patients: {n_text(tree['levels'][tree['level']], tree)}.",
     )
     return [heading, Text(text), picture]

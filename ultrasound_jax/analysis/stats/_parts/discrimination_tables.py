@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from ultrasound_jax.analysis.document import (
+    NOT_DEFINED,
     Block,
     Heading,
     Picture,
     Table,
     Text,
     label,
+    rate_text,
     value_text,
 )
 from ultrasound_jax.analysis.stats._parts.auroc_panels import auroc_by_model
@@ -20,14 +22,19 @@ from ultrasound_jax.analysis.stats._parts.wording import (
     folds_text,
     macro_text,
     n_text,
+    patients_text,
     source_text,
     threshold_text,
     unit_of,
     units_text,
 )
 from ultrasound_jax.analysis.table.predictions import Predictions
-from ultrasound_jax.analysis.table.units import plural
+from ultrasound_jax.analysis.table.units import plural, split_level
 
+_APART = (
+    " Intervals that overlap do not tell whether two models differ: see the "
+    "differences below."
+)
 METRIC_NAMES = {
     "auroc": "AUROC",
     "average_precision": "average precision",
@@ -45,22 +52,33 @@ def blocks(tree: Tree) -> list[Block]:
 
 def counts(tree: Tree) -> Table:
     """How many positives there are, of how many patients."""
-    levels = list(tree["levels"])
-    own, last = tree["levels"][levels[0]], tree["levels"][levels[-1]]
-    several, groups = plural(unit_of(tree)), plural(tree["units"][1])
-    grouped = len(levels) > 1
+    levels, units = list(tree["levels"]), tuple(tree["units"])
+    own, several = tree["levels"][levels[0]], plural(unit_of(tree))
+    # Of videos or lesions, where the table has such a level, at either way of joining.
+    group = next((n for n in levels[1:] if split_level(n, units)[0] == units[1]), "")
     rows = []
     for name, entry in own["classes"].items():
         cells = [entry["positives"], entry["negatives"], entry["unknown"]]
-        cells += [last["classes"][name]["positives"]] * grouped
-        rows.append([label(name), *map(str, [*cells, entry["positive_patients"]])])
+        if group:
+            cells.append(tree["levels"][group]["classes"][name]["positives"])
+        cells.append(entry["positive_patients"])
+        cells += [f"{entry['effective_patients']:.1f}", _percent(entry)]
+        rows.append([label(name), *map(str, cells)])
     header = [f"positive {several}", f"negative {several}", "not annotated"]
-    header += [f"positive {groups}"] * grouped + ["positive patients"]
+    header += [f"positive {plural(units[1])}"] if group else []
+    header += ["positive patients", "effective patients of the rarer side"]
+    header.append("largest patient's share of it")
     return Table(
         [class_word(tree), *header],
         rows,
-        caption=f"What was judged (split {label(tree['split'])}): {n_text(own)}.",
+        caption=f"What was judged (split {label(tree['split'])}): "
+        f"{n_text(own, tree, levels[0])}.",
     )
+
+
+def _percent(entry: Tree) -> str:
+    share = entry["largest_share"]
+    return NOT_DEFINED if share is None else f"{100 * share:.0f} %"
 
 
 def discrimination(tree: Tree, name: str) -> Table:
@@ -71,14 +89,15 @@ def discrimination(tree: Tree, name: str) -> Table:
     first = ["macro", *(macro_text(level, m, word) for m in METRICS)]
     rows = [first + [""] * decided]
     for pattern, entry in classes.items():
-        cells = [value_text(entry, m) for m in METRICS]
+        cells = [rate_text(entry, m) for m in METRICS]
         cells += [threshold_text(entry)] if decided else []
         rows.append([label(pattern), *cells])
     return Table(
         [word, *(METRIC_NAMES[m] for m in METRICS)] + ["threshold"] * decided,
         rows,
         caption=f"By {units_text(tree, name)}: value [95 % interval] of "
-        f"{n_text(level)}." + folds_text(classes),
+        f"{n_text(level, tree, name)}; behind sensitivity and specificity the counts, "
+        "as in 20/31." + folds_text(classes),
         strong=frozenset([0]),
     )
 
@@ -88,13 +107,18 @@ def overview(
 ) -> list[Block]:
     """Macro values of every model with their figure, then every class and the ROC."""
     first = next(iter(trees.values()))
-    levels, word = list(first["levels"])[:2], class_word(first)
-    own, unit = levels[0], plural(unit_of(first))
-    names = {level: plural(first["units"][place]) for place, level in enumerate(levels)}
+    units, word = tuple(first["units"]), class_word(first)
+    # Means, as the maxima are in each model's section.
+    levels = [name for name in first["levels"] if not name.endswith("_max")]
+    own, unit = levels[0], plural(units[0])
+    names = {level: plural(split_level(level, units)[0]) for level in levels}
+    groups = [name for name in first["levels"][own]["n"] if name == plural(units[1])]
     rows = []
     for name, tree in trees.items():
         at = tree["levels"]
-        counted = [str(v) for k, v in at[own]["n"].items() if k != "patients"]
+        counted = [
+            str(v) for k, v in at[own]["n"].items() if k in ("examples", *groups)
+        ]
         rows.append(
             [
                 name,
@@ -102,21 +126,25 @@ def overview(
                 macro_text(at[own], "average_precision", word),
                 macro_text(at[own], "f1", word),
                 " / ".join(counted),
-                str(at[own]["n"]["patients"]),
+                patients_text(at[own]["n"]),
             ]
         )
     grouped = ""
     if len(levels) > 1:
-        grouped = f" A {first['units'][1]}'s score is the mean over its {unit}."
+        whose = " and a ".join(
+            split_level(level, units)[0] + "'s" for level in levels[1:]
+        )
+        grouped = f" A {whose} score is the mean over its {unit}."
     return [
         Heading("Overview"),
         Table(
             ["model", *(f"macro AUROC, {names[level]}" for level in levels)]
             + [f"macro average precision, {unit}", f"macro F1, {unit}"]
-            + [" / ".join(names.values()), "patients"],
+            + [" / ".join([unit, *groups]), "patients"],
             rows,
-            caption=f"Value [95 % interval].{grouped} Intervals that overlap do not "
-            "tell whether two models differ: see the differences below.",
+            caption=f"Value [95 % interval] of split {label(first['split'])}; AUROC is "
+            "the area under the receiver operating characteristic, macro the mean over "
+            f"{plural(word)}.{grouped}{_APART if len(trees) > 1 else ''}",
         ),
         Picture(
             "auroc",
@@ -150,7 +178,7 @@ def _every_class(
         for name, tree in trees.items():
             here = tree["levels"][level]
             cells = [value_text(here["classes"][p], metric) for p in names]
-            body.append([name, *cells, str(here["n"]["patients"])])
+            body.append([name, *cells, patients_text(here["n"])])
         found.append(
             Table(
                 ["model", *map(label, names), "patients"],
@@ -162,6 +190,7 @@ def _every_class(
         "roc",
         roc_overlay(tables),
         alt=f"ROC of every model, one panel a {word}",
-        caption=f"ROC by {units_text(first)}: {n_text(first['levels'][level])}.",
+        caption=f"ROC by {units_text(first)}: "
+        f"{n_text(first['levels'][level], first, level)}.",
     )
     return [*found, picture]

@@ -19,7 +19,9 @@ from ultrasound_jax.analysis.stats._parts.metrics import roc_points
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.units import plural
 
-_PANEL = 4.0  # inches: two panels side by side are 1200 pixels
+# Inches: two panels of one model are 1200 pixels; of several models, a panel is as wide
+# as a phone, or four as a page.
+_PANEL, _PHONE, _SMALL = 4.0, 3.4, 2.95
 # The levels of a model lie close together, so their dashes differ, too.
 LEVEL_STYLES = tuple(zip(COLOURS, DASHES, strict=False))
 
@@ -31,11 +33,11 @@ def roc_overlay(tables: Mapping[str, Predictions]) -> bytes:
         tables: name of a model -> the rows that are judged, at one level.
     """
     classes = next(iter(tables.values())).classes
-    # Many curves need large panels, a few can stand side by side.
-    columns, size = (min(len(classes), 2), 4.6) if len(tables) > 3 else (4, 3.1)
+    # Many curves need larger panels, a few can stand side by side.
+    columns, size = (2, _PHONE) if len(tables) > 3 else (4, _SMALL)
     columns = min(len(classes), columns)
     rows = -(-len(classes) // columns)
-    legend = min(len(tables), 4)
+    legend = min(len(tables), columns, 4)
     height = (size + 0.2) * rows + 0.28 * -(-len(tables) // legend) + 0.1
     figure = new_figure(size * columns, height)
     panels = figure.subplots(rows, columns, squeeze=False).flat

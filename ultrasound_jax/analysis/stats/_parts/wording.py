@@ -26,9 +26,35 @@ def class_word(tree: Tree) -> str:
     return "pattern" if tree["kind"] == MULTILABEL else "class"
 
 
-def n_text(entry: Tree) -> str:
-    """Writes how many of whom: `474 examples, 40 videos, 7 patients`."""
-    return ", ".join(f"{count} {what}" for what, count in entry["n"].items())
+def n_text(entry: Tree, tree: Tree | None = None, level: str = "") -> str:
+    """Writes how many of whom: `474 examples, 40 videos, 7 patients (worth 5.9, …)`.
+
+    With a judged tree, in the words of its level: `40 videos, 7 patients (…)`.
+    """
+    n, row = entry["n"], "example"
+    if tree is not None:
+        own = tuple(tree["units"])
+        row = units.split_level(level or tree["level"], own)[0]
+    if row == units.PATIENT:
+        return f"{n['patients']} patients"
+    said = ("examples", "patients", "effective_patients", "largest_share")
+    several = units.plural(row)
+    told = [f"{n['examples']} {several}"]
+    told += [f"{n[what]} {what}" for what in n if what not in (*said, several)]
+    count, paren, rest = patients_text(n).partition(" (")
+    return ", ".join([*told, f"{count} patients{paren}{rest}"])
+
+
+def patients_text(entry: Tree, name: str = "patients") -> str:
+    """Writes how many patients there are, and how many they are worth.
+
+    `7 (worth 5.9, one has 24 %)`: as effective patients, with the largest one's share
+    of the examples. Of trees that do not tell, the number alone.
+    """
+    worth, most = entry.get("effective_patients"), entry.get("largest_share")
+    if worth is None or most is None:
+        return str(entry[name])
+    return f"{entry[name]} (worth {worth:.1f}, one has {100 * most:.0f} %)"
 
 
 def source_text(tree: Tree) -> str:
