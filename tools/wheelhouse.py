@@ -10,6 +10,7 @@ nothing in it is compiled: anything else is refused.
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -97,10 +98,10 @@ def _download(
     return None
 
 
-def build(requirement: str | Path, folder: Path) -> None:
+def build(requirement: str, folder: Path) -> None:
     """Builds a wheel that fits any Python and platform, or refuses."""
     with tempfile.TemporaryDirectory() as made:
-        words = ["wheel", "--no-deps", str(requirement), "--wheel-dir", made]
+        words = ["wheel", "--no-deps", requirement, "--wheel-dir", made]
         _pip(words, f"{requirement} cannot be built")
         [wheel] = Path(made).glob("*.whl")
         if not wheel.name.endswith("-none-any.whl"):
@@ -109,6 +110,17 @@ def build(requirement: str | Path, folder: Path) -> None:
                 f"({wheel.name}): allowed are packages without"
             )
         (folder / wheel.name).write_bytes(wheel.read_bytes())
+
+
+def build_ours(folder: Path) -> None:
+    """Builds our own wheel, of a copy of the files that holds no old build."""
+    with tempfile.TemporaryDirectory() as copied:
+        for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+            shutil.copy(ROOT / name, copied)
+        nothing = shutil.ignore_patterns("__pycache__")
+        for name in ("ultrasound_jax", "configs"):
+            shutil.copytree(ROOT / name, Path(copied) / name, ignore=nothing)
+        build(copied, folder)
 
 
 def _pip(words: Sequence[str], trouble: str) -> str:
@@ -137,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         wanted = pinned(given.python_version, machine=given.machine, extras=extras)
         options = {"python_version": given.python_version, "machine": given.machine}
         collect(given.folder, wanted, **options)
-        build(ROOT, given.folder)
+        build_ours(given.folder)
     except WheelhouseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
