@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install luvnet test lint docs lock clean
+.PHONY: install luvnet test lint docs lock sbom wheelhouse clean
 
 install: .venv/installed
 
@@ -33,5 +33,16 @@ docs: install
 lock: install
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --extra build --extra dev --extra docs --no-header --no-annotate --output-file requirements.txt pyproject.toml
 
+# What is installed, with licences, as CycloneDX and as a page: build/sbom.cdx.json.
+sbom: install
+	$(BIN)/python -m tools.sbom build
+
+# Wheels for machines without internet; docs/installing.md says how to use them.
+PYTHON_VERSION ?= $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+MACHINE ?= x86_64
+EXTRAS ?=
+wheelhouse: install
+	$(BIN)/python -m tools.wheelhouse wheelhouse --python-version $(PYTHON_VERSION) --machine $(MACHINE) --extras "$(EXTRAS)"
+
 clean:
-	rm -rf .venv runs build docs/api docs/copied docs/_build *.egg-info
+	rm -rf .venv runs build wheelhouse docs/api docs/copied docs/_build *.egg-info

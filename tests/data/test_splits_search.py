@@ -1,5 +1,7 @@
 """The search for a stratified split, against exhaustive search on small cases."""
 
+import hashlib
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,48 @@ def test_a_missing_property_costs_more_than_any_imbalance():
     uneven_but_complete = objective(problem, np.array([0, 1, 1]))
     even_but_lacking = objective(problem, np.array([0, 0, 1]))
     assert uneven_but_complete < even_but_lacking
+
+
+@pytest.mark.parametrize(
+    ("groups", "digest"),
+    [(60, "8562f5db0c6594a0"), (stratify.BLOCK, "e854f36cd42552d1")],
+)
+def test_splits_of_one_block_of_patients_are_those_that_manifests_hold(groups, digest):
+    # As the search found them when it knew no blocks.
+    problem = random_problem(np.random.default_rng(groups), groups, 6)
+    parts = stratify.stratify(problem, seed=3).astype(np.uint8)
+    assert hashlib.sha256(parts.tobytes()).hexdigest()[:16] == digest
+
+
+def test_groups_looked_at_grow_with_the_groups_and_not_with_their_square(monkeypatch):
+    looked_at = []
+
+    class Counted(stratify._Terms):
+        def __init__(self, problem, parts):
+            looked_at.append(len(parts))
+            super().__init__(problem, parts)
+
+    monkeypatch.setattr(stratify, "_Terms", Counted)
+    monkeypatch.setattr(stratify, "BLOCK", 200)
+
+    def work(groups):
+        looked_at.clear()
+        problem = random_problem(np.random.default_rng(2), groups, 6)
+        stratify.stratify(problem, seed=0, starts=1)
+        return sum(looked_at)
+
+    assert work(8 * 500) < 2 * 8 * work(500)  # all at once: about 64 times
+
+
+@pytest.mark.parametrize("seed", [0, 3, 4])  # of those without a rare property
+def test_improving_block_by_block_is_as_good_and_ends_where_nothing_helps(
+    seed, monkeypatch
+):
+    rng = np.random.default_rng(seed)
+    problem = random_problem(rng, 1500, 5)
+    parts = rng.integers(0, 5, 1500)
+    at_once = objective(problem, improve(problem, parts))
+    monkeypatch.setattr(stratify, "BLOCK", 150)
+    better = improve(problem, parts)
+    assert objective(problem, better) < 1.2 * at_once
+    assert (improve(problem, better) == better).all()

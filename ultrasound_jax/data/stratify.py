@@ -4,9 +4,16 @@ Multi-label iterative stratification (Sechidis, Tsoumakas and Vlahavas, "On the
 Stratification of Multi-Label Data", 2011) gives a start; unlike the paper we place
 whole groups (patients with all their examples), and improve the result by moves of one
 group and swaps of two until neither helps, from several seeded starts.
+
+One move looks at all groups, and as many moves are needed as there are groups, more or
+less. So thousands of groups are improved a block at a time, the others staying where
+they are, until no block can be improved: the time grows with the groups, not with
+their square. Up to `BLOCK` groups are one block.
 """
 
+import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,6 +23,7 @@ from jaxtyping import Float, Int
 _SMALLEST_GAIN = 1e-7
 # Groups of a part that are tried in swaps, so that thousands of groups stay fast.
 _TRIED = 150
+BLOCK = 3000  # groups that are improved at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +35,34 @@ class Problem:
     presence: 0 or 1 for each group and property `d` that every part must have at least
       once; one column is all ones, so that no part stays empty.
     shares: wanted fraction of each part, summing to 1.
+    placed: the amounts and the presences of further groups, summed over each part,
+      that stay where they are.
     """
 
     amounts: Float[np.ndarray, "g c"]
     presence: Float[np.ndarray, "g d"]
     shares: Float[np.ndarray, " p"]
+    placed: tuple[Float[np.ndarray, "p c"], Float[np.ndarray, "p d"]] | None = None
+
+    @cached_property
+    def totals(self) -> Float[np.ndarray, " c"]:
+        """The amounts of all groups together."""
+        inside = self.amounts.sum(axis=0)
+        return inside if self.placed is None else inside + self.placed[0].sum(axis=0)
+
+    def held(
+        self, parts: Int[np.ndarray, " g"]
+    ) -> tuple[Float[np.ndarray, "p c"], Float[np.ndarray, "p d"]]:
+        """The amounts in each part, and how many of its groups have each property."""
+        member = (parts[None] == np.arange(len(self.shares))[:, None]).astype(float)
+        amounts, presence = member @ self.amounts, member @ self.presence
+        if self.placed is None:
+            return amounts, presence
+        return amounts + self.placed[0], presence + self.placed[1]
 
     def weights(self) -> Float[np.ndarray, "p c"]:
         """The factors of squared deviations in the objective."""
-        totals = self.amounts.sum(axis=0)
+        totals = self.totals
         used = totals > 0
         inverse = np.divide(1.0, totals**2, out=np.zeros_like(totals), where=used)
         return inverse[None] / self.shares[:, None] / max(used.sum(), 1)
@@ -57,11 +84,9 @@ def objective(problem: Problem, parts: Int[np.ndarray, " g"]) -> float:
     totals and `s` the shares. The second term is the squared coefficient of variation
     of the parts' relative amounts.
     """
-    member = (parts[None] == np.arange(len(problem.shares))[:, None]).astype(float)
-    deviation = member @ problem.amounts - np.outer(
-        problem.shares, problem.amounts.sum(axis=0)
-    )
-    missing = (member @ problem.presence == 0).sum()
+    amounts, presence = problem.held(parts)
+    deviation = amounts - np.outer(problem.shares, problem.totals)
+    missing = (presence == 0).sum()
     imbalance = (problem.weights() * deviation**2).sum()
     return float(problem.penalty() * missing + imbalance)
 
@@ -117,7 +142,32 @@ def _place_in_turn(
 
 
 def improve(problem: Problem, parts: Int[np.ndarray, " g"]) -> Int[np.ndarray, " g"]:
-    """Applies the best move, or else the best swap, until neither lowers the cost."""
+    """Applies the best move, or else the best swap, until neither lowers the cost.
+
+    Of more than `BLOCK` groups those of a block are tried, and then those of the next,
+    until no block can be improved.
+    """
+    parts, blocks = parts.copy(), -(-len(parts) // BLOCK)
+    block, settled = 0, 0
+    while settled < blocks:
+        inside = slice(block, None, blocks)
+        better = _improve_at_once(_without(problem, parts, inside), parts[inside])
+        settled = settled + 1 if (better == parts[inside]).all() else 1
+        parts[inside] = better
+        block = (block + 1) % blocks
+    return parts
+
+
+def _without(problem: Problem, parts: Int[np.ndarray, " g"], inside: slice) -> Problem:
+    """The problem of some groups alone, where all others are placed."""
+    some = Problem(problem.amounts[inside], problem.presence[inside], problem.shares)
+    (amounts, presence), here = problem.held(parts), some.held(parts[inside])
+    return dataclasses.replace(some, placed=(amounts - here[0], presence - here[1]))
+
+
+def _improve_at_once(
+    problem: Problem, parts: Int[np.ndarray, " g"]
+) -> Int[np.ndarray, " g"]:
     parts = parts.copy()
     while True:
         terms = _Terms(problem, parts)
@@ -142,13 +192,12 @@ class _Terms:
     def __init__(self, problem: Problem, parts: Int[np.ndarray, " g"]) -> None:
         self.problem, self.parts = problem, parts
         self.count = len(problem.shares)
-        member = (parts[None] == np.arange(self.count)[:, None]).astype(float)
         amounts, presence = problem.amounts, problem.presence
+        held, here = problem.held(parts)
         self.weights, self.penalty = problem.weights(), problem.penalty()
-        deviation = member @ amounts - np.outer(problem.shares, amounts.sum(axis=0))
+        deviation = held - np.outer(problem.shares, problem.totals)
         slope = amounts @ (2 * self.weights * deviation).T
         curve = amounts**2 @ self.weights.T
-        here = member @ presence
         self.last = (here == 1).astype(float)
         self.enter = slope + curve - self.penalty * presence @ (here == 0).T
         self.leave = -slope + curve + self.penalty * presence @ self.last.T

@@ -21,16 +21,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from ultrasound_jax.models._parts.checks import ModelError
 from ultrasound_jax.models._parts.layers import Frozen, Layout
 from ultrasound_jax.models._parts.stem import StemConv
 from ultrasound_jax.models._parts.torch_names import renamed
+from ultrasound_jax.models.safetensors_file import read_safetensors
+
+__all__ = ["LoadReport", "Slot", "expected", "load", "read_safetensors"]
 
 COUNTER = "num_batches_tracked"  # PyTorch's norms count batches; nothing uses it
 NAMES_SHOWN = 5
+VARIANCE = "running_var"
+# Beyond this a value is damage, not training: weights of published networks stay below
+# a hundred, and running moments of pixels from 0 to 65,535 below 1e12.
+LARGEST = {"running_mean": 1e8, VARIANCE: 1e14}
+LARGEST_WEIGHT = 1e4
 TENSORS = (nnx.Param, Frozen, nnx.BatchStat)  # what a state dict holds
 
 
@@ -61,17 +67,6 @@ class Slot:
     sums_inputs: bool = False
 
 
-def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
-    """Every tensor of a safetensors file; `ModelError` names a file that is none."""
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ModelError(
-            f"{path}: not readable as safetensors, the only format allowed: {reason}"
-        ) from error
-
-
 def load(
     model: nnx.Module,
     state: Mapping[str, np.ndarray],
@@ -86,20 +81,22 @@ def load(
     a stem's kernels over its input channels. `source` is how errors call the state.
 
     Raises `ModelError`, with the model untouched, where names are missing or unexpected
-    or where values are of another shape, not floating or not finite.
+    doubled, or where values are of another shape, not floating, not finite, or such as
+    no training leaves (`LARGEST`, negative variances).
     """
     if part not in ("all", "encoder"):
         raise ModelError(f"part {part!r}: allowed are all, encoder")
     slots = expected(model, part=part)
-    given, ignored = _sort_names(model, slots, state, part)
+    given, ignored, doubled = _sort_names(model, slots, state, part)
     faults = {
         "missing": [name for name in slots if name not in given],
         "unexpected": [name for name in given if name not in slots],
         "wrong": [
             f"{name} {fault}"
             for name, slot in slots.items()
-            if name in given and (fault := _fault(slot, given[name]))
+            if name in given and (fault := _fault(name, slot, given[name]))
         ],
+        "doubled": doubled,
     }
     if any(faults.values()):
         listed = "; ".join(_listed(kind, of) for kind, of in faults.items() if of)
@@ -190,14 +187,17 @@ def _sort_names(
     slots: Mapping[str, Slot],
     state: Mapping[str, np.ndarray],
     part: str,
-) -> tuple[dict[str, np.ndarray], dict[str, int]]:
-    """The values meant for `part`, under today's names, and what is left out."""
+) -> tuple[dict[str, np.ndarray], dict[str, int], list[str]]:
+    """The values meant for `part`, under today's names, what is left out, and what
+    several of the state's names mean.
+    """
     today = _todays_names(model, state)
     alone = part == "encoder"
     prefix = _prefix(slots, today.values()) if alone else ""
     head = f"{_encoder_of(model).TORCH_HEAD}." if alone else None
     given: dict[str, np.ndarray] = {}
     ignored: dict[str, int] = {}
+    doubled: list[str] = []
     for original, value in state.items():
         name, group = today[original], None
         if not name.startswith(prefix):
@@ -209,10 +209,11 @@ def _sort_names(
         if leaf == COUNTER and f"{norm}.running_mean" in slots:
             group = COUNTER
         if group is None:
+            doubled += [name] * (name in given)
             given[name] = value
         else:
             ignored[group] = ignored.get(group, 0) + 1
-    return given, ignored
+    return given, ignored, doubled
 
 
 def _todays_names(model: nnx.Module, state: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -241,15 +242,22 @@ def _prefix(slots: Mapping[str, Slot], names: Iterable[str]) -> str:
     return max(votes, key=lambda prefix: votes[prefix], default="")
 
 
-def _fault(slot: Slot, value: np.ndarray) -> str | None:
+def _fault(name: str, slot: Slot, value: np.ndarray) -> str | None:
     shape = tuple(np.shape(value))
     comparable = (*shape[:1], 1, *shape[2:]) if slot.sums_inputs else shape
     if comparable != slot.shape or 0 in shape:
         return f"is {shape}, not {slot.shape}"
-    if not jnp.issubdtype(value.dtype, jnp.floating):
-        return f"is {value.dtype}, not floating"
-    if not np.isfinite(value.astype(np.float32)).all():
+    if not jnp.issubdtype(value.dtype, jnp.floating) or value.dtype.itemsize < 2:
+        return f"is {value.dtype}, not floating of 16 bits or more"
+    wide = value.astype(np.float64)
+    if not np.isfinite(wide).all():
         return "is not finite"
+    kind = name.rpartition(".")[2]
+    if kind == VARIANCE and wide.min() < 0:
+        return f"has a negative variance, {wide.min():.3g}"
+    most, allowed = np.abs(wide).max(), LARGEST.get(kind, LARGEST_WEIGHT)
+    if most > allowed:
+        return f"is as large as {most:.3g}, allowed is {allowed:.0e}"
     return None
 
 
