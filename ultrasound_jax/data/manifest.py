@@ -59,6 +59,11 @@ class Manifest:
         path = Path(path)
         try:
             return _from_json(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise SplitError(
+                f"{path}: there is no such file; give a run's splits.json, or what "
+                "config.data.manifest_out wrote"
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise SplitError(f"{path}: cannot be read: {error}") from error
         except json.JSONDecodeError as error:
