@@ -209,3 +209,54 @@ def test_a_damaged_settings_file_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(settings.ConfigError, match="config.json' cannot be read"):
         settings.read(tmp_path)
+
+
+def test_a_run_of_an_older_version_gets_the_defaults_of_new_settings(tmp_path):
+    config = settings.load(LUVNET)
+    settings.complete(config)
+    tree = config.to_dict()
+    del tree["memory_limit_gb"], tree["data"]["prefetch"], tree["tune"]
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    lines = []
+    read = settings.read(tmp_path, lines.append)
+    assert read.to_dict() == config.to_dict()
+    (line,) = lines
+    assert "config.json is of an older version; by default: " in line
+    assert (
+        "memory_limit_gb=0.0" in line
+        and "data.prefetch=4" in line
+        and "tune.trials=16" in line
+    )
+    settings.check(read)
+    del tree["model"]["options"]["dropout"]  # an option that the network got since
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    workdirs.claim_workdir(config, tmp_path)  # is continued by the same command
+
+
+def test_what_is_no_setting_any_more_is_told_and_a_whole_file_says_nothing(tmp_path):
+    config = settings.load(LUVNET)
+    tree = config.to_dict()
+    settings.write(config, tmp_path)
+    lines = []
+    settings.read(tmp_path, lines.append)
+    assert lines == []
+    tree["data"]["workers"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    settings.read(tmp_path, lines.append)
+    assert [line.split(": ")[1] for line in lines] == ["data.workers=3"]
+
+
+def test_options_of_a_network_are_not_invented_for_an_old_run(tmp_path):
+    tree = settings.load(LUVNET).to_dict()
+    del tree["model"]["options"]
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    read = settings.read(tmp_path)
+    with pytest.raises(settings.ConfigError, match="lack model.options"):
+        settings.complete(read)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"data": 3}', "[" * 100_000])
+def test_a_settings_file_that_is_no_tree_of_settings_is_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(settings.ConfigError, match="config.json"):
+        settings.check(settings.read(tmp_path))

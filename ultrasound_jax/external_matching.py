@@ -1,7 +1,6 @@
 """What of another dataset a finished run can judge: classes, examples, patients."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,15 +10,13 @@ from ultrasound_jax.analysis.table.levels import WAYS, levels_of
 from ultrasound_jax.config import read
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.audit.between import Alike, alike
-from ultrasound_jax.data.examples import SplitError, some
+from ultrasound_jax.data.examples import PSEUDONYM, SplitError, some
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import Spec, SpecError
 from ultrasound_jax.predict import Run
 from ultrasound_jax.runs.bar import watched
 from ultrasound_jax.types import Settings, UltrasoundError
-
-PSEUDONYM = re.compile(r"P[0-9a-f]{10}")  # a keyed hash of the hospital's number
 
 
 def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:

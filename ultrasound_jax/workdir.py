@@ -1,5 +1,6 @@
 """A run's folder: what it is called, and whose it is."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def resolve(
     if given is None and not workdir:
         raise ConfigError("give --config=configs/luvnet.py, or --workdir of a run")
     folder = Path(workdir or workdir_name(config_file, mode)).absolute()
-    config = read(folder) if given is None else given
+    say = print if jax.process_index() == 0 else lambda line: None
+    config = read(folder, say) if given is None else given
     check(config)
     complete(config)
     if mode != "tune" and (folder / JOURNAL).exists():
@@ -101,7 +103,10 @@ def changes(config: Settings, folder: Path) -> list[str]:
 
     Those in FREE are left out, as they do not change what is computed.
     """
-    old, new = dict(flatten(read(folder))), dict(flatten(config))
+    begun = read(folder)
+    with contextlib.suppress(ConfigError):  # of another kind altogether
+        complete(begun)
+    old, new = dict(flatten(begun)), dict(flatten(config))
     names = sorted(name for name in old.keys() | new.keys() if name not in FREE)
     return [
         f"{name}={new.get(name)!r} (there {old.get(name)!r})"

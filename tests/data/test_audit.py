@@ -302,7 +302,10 @@ def test_the_command_ends_with_one_on_a_torn_patient(
     ("more", "message"),
     [
         (["--option=sides=3"], "no option 'sides'"),
-        (["--manifest=none.json"], "none.json: there is no such file; give a run's splits"),
+        (
+            ["--manifest=none.json"],
+            "none.json: there is no such file; give a run's splits",
+        ),
         (["--threshold=1.5"], "threshold=1.5"),
     ],
 )

@@ -15,6 +15,7 @@ import numpy as np
 from ultrasound_jax.data.spec import INDEX, Batch, Spec
 from ultrasound_jax.data.table_file import group_readers, read_table
 from ultrasound_jax.runs.import_by_name import named
+from ultrasound_jax.runs.unfinished import sweep_folders
 from ultrasound_jax.types import UltrasoundError
 
 
@@ -86,6 +87,9 @@ def prepare(
     `flag` is what a user gives the folder of their files with.
     """
     builder = open_builder(name, options, data_dir)
+    folder = Path(builder.data_dir)
+    if killed := sweep_folders(folder.parent, f"incomplete.*_{folder.name}"):
+        say(f"removed {killed} unfinished of {builder.info.full_name}: builds killed")
     if builder.is_prepared():
         _check_up_to_date(builder, manual_dir)
         return

@@ -24,6 +24,7 @@ from ultrasound_jax.datasets.beam.records import Fact, Made, Make, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.options import WithOptions
 from ultrasound_jax.runs.bar import Progress
+from ultrasound_jax.runs.unfinished import marked
 
 
 class ScalableBuilder(
@@ -121,11 +122,12 @@ class ScalableBuilder(
     def _generate_splits(self, dl_manager: Any, download_config: Any) -> Any:
         self._beam = bool(download_config.beam_runner or download_config.beam_options)
         self._told = []
-        if self._beam:
-            splits = self._splits_on_beam(dl_manager, download_config)
-        else:
-            with decoded.workers():
-                splits = super()._generate_splits(dl_manager, download_config)
+        with marked(self.data_path):  # whose process is known if it is killed
+            if self._beam:
+                splits = self._splits_on_beam(dl_manager, download_config)
+            else:
+                with decoded.workers():
+                    splits = super()._generate_splits(dl_manager, download_config)
         if self.info.metadata is not None:  # only its type says that it may be
             facts = [one for one in self._told if isinstance(one, Fact)]
             skipped = [one for one in self._told if isinstance(one, Skipped)]

@@ -1,0 +1,74 @@
+"""What is written for PyTorch is read back bit for bit, whatever the network."""
+
+import numpy as np
+import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
+
+from tests.models.tiny_networks import draw_norms
+from ultrasound_jax import models
+from ultrasound_jax.models import torch_export, torch_weights
+from ultrasound_jax.models._parts.checks import ModelError
+from ultrasound_jax.models._parts.layers import Layout
+
+CLIP = {"clip_shape": (16, 32, 32)}
+FRAMES = {"encoder": "resnet18", "width": 8}
+SMALL = {
+    "c3d": CLIP | {"width": 4},
+    "cnn_lstm": FRAMES | {"embedding": 8, "hidden": 8, "layers": 2},
+    "densenet121": {"width": 8},
+    "densenet161": {"width": 8},
+    "frame_vote": FRAMES,
+    "luvnet": FRAMES | {"heads": 4, "kernel_size": 3},
+    "luvnet_no_temporal": FRAMES | {"heads": 4},
+    "mvit_v1_b": CLIP | {"width": 8},
+    "mvit_v2_s": CLIP | {"width": 8},
+    "r2plus1d_18": {"width": 4},
+    "r2plus1d_34": {"width": 4},
+    "resnet18": {"width": 8},
+    "resnet50": {"width": 8},
+    "unet": {"image_shape": (32, 32)},
+    "usvn": FRAMES | {"heads": 4},
+    "vivit": CLIP | {"heads": 2, "dim": 12, "depth": 1, "dim_head": 4, "patch": 8},
+    "x3d_s": {"width": 8},
+}
+
+
+def test_every_shipped_network_is_tried():
+    assert set(SMALL) == set(models.names())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_network_survives_the_way_to_a_file_and_back(name, tmp_path):
+    model = models.build(name, **SMALL[name], rngs=nnx.Rngs(1))
+    draw_norms(model)
+    save_file(torch_export.state_of(model), tmp_path / "w.safetensors")
+    other = models.build(name, **SMALL[name], rngs=nnx.Rngs(2))
+    torch_weights.load(other, load_file(tmp_path / "w.safetensors"))
+    ours = dict(nnx.to_flat_state(nnx.state(model, torch_weights.TENSORS)))
+    theirs = dict(nnx.to_flat_state(nnx.state(other, torch_weights.TENSORS)))
+    assert ours.keys() == theirs.keys() and ours
+    for path, value in ours.items():
+        np.testing.assert_array_equal(value[...], theirs[path][...])
+
+
+def test_the_kernels_lie_as_pytorch_has_them():
+    model = models.build("resnet18", width=8, rngs=nnx.Rngs(0))
+    state = torch_export.state_of(model)
+    kernel = np.asarray(model.stem.conv.kernel[...])  # h w in out
+    np.testing.assert_array_equal(state["conv1.weight"], kernel.transpose(3, 2, 0, 1))
+
+
+class Halved(nnx.Module):
+    """Keeps half of what PyTorch has, so that nobody can write the whole."""
+
+    def __init__(self):
+        self.weight = nnx.Param(np.zeros((2, 2), np.float32))
+
+    def torch_layout(self):
+        return {"weight": Layout("weight", (4, 2), lambda value: value[:2])}
+
+
+def test_a_layout_that_loses_numbers_is_refused():
+    with pytest.raises(ModelError, match="weight: its `torch_layout` cannot be turned"):
+        torch_export.state_of(Halved())
