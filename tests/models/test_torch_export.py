@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from tests.models.tiny_networks import draw_norms
+from tests.models.reference_weights import random_tensor
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_export, torch_weights
 from ultrasound_jax.models._parts.checks import ModelError
@@ -40,16 +40,26 @@ def test_every_shipped_network_is_tried():
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_network_survives_the_way_to_a_file_and_back(name, tmp_path):
-    model = models.build(name, **SMALL[name], rngs=nnx.Rngs(1))
-    draw_norms(model)
-    save_file(torch_export.state_of(model), tmp_path / "w.safetensors")
-    other = models.build(name, **SMALL[name], rngs=nnx.Rngs(2))
-    torch_weights.load(other, load_file(tmp_path / "w.safetensors"))
-    ours = dict(nnx.to_flat_state(nnx.state(model, torch_weights.TENSORS)))
+    one, other = (
+        nnx.eval_shape(lambda: models.build(name, **SMALL[name], rngs=nnx.Rngs(0)))
+        for _ in range(2)
+    )
+    drawn = {
+        key: random_tensor(key, slot.shape, 0)
+        for key, slot in torch_weights.expected(one).items()
+    }
+    torch_weights.load(one, drawn)
+    save_file(torch_export.state_of(one), tmp_path / "w.safetensors")
+    written = load_file(tmp_path / "w.safetensors")
+    torch_weights.load(other, written)
+    assert written.keys() == drawn.keys()
+    ours = dict(nnx.to_flat_state(nnx.state(one, torch_weights.TENSORS)))
     theirs = dict(nnx.to_flat_state(nnx.state(other, torch_weights.TENSORS)))
     assert ours.keys() == theirs.keys() and ours
     for path, value in ours.items():
         np.testing.assert_array_equal(value[...], theirs[path][...])
+    for key, value in drawn.items():
+        np.testing.assert_array_equal(value, written[key])
 
 
 def test_the_kernels_lie_as_pytorch_has_them():
