@@ -91,7 +91,7 @@ def prepare(
     if killed := sweep_folders(folder.parent, f"incomplete.*_{folder.name}"):
         say(f"removed {killed} unfinished of {builder.info.full_name}: builds killed")
     if builder.is_prepared():
-        _check_up_to_date(builder, manual_dir)
+        _check_up_to_date(builder, manual_dir, say)
         return
     import tensorflow_datasets as tfds
 
@@ -109,15 +109,22 @@ def prepare(
         say(f"what was built: {builder.page()}")
 
 
-def _check_up_to_date(builder: Any, manual_dir: str) -> None:
+def _check_up_to_date(
+    builder: Any, manual_dir: str, say: Callable[[str], None]
+) -> None:
     """Refuses files that are not those that the set was built from, where it can tell.
 
-    A sheet that was mended after the build would otherwise be given in vain.
+    A sheet that was mended, or another hospital's files, would be given in vain.
     """
-    if not manual_dir or not hasattr(builder, "outdated"):
+    if not manual_dir or not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         return
     if said := builder.outdated(Path(manual_dir).expanduser()):
         raise SourceError(f"dataset {builder.info.full_name} {said}")
+    if not builder.tells_files():
+        say(
+            f"dataset {builder.info.full_name} was built by an older version, which "
+            f"did not keep of which files: what '{manual_dir}' has now is not looked at"
+        )
 
 
 def open_source(

@@ -100,16 +100,16 @@ def moved_copies(
         watch: of a name, what wraps a sequence to show progress.
     """
     step = -(-len(examples) // MOST_PICTURES) if len(examples) else 1
-    places = examples[::step]
+    places = examples[::step].tolist()
     pictures = np.zeros((len(places), _SIDE, _SIDE), np.uint8)
     for row, place in enumerate(watch("pictures, for mirrored and cropped")(places)):
-        small = grey(middle(source, int(place)))
+        small = grey(middle(source, place))
         pictures[row] = cv2.resize(small, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     side = np.unique([sides[i] for i in places], return_inverse=True)[1]
     best: dict[tuple[int, int], tuple[float, View]] = {}
     for view in watch("views")(VIEWS):
         for one, other, correlation in _candidates(pictures, view, side):
-            pair = (int(places[one]), int(places[other]))
+            pair = (places[one], places[other])
             if tuple(sorted(pair)) in known:
                 continue
             if correlation > best.get(pair, (0.0, view))[0]:
