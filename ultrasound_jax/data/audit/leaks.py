@@ -120,6 +120,7 @@ def find_leaks(
         samples.example,
         sides,
         known={(min(p.first, p.second), max(p.first, p.second)) for p in pairs},
+        threshold=threshold,
         least_detail=max(COPY, least_detail),
         watch=watch,
     )

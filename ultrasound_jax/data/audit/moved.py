@@ -86,6 +86,7 @@ def moved_copies(
     sides: Sequence[str],
     *,
     known: set[tuple[int, int]],
+    threshold: float,
     least_detail: float,
     watch: Callable[[str], Callable[[Any], Iterator[Any]]],
 ) -> tuple[list[Moved], int, int]:
@@ -96,6 +97,7 @@ def moved_copies(
         examples: places whose pictures are not empty.
         sides: of each example of the source.
         known: pairs of examples that are found already.
+        threshold: correlation from which on two are alike as they are.
         least_detail: agreement of the grain from which on a view is a copy.
         watch: of a name, what wraps a sequence to show progress.
     """
@@ -106,12 +108,14 @@ def moved_copies(
         small = grey(middle(source, place))
         pictures[row] = cv2.resize(small, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     side = np.unique([sides[i] for i in places], return_inverse=True)[1]
+    plain = _units([View().of(one, _THUMBNAIL) for one in pictures])
     best: dict[tuple[int, int], tuple[float, View]] = {}
     for view in watch("views")(VIEWS):
-        for one, other, correlation in _candidates(pictures, view, side):
+        for one, other, correlation in _candidates(pictures, plain, view, side):
             pair = (places[one], places[other])
-            if tuple(sorted(pair)) in known:
-                continue
+            as_they_are = float(plain[one] @ plain[other])
+            if tuple(sorted(pair)) in known or as_they_are > threshold:
+                continue  # a plain copy is like many views of the other
             if correlation > best.get(pair, (0.0, view))[0]:
                 best[pair] = (correlation, view)
     ranked = sorted(best.items(), key=lambda item: -item[1][0])
@@ -127,11 +131,13 @@ def moved_copies(
 
 
 def _candidates(
-    pictures: UInt8[np.ndarray, "n s s"], view: View, side: np.ndarray
+    pictures: UInt8[np.ndarray, "n s s"],
+    plain: Float32[np.ndarray, "n d"],
+    view: View,
+    side: np.ndarray,
 ) -> Iterator[tuple[int, int, float]]:
     """Pairs of which the view of the first is like the second, a few of each first."""
     seen = _units([view.of(one, _THUMBNAIL) for one in pictures])
-    plain = _units([View().of(one, _THUMBNAIL) for one in pictures])
     for start in range(0, len(seen), _ROWS):
         rows = slice(start, start + _ROWS)
         product = seen[rows] @ plain.T
