@@ -260,3 +260,34 @@ def test_a_settings_file_that_is_no_tree_of_settings_is_one_line(tmp_path, text)
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(settings.ConfigError, match="config.json"):
         settings.check(settings.read(tmp_path))
+
+
+def alone(folder, mode="train", *assigned):
+    """What `--workdir FOLDER [--config.x=v]` means without a configuration file."""
+    return workdirs.resolve(
+        None, "", mode=mode, workdir=str(folder), rest=[], assigned=assigned
+    )
+
+
+def test_a_runs_folder_alone_has_its_settings_and_may_move_its_data(tmp_path):
+    config = settings.load(LUVNET)
+    workdirs.claim_workdir(config, tmp_path / "run")
+    found, folder = alone(tmp_path / "run", "train", "data.data_dir=/elsewhere")
+    assert folder == tmp_path / "run" and found.data.data_dir == "/elsewhere"
+    config.data.data_dir = "/elsewhere"
+    assert found.to_dict() == config.to_dict()
+    with pytest.raises(settings.ConfigError, match="other settings: optim.lr=0.5"):
+        alone(tmp_path / "run", "train", "optim.lr=0.5")
+    with pytest.raises(settings.ConfigError, match="did you mean 'lr'"):
+        alone(tmp_path / "run", "train", "optim.lrr=0.5")
+
+
+def test_a_cross_validations_folder_alone_is_not_trained_into(tmp_path):
+    config = settings.load(LUVNET)
+    config.data.protocol, config.data.test_fraction = "rotation", 0.0
+    workdirs.claim_workdir(config, tmp_path)
+    workdirs.claim_workdir(config, tmp_path / "fold_0")
+    with pytest.raises(settings.ConfigError, match="give --mode crossval"):
+        alone(tmp_path)
+    assert alone(tmp_path, "crossval")[1] == tmp_path
+    assert alone(tmp_path / "fold_0")[1] == tmp_path / "fold_0"

@@ -90,9 +90,10 @@ def run(rest: Sequence[str]) -> None:
     flag = flags.FLAGS["config"]
     file = config_flags.get_config_filename(flag) if flag.present else ""
     options = {"mode": MODE.value, "workdir": WORKDIR.value, "rest": rest}
+    options["assigned"] = ASSIGNED
     config, workdir = workdirs.resolve(CONFIG.value, file, **options)
     steps.use_compilation_cache(config.compilation_cache)
-    if ASSIGNED or OUT.value:
+    if (ASSIGNED and MODE.value == "evaluate") or OUT.value:
         external_validation.judge(
             config, workdir, ASSIGNED, out=OUT.value, mode=MODE.value
         )

@@ -11,6 +11,7 @@ from ultrasound_jax.config import (
     check,
     complete,
     flatten,
+    override,
     read,
     write,
 )
@@ -49,11 +50,14 @@ def resolve(
     mode: str,
     workdir: str,
     rest: Sequence[str],
+    assigned: Sequence[str] = (),
 ) -> tuple[Settings, Path]:
     """The settings and the folder that a command line means.
 
-    Without `--config` both are those of an existing run. Cross-validation rotates all
-    patients through its folds; a folder of one mode is refused to the other.
+    Without `--config` both are those of an existing run, and `assigned` (`x=v`) is what
+    the command line says besides: of where things lie, as FREE has it, unless the run
+    is judged. Cross-validation rotates all patients through its folds; a folder of one
+    mode is refused to the other.
     """
     if rest:
         raise ConfigError(f"unexpected argument '{rest[0]}'; settings are --config.x=y")
@@ -62,10 +66,17 @@ def resolve(
     folder = Path(workdir or workdir_name(config_file, mode)).absolute()
     say = print if jax.process_index() == 0 else lambda line: None
     config = read(folder, say) if given is None else given
+    if mode != "evaluate":
+        override(config, assigned)
     check(config)
     complete(config)
     if mode != "tune" and (folder / JOURNAL).exists():
         raise ConfigError(f"--workdir '{folder}' holds a search; give --mode tune")
+    if mode == "train" and any(folder.glob("fold_*/config.json")):
+        raise ConfigError(
+            f"--workdir '{folder}' holds a cross-validation; give --mode crossval, or "
+            "one of its folds"
+        )
     if mode == "crossval":
         config.data.protocol, config.data.test_fraction = "rotation", 0.0
     if mode != "evaluate":
