@@ -210,6 +210,8 @@ def test_the_report_says_what_was_found_in_words_numbers_and_pictures(tmp_path):
         "all": 1,
         "across_sides": 1,
         "leaking": 1,
+        "mirrored_or_cropped": 0,
+        "not_kept": 0,
         "leaking_copies": 1,
         "across_patients": 1,
         "across_labels": 1,

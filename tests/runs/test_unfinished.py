@@ -92,7 +92,7 @@ def test_a_long_name_still_has_room_for_its_mark(tmp_path):
 def test_a_process_of_the_same_number_is_not_the_same_process():
     process, started, host = processes.mark().split("-")
     assert not processes.is_gone(processes.mark(), silent=1e9)
-    assert processes.is_gone(f"{process}-{int(started) + 1}-{host}", silent=0)
+    assert processes.is_gone(f"{process}-{int(started) + 1}-{host}", silent=0.0)
 
 
 @pytest.mark.parametrize(

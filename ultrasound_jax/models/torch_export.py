@@ -21,7 +21,7 @@ def state_of(model: nnx.Module) -> dict[str, np.ndarray]:
 
 def _theirs(name: str, slot: Slot) -> np.ndarray:
     """The value in PyTorch's layout, found by sending each place's number to ours."""
-    ours = np.asarray(slot.variable[...])
+    ours = np.asarray(slot.variable.get_value())
     size = int(np.prod(slot.shape))
     places = np.arange(size, dtype=np.int64 if size > 2**31 else np.int32)
     sent = np.asarray(slot.to_ours(places.reshape(slot.shape)))
