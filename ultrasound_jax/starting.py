@@ -52,10 +52,10 @@ def of_file(path: Path) -> Start:
         ModelError: it is none.
     """
     state = torch_weights.read_safetensors(path)
-    about = _told(path)
-    if about.get("weights") not in (None, weights_hash(state)):
-        about = {}  # somebody has changed the weights and kept the words
-    return Start(str(path), state, about | {"weights": weights_hash(state)})
+    about, found = _told(path), weights_hash(state)
+    if about.get("weights") != found:
+        about = {}  # none, or somebody has changed the weights and kept the words
+    return Start(str(path), state, about | {"weights": found})
 
 
 def _told(path: Path) -> dict[str, Any]:

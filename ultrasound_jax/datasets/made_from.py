@@ -42,9 +42,9 @@ def difference(kept: Mapping[str, Any], manual_dir: Path) -> str:
 
 def paths_in(value: Any, folder: Path) -> Iterator[Path]:
     """Every path below a folder that an item, or a function bound to some, names."""
-    if isinstance(value, str | Path):
-        path = Path(value)
-        if path.is_absolute() and path.is_relative_to(folder):
+    if isinstance(value, Path) or (isinstance(value, str) and os.path.isabs(value)):
+        path = Path(os.path.abspath(value))
+        if path.is_relative_to(folder):
             yield path
     elif isinstance(value, functools.partial):
         yield from paths_in((value.args, value.keywords), folder)
