@@ -142,7 +142,7 @@ def measured(pictures: Sequence[tuple[str, str, np.ndarray]]) -> dict[str, Any]:
             for k, (i, by_thumbnail) in enumerate(zip(chosen, seen, strict=True))
         ]
         found[name] = {
-            "found": sum(either),
+            "found": int(sum(either)),
             "by plain thumbnails": int(sum(seen)),
             "of": len(chosen),
         }
