@@ -69,9 +69,9 @@ def alike(
 
 def not_all(source: Source, other: Source) -> str:
     """What to say where `alike` takes a part of the pictures only; "" for all."""
-    steps = {one.name: -(-len(one) // MOST_PICTURES) for one in (source, other)}
+    steps = [(one.name, -(-len(one) // MOST_PICTURES)) for one in (source, other)]
     return ", ".join(
         f"of {name} every {step}. picture of a video"
-        for name, step in steps.items()
+        for name, step in steps
         if step > 1
     )
