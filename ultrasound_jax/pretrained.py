@@ -6,6 +6,7 @@ averaged where it averaged them. Who trained them is kept in the new run's `mode
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax.config import ConfigError
@@ -43,7 +44,8 @@ def start_of(path: Path, say: Callable[[str], None]) -> Start:
         folder = folder.parent
     run = open_run(folder, say)
     start = Start(f"{path} ({run.name})", state_of(run), {})
-    about = about_of(run) | {"weights": weights_hash(start.state)}
+    about: dict[str, Any] = about_of(run)
+    about["weights"] = weights_hash(start.state)
     trained_on = ", ".join(dict.fromkeys(e["dataset"] for e in about["trained_on"]))
     say(f"starting from {path}: best weights of {run.name}, trained on {trained_on}")
     return Start(start.source, start.state, about)
