@@ -105,6 +105,7 @@ def load(
         if given.pop(name, None) is not None:
             group = name.split(".")[0]
             ignored[group] = ignored.get(group, 0) + 1
+    whole = slots if part == "all" else expected(model)
     slots = {name: slot for name, slot in slots.items() if name not in fresh}
     faults = {
         "missing": [name for name in slots if name not in given],
@@ -129,7 +130,7 @@ def load(
     taken = {id(slot.variable) for slot in slots.values()}
     left = Counter(
         name.split(".")[0]
-        for name, slot in expected(model).items()
+        for name, slot in whole.items()
         if id(slot.variable) not in taken
     )
     return LoadReport(part, len(slots), numbers, ignored, left)
