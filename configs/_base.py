@@ -13,7 +13,7 @@ def base() -> Any:
     config: Any = ConfigDict()
     config.seed = 0  # of initialisation, batch order, dropout and augmentation
     config.dtype = "float32"  # of computation: float32 | bfloat16; weights stay float32
-    config.init_from = ""  # .safetensors with PyTorch names to start from
+    config.init_from = ""  # weights to start from: a run, or .safetensors (PyTorch)
     config.init_part = "all"  # what to take from it: all | encoder
     config.compilation_cache = "~/.cache/ultrasound_jax/xla"  # "" compiles anew
     config.memory_limit_gb = 0.0  # a step over this is refused; 0 asks the device

@@ -207,6 +207,7 @@ def paper(name: str, config: Any) -> None:
     config.model.options.update(NETWORKS[name][PUBLISHED])
     large_clips(config, tail="duplicate")
     config.seed = 234
+    config.data.test_fraction = 0.1
     config.optim.lr = 1e-6
     config.train.select = "loss"
     config.train.epochs, config.train.patience = 150, 20

@@ -209,3 +209,85 @@ def test_a_damaged_settings_file_is_named(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(settings.ConfigError, match="config.json' cannot be read"):
         settings.read(tmp_path)
+
+
+def test_a_run_of_an_older_version_gets_the_defaults_of_new_settings(tmp_path):
+    config = settings.load(LUVNET)
+    settings.complete(config)
+    tree = config.to_dict()
+    del tree["memory_limit_gb"], tree["data"]["prefetch"], tree["tune"]
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    lines = []
+    read = settings.read(tmp_path, lines.append)
+    assert read.to_dict() == config.to_dict()
+    (line,) = lines
+    assert "config.json is of an older version; by default: " in line
+    assert (
+        "memory_limit_gb=0.0" in line
+        and "data.prefetch=4" in line
+        and "tune.trials=16" in line
+    )
+    settings.check(read)
+    del tree["model"]["options"]["dropout"]  # an option that the network got since
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    workdirs.claim_workdir(config, tmp_path)  # is continued by the same command
+
+
+def test_what_is_no_setting_any_more_is_told_and_a_whole_file_says_nothing(tmp_path):
+    config = settings.load(LUVNET)
+    tree = config.to_dict()
+    settings.write(config, tmp_path)
+    lines = []
+    settings.read(tmp_path, lines.append)
+    assert lines == []
+    tree["data"]["workers"] = 3
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    settings.read(tmp_path, lines.append)
+    assert [line.split(": ")[1] for line in lines] == ["data.workers=3"]
+
+
+def test_options_of_a_network_are_not_invented_for_an_old_run(tmp_path):
+    tree = settings.load(LUVNET).to_dict()
+    del tree["model"]["options"]
+    (tmp_path / "config.json").write_text(json.dumps(tree))
+    read = settings.read(tmp_path)
+    with pytest.raises(settings.ConfigError, match="lack model.options"):
+        settings.complete(read)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", '{"data": 3}', "[" * 100_000])
+def test_a_settings_file_that_is_no_tree_of_settings_is_one_line(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(settings.ConfigError, match="config.json"):
+        settings.check(settings.read(tmp_path))
+
+
+def alone(folder, mode="train", *assigned):
+    """What `--workdir FOLDER [--config.x=v]` means without a configuration file."""
+    return workdirs.resolve(
+        None, "", mode=mode, workdir=str(folder), rest=[], assigned=assigned
+    )
+
+
+def test_a_runs_folder_alone_has_its_settings_and_may_move_its_data(tmp_path):
+    config = settings.load(LUVNET)
+    workdirs.claim_workdir(config, tmp_path / "run")
+    found, folder = alone(tmp_path / "run", "train", "data.data_dir=/elsewhere")
+    assert folder == tmp_path / "run" and found.data.data_dir == "/elsewhere"
+    config.data.data_dir = "/elsewhere"
+    assert found.to_dict() == config.to_dict()
+    with pytest.raises(settings.ConfigError, match="other settings: optim.lr=0.5"):
+        alone(tmp_path / "run", "train", "optim.lr=0.5")
+    with pytest.raises(settings.ConfigError, match="did you mean 'lr'"):
+        alone(tmp_path / "run", "train", "optim.lrr=0.5")
+
+
+def test_a_cross_validations_folder_alone_is_not_trained_into(tmp_path):
+    config = settings.load(LUVNET)
+    config.data.protocol, config.data.test_fraction = "rotation", 0.0
+    workdirs.claim_workdir(config, tmp_path)
+    workdirs.claim_workdir(config, tmp_path / "fold_0")
+    with pytest.raises(settings.ConfigError, match="give --mode crossval"):
+        alone(tmp_path)
+    assert alone(tmp_path, "crossval")[1] == tmp_path
+    assert alone(tmp_path / "fold_0")[1] == tmp_path / "fold_0"

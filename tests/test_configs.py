@@ -65,6 +65,8 @@ def test_the_paper_config_is_the_papers_recipe():
     assert (config.optim.name, config.optim.lr) == ("adam", 1e-6)
     assert (config.data.batch_size, config.train.epochs) == (4, 150)
     assert config.train.patience == 20
+    assert (config.data.protocol, config.data.test_fraction) == ("holdout", 0.1)
+    assert config.data.folds == 5
 
 
 def test_no_setting_has_two_types():

@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ultrasound_jax import augment, models, tasks
-from ultrasound_jax.config_file import ConfigError, load
+from ultrasound_jax.config_file import ConfigError, defaults, load
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
@@ -293,12 +293,46 @@ def write(config: Settings, folder: Path) -> None:
     write_whole(folder / "config.json", text + "\n")
 
 
-def read(folder: Path) -> Settings:
-    """Reads the settings that a run was made with."""
+def read(folder: Path, say: Callable[[str], object] = lambda line: None) -> Settings:
+    """Reads the settings that a run was made with.
+
+    Those that are newer than the run get their defaults, and are told; what is no
+    setting any more is told as well, and is kept.
+    """
     path = folder / "config.json"
     if not path.is_file():
         raise ConfigError(f"'{folder}' holds no run: there is no config.json in it")
     try:
-        return ConfigDict(json.loads(path.read_text())).lock()
-    except (ValueError, TypeError, AttributeError) as error:
+        tree = json.loads(path.read_text())
+        new, gone = _brought_up_to_date(tree, defaults().to_dict())
+        config = ConfigDict(tree).lock()
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError(f"'{path}' cannot be read: {error}") from error
+    if new:
+        say(f"{path} is of an older version; by default: {', '.join(new)}")
+    if gone:
+        say(f"{path} has what is no setting here, and is not used: {', '.join(gone)}")
+    return config
+
+
+def _brought_up_to_date(
+    tree: dict[str, Any], known: Mapping[str, Any], above: str = ""
+) -> tuple[list[str], list[str]]:
+    """Fills in what a tree lacks; gives `name=value` of that, and of unknown ones.
+
+    Options of a dataset, a network or a task are their owner's to fill in.
+    """
+    new, gone = [], []
+    for name, default in known.items():
+        key = f"{above}{name}"
+        if key in (*OWNED, "data.options"):
+            continue
+        if name not in tree:
+            tree[name] = default
+            new += [f"{at}={value!r}" for at, value in _leaves(default, key)]
+        elif isinstance(default, dict) and isinstance(tree[name], dict):
+            inside = _brought_up_to_date(tree[name], default, f"{key}.")
+            new, gone = new + inside[0], gone + inside[1]
+    for name in sorted(tree.keys() - known.keys()):
+        gone += [f"{at}={value!r}" for at, value in _leaves(tree[name], above + name)]
+    return new, gone

@@ -1,6 +1,7 @@
 """Configuration files: which one is meant, and the settings that it makes."""
 
 import contextlib
+import importlib
 import importlib.util
 import sys
 import traceback
@@ -71,6 +72,12 @@ def importable() -> Iterator[None]:
         for name in [n for n in sys.modules if n.split(".")[0] == "configs"]:
             del sys.modules[name]
         sys.modules.update(others)
+
+
+def defaults() -> Settings:
+    """Every setting there is, with its default: those of the shipped `_base.py`."""
+    with importable():
+        return importlib.import_module("configs._base").base()
 
 
 def load(config_file: str) -> Settings:

@@ -4,7 +4,7 @@ Training, evaluation, cross-validation and the benchmarks all start from here, s
 they cannot disagree about any of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,12 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from ultrasound_jax import models, tasks
+from ultrasound_jax import models, starting, tasks
 from ultrasound_jax.data.dataset import open_split
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.models import torch_weights
+from ultrasound_jax.starting import Start
 from ultrasound_jax.tasks import Task, TaskError
 from ultrasound_jax.training import compiled, sharding, steps
 from ultrasound_jax.types import ArrayTree, Settings
@@ -32,7 +33,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Experiment:
     """A configuration with its dataset opened and its network built.
 
-    `indices` has the places of the `train`, `validation` and `test` examples.
+    `indices` has the places of the `train`, `validation` and `test` examples; `init` is
+    what `model.json` says of weights that the network starts from, if it does.
     """
 
     config: Settings
@@ -44,6 +46,7 @@ class Experiment:
     network: steps.Network
     params: ArrayTree
     stats: ArrayTree
+    init: Mapping[str, Any] | None = None
 
     @cached_property
     def eval_step(self) -> Callable:
@@ -51,8 +54,19 @@ class Experiment:
         return compiled.eval_step(self)
 
 
-def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
-    """Opens the dataset (building it if missing), splits it and makes the network."""
+def open_experiment(
+    config: Settings, say: Callable[[str], None], *, start: Start | None = None
+) -> Experiment:
+    """Opens the dataset (building it if missing), splits it and makes the network.
+
+    Args:
+        config: the settings.
+        say: told what was built and loaded.
+        start: weights to start from; by default those of the file `config.init_from`.
+
+    Raises:
+        SplitError: these weights have seen patients of the test split.
+    """
     mesh = sharding.data_mesh()
     data = config.data
     source, manifest, indices = open_split(data, say, **sharding.building())
@@ -66,7 +80,12 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
         select=config.train.select,
     )
     source = source.reading(task.spec)
-    model = build_model(config, task, say=say)
+    if start is None and config.init_from:
+        start = starting.of_file(Path(config.init_from).expanduser())
+    if start is not None:
+        starting.check_unseen(start, data, source.table, indices, say)
+    model = make_network(network_settings(config), task, seed=config.seed)
+    init = start_from(start, model, config, task, say=say) if start else None
     network, params, stats = steps.split(model)
     return Experiment(
         config=config,
@@ -78,6 +97,7 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
         network=network,
         params=params,
         stats=stats,
+        init=init,
     )
 
 
@@ -91,8 +111,12 @@ def network_settings(config: Settings) -> dict[str, Any]:
     }
 
 
-def make_network(about: Mapping[str, Any], task: Task, *, seed: int) -> nnx.Module:
+def make_network(
+    about: Mapping[str, Any], task: Task, *, seed: int, outputs: int | None = None
+) -> nnx.Module:
     """The network that `network_settings` mean, with the head that the task needs.
+
+    `outputs` is another width of the head.
 
     The stem takes grey pixels in [0, 1]; ImageNet's normalisation of three equal
     channels is folded into it, so that weights trained with it fit.
@@ -104,7 +128,7 @@ def make_network(about: Mapping[str, Any], task: Task, *, seed: int) -> nnx.Modu
     try:
         return models.build(
             about["name"],
-            patterns=task.outputs,
+            patterns=task.outputs if outputs is None else outputs,
             grey_scale=tuple(1 / s for s in IMAGENET_STD),
             grey_offset=tuple(
                 -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
@@ -131,16 +155,51 @@ def check_inputs(network: str, task: Task) -> None:
         )
 
 
-def build_model(
-    config: Settings, task: Task, *, say: Callable[[str], None]
-) -> nnx.Module:
-    """The configured network, from PyTorch weights where some are given."""
-    model = make_network(network_settings(config), task, seed=config.seed)
-    if config.init_from:
-        path = Path(config.init_from)
-        state = torch_weights.read_safetensors(path)
-        report = torch_weights.load(
-            model, state, part=config.init_part, source=str(path)
+def start_from(
+    start: Start,
+    model: nnx.Module,
+    config: Settings,
+    task: Task,
+    *,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Fills a network from weights; returns what `model.json` says of them.
+
+    What depends on the number of classes is left as initialised where the weights tell
+    other classes, by name and in their order.
+
+    Raises:
+        ModelError: they are another network's.
+    """
+    fresh: set[str] = set()
+    if config.init_part == "all" and start.classes not in (None, task.classes):
+        fresh = class_parameters(network_settings(config), task)
+        say(f"{start.source} tells {_listed(start.classes)} apart, not these classes")
+    report = torch_weights.load(
+        model, start.state, part=config.init_part, source=start.source, fresh=fresh
+    )
+    say(str(report))
+    return {
+        "from": Path(config.init_from).name,
+        "part": config.init_part,
+        "taken": report.tensors,
+        "left_fresh": dict(report.fresh),
+        **start.about,
+    }
+
+
+def class_parameters(about: Mapping[str, Any], task: Task) -> set[str]:
+    """PyTorch's names of what has another shape with another number of classes."""
+
+    def shapes(outputs: int) -> dict[str, tuple[int, ...]]:
+        model = nnx.eval_shape(
+            lambda: make_network(about, task, seed=0, outputs=outputs)
         )
-        say(str(report))
-    return model
+        return {n: slot.shape for n, slot in torch_weights.expected(model).items()}
+
+    fewer, more = shapes(task.outputs), shapes(task.outputs + 1)
+    return {name for name, shape in fewer.items() if more.get(name) != shape}
+
+
+def _listed(classes: Sequence[str] | None) -> str:
+    return ", ".join(classes or ())

@@ -1,7 +1,6 @@
 """What of another dataset a finished run can judge: classes, examples, patients."""
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,16 +9,14 @@ import numpy as np
 from ultrasound_jax.analysis.table.levels import WAYS, levels_of
 from ultrasound_jax.config import read
 from ultrasound_jax.data import source as sources
-from ultrasound_jax.data.audit.between import Alike, alike
-from ultrasound_jax.data.examples import SplitError, some
+from ultrasound_jax.data.audit.between import Alike, alike, not_all
+from ultrasound_jax.data.examples import PSEUDONYM, SplitError, some
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import Spec, SpecError
 from ultrasound_jax.predict import Run
 from ultrasound_jax.runs.bar import watched
 from ultrasound_jax.types import Settings, UltrasoundError
-
-PSEUDONYM = re.compile(r"P[0-9a-f]{10}")  # a keyed hash of the hospital's number
 
 
 def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
@@ -240,12 +237,14 @@ def near_copies(
         return f"not looked for: {error}", None
     say(f"comparing the pictures of {source.name} and {own.name}")
     found = alike(source, own, watch=watched("pictures"))
+    part = not_all(source, own)
+    part = f" (compared: {part})" if part else ""
     if not found:
-        return "none among the run's own pictures", []
+        return f"none among the run's own pictures{part}", []
     shown = ", ".join(f"{one.example} ({one.other})" for one in found[:5])
     return (
         f"{len(found)} {source.spec.units[0]}s are like one of the run's own: {shown}"
-        f"{' …' if found[5:] else ''}"
+        f"{' …' if found[5:] else ''}{part}"
     ), found
 
 

@@ -89,10 +89,16 @@ def run(rest: Sequence[str]) -> None:
     sharding.join(CLUSTER.value, HOST.value, COUNT.value, RANK.value)
     flag = flags.FLAGS["config"]
     file = config_flags.get_config_filename(flag) if flag.present else ""
-    options = {"mode": MODE.value, "workdir": WORKDIR.value, "rest": rest}
-    config, workdir = workdirs.resolve(CONFIG.value, file, **options)
+    config, workdir = workdirs.resolve(
+        CONFIG.value,
+        file,
+        mode=MODE.value,
+        workdir=WORKDIR.value,
+        rest=rest,
+        assigned=ASSIGNED,
+    )
     steps.use_compilation_cache(config.compilation_cache)
-    if ASSIGNED or OUT.value:
+    if (ASSIGNED and MODE.value == "evaluate") or OUT.value:
         external_validation.judge(
             config, workdir, ASSIGNED, out=OUT.value, mode=MODE.value
         )

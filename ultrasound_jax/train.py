@@ -13,8 +13,9 @@ import jax.numpy as jnp
 
 from ultrasound_jax import augment, evaluate
 from ultrasound_jax.data.dataset import training_batches
-from ultrasound_jax.experiment import Experiment, open_experiment
+from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.predict.model_file import begin
+from ultrasound_jax.pretrained import open_experiment
 from ultrasound_jax.training import compiled, optim, sharding, steps
 from ultrasound_jax.training.checkpoint import Checkpoints
 from ultrasound_jax.training.console import (

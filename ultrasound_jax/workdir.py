@@ -1,5 +1,6 @@
 """A run's folder: what it is called, and whose it is."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ultrasound_jax.config import (
     check,
     complete,
     flatten,
+    override,
     read,
     write,
 )
@@ -48,22 +50,33 @@ def resolve(
     mode: str,
     workdir: str,
     rest: Sequence[str],
+    assigned: Sequence[str] = (),
 ) -> tuple[Settings, Path]:
     """The settings and the folder that a command line means.
 
-    Without `--config` both are those of an existing run. Cross-validation rotates all
-    patients through its folds; a folder of one mode is refused to the other.
+    Without `--config` both are those of an existing run, and `assigned` (`x=v`) is what
+    the command line says besides: of where things lie, as FREE has it, unless the run
+    is judged. Cross-validation rotates all patients through its folds; a folder of one
+    mode is refused to the other.
     """
     if rest:
         raise ConfigError(f"unexpected argument '{rest[0]}'; settings are --config.x=y")
     if given is None and not workdir:
         raise ConfigError("give --config=configs/luvnet.py, or --workdir of a run")
     folder = Path(workdir or workdir_name(config_file, mode)).absolute()
-    config = read(folder) if given is None else given
+    say = print if jax.process_index() == 0 else lambda line: None
+    config = read(folder, say) if given is None else given
+    if mode != "evaluate":
+        override(config, assigned)
     check(config)
     complete(config)
     if mode != "tune" and (folder / JOURNAL).exists():
         raise ConfigError(f"--workdir '{folder}' holds a search; give --mode tune")
+    if mode == "train" and any(folder.glob("fold_*/config.json")):
+        raise ConfigError(
+            f"--workdir '{folder}' holds a cross-validation; give --mode crossval, or "
+            "one of its folds"
+        )
     if mode == "crossval":
         config.data.protocol, config.data.test_fraction = "rotation", 0.0
     if mode != "evaluate":
@@ -101,7 +114,10 @@ def changes(config: Settings, folder: Path) -> list[str]:
 
     Those in FREE are left out, as they do not change what is computed.
     """
-    old, new = dict(flatten(read(folder))), dict(flatten(config))
+    begun = read(folder)
+    with contextlib.suppress(ConfigError):  # of another kind altogether
+        complete(begun)
+    old, new = dict(flatten(begun)), dict(flatten(config))
     names = sorted(name for name in old.keys() | new.keys() if name not in FREE)
     return [
         f"{name}={new.get(name)!r} (there {old.get(name)!r})"

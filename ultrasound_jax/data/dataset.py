@@ -1,6 +1,7 @@
 """A dataset as settings mean it: opened (built if missing), and split by patient."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,10 @@ def open_dataset(
 
 
 def splits_of(data: Settings, source: Source) -> Manifest:
-    """The given or the computed splits, checked against the dataset."""
+    """The given or the computed splits, checked against the dataset.
+
+    They say how it is opened, so that whoever has them can look at it again.
+    """
     if data.manifest:
         manifest = Manifest.read(Path(data.manifest))
     else:
@@ -73,7 +77,9 @@ def splits_of(data: Settings, source: Source) -> Manifest:
             seed=data.split_seed,
         )
     manifest.check(source.table)
-    return manifest
+    options = data.options.to_dict()
+    whole = sources.builder_options(data.name, options, data.data_dir)
+    return replace(manifest, built={"name": data.name, "options": whole})
 
 
 def training_batches(

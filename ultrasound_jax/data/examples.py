@@ -1,5 +1,6 @@
 """The table of a dataset's examples: ids and labels, without pixels."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -7,6 +8,8 @@ import numpy as np
 from jaxtyping import Int8
 
 from ultrasound_jax.types import UNKNOWN, UltrasoundError
+
+PSEUDONYM = re.compile(r"P[0-9a-f]{10}")  # a keyed hash of the hospital's number
 
 
 class SplitError(UltrasoundError):

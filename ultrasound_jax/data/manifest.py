@@ -16,7 +16,10 @@ from ultrasound_jax.types import UNKNOWN
 
 VERSION = 1
 TEST = "test"
-_KEYS = ("version", "dataset", "data_hash", "seed", "classes", "parts", "counts")
+_KEYS = (
+    *("version", "dataset", "built", "data_hash", "seed", "classes", "parts"),
+    "counts",
+)
 
 
 def fold_name(fold: int) -> str:
@@ -38,7 +41,8 @@ class Manifest:
 
     Parts are `fold_0`, `fold_1`, … (at least two) and, unless the split is pure
     cross-validation, `test`. `seed` is None where the split was not computed. `counts`
-    may be left out of a written one.
+    may be left out of a written one, and so may `built`, which says how the dataset is
+    opened: `{"name": as in the settings, "options": of its builder}`.
     """
 
     dataset: str
@@ -47,6 +51,7 @@ class Manifest:
     classes: tuple[str, ...]
     parts: dict[str, Part]
     counts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    built: dict[str, Any] = field(default_factory=dict)
 
     @property
     def folds(self) -> int:
@@ -59,6 +64,11 @@ class Manifest:
         path = Path(path)
         try:
             return _from_json(json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError as error:
+            raise SplitError(
+                f"{path}: there is no such file; give a run's splits.json, or what "
+                "config.data.manifest_out wrote"
+            ) from error
         except (OSError, UnicodeDecodeError) as error:
             raise SplitError(f"{path}: cannot be read: {error}") from error
         except json.JSONDecodeError as error:
@@ -72,6 +82,7 @@ class Manifest:
         content = {
             "version": VERSION,
             "dataset": self.dataset,
+            **({"built": self.built} if self.built else {}),
             "data_hash": self.data_hash,
             "seed": self.seed,
             "classes": list(self.classes),
@@ -278,7 +289,13 @@ def _from_json(content: Any) -> Manifest:
         classes=_names(content, "classes"),
         parts={name: _part(parts, name) for name in order},
         counts=dict(_object(content, "counts")) if "counts" in content else {},
+        built=_built(content) if "built" in content else {},
     )
+
+
+def _built(content: Mapping[str, Any]) -> dict[str, Any]:
+    built = _object(content, "built")
+    return {"name": _text(built, "name"), "options": dict(_object(built, "options"))}
 
 
 def _part(parts: Mapping[str, Any], name: str) -> Part:

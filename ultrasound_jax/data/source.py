@@ -15,6 +15,7 @@ import numpy as np
 from ultrasound_jax.data.spec import INDEX, Batch, Spec
 from ultrasound_jax.data.table_file import group_readers, read_table
 from ultrasound_jax.runs.import_by_name import named
+from ultrasound_jax.runs.unfinished import sweep_folders
 from ultrasound_jax.types import UltrasoundError
 
 
@@ -86,8 +87,11 @@ def prepare(
     `flag` is what a user gives the folder of their files with.
     """
     builder = open_builder(name, options, data_dir)
+    folder = Path(builder.data_dir)
+    if killed := sweep_folders(folder.parent, f"incomplete.*_{folder.name}"):
+        say(f"removed {killed} unfinished of {builder.info.full_name}: builds killed")
     if builder.is_prepared():
-        _check_up_to_date(builder, manual_dir)
+        _check_up_to_date(builder, manual_dir, say)
         return
     import tensorflow_datasets as tfds
 
@@ -105,15 +109,24 @@ def prepare(
         say(f"what was built: {builder.page()}")
 
 
-def _check_up_to_date(builder: Any, manual_dir: str) -> None:
+def _check_up_to_date(
+    builder: Any, manual_dir: str, say: Callable[[str], None]
+) -> None:
     """Refuses files that are not those that the set was built from, where it can tell.
 
-    A sheet that was mended after the build would otherwise be given in vain.
+    A sheet that was mended, or another hospital's files, would be given in vain.
     """
-    if not manual_dir or not hasattr(builder, "outdated"):
+    if not manual_dir or not builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+        return
+    if not hasattr(builder, "outdated"):  # one of somebody's own making
         return
     if said := builder.outdated(Path(manual_dir).expanduser()):
         raise SourceError(f"dataset {builder.info.full_name} {said}")
+    if not builder.tells_files():
+        say(
+            f"dataset {builder.info.full_name} was built by an older version, which "
+            f"did not keep of which files: what '{manual_dir}' has now is not looked at"
+        )
 
 
 def open_source(

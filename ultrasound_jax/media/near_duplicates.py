@@ -9,9 +9,10 @@ How a thumbnail is made decides what is found: on BUSI area averages give 196 pa
 OpenCV's bilinear sampling 70. Ours is a Lanczos-3 filter whose width follows the scale.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,8 @@ HASH_RADIUS = 16
 BLOCK = 1024  # rows of the correlation matrix held at a time: 4 MB
 CONSTANT = 0.5  # grey levels; thumbnails that vary by less have no picture in them
 _LOBES = 3
+_NEARLY = 1e-4  # about the threshold, where rounding could decide
+_MANY = 20  # a block of which that part is close is multiplied out as a whole
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114
 
 
@@ -104,6 +107,7 @@ def near_pairs(
     threshold: float = THRESHOLD,
     apart: Int[np.ndarray, " n"] | None = None,
     hash_radius: int | None = None,
+    watch: Callable[[Sequence[Any]], Iterable[Any]] = iter,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Blocks of pairs above `threshold`: first, second, correlation.
 
@@ -119,6 +123,7 @@ def near_pairs(
         hash_radius: correlate only pairs whose perceptual hashes differ in at most so
             many bits; None correlates all. Of 20,000 images that is 8 s of one core,
             with a radius of 16 it is 1 s; both grow with the square of the number.
+        watch: wraps the blocks of pairs, to show progress.
 
     Raises:
         InputError: a threshold outside 0..1, or values that are not finite.
@@ -130,24 +135,36 @@ def near_pairs(
     pixels = thumbnails.reshape(len(thumbnails), SIDE * SIDE)
     units, constant = _unit_vectors(pixels)
     hashes = None if hash_radius is None else perceptual_hash(thumbnails)
-    for start in range(0, len(units), BLOCK):
-        for other in range(start, len(units), BLOCK):
-            rows, columns = slice(start, start + BLOCK), slice(other, other + BLOCK)
-            if hashes is None:
-                close = units[rows] @ units[columns].T > threshold - 1e-4
-            else:
-                bits = np.bitwise_count(hashes[rows, None] ^ hashes[None, columns])
-                close = bits <= hash_radius
-            first, second = np.nonzero(close)
-            first, second = first + start, second + other
-            kept = (first < second) & ~constant[first] & ~constant[second]
-            if apart is not None:
-                kept &= apart[first] != apart[second]
-            first, second = first[kept], second[kept]
-            exact = _correlation(units, first, second)
-            above = exact > threshold
-            if above.any():
-                yield first[above], second[above], exact[above].astype(np.float32)
+    starts = range(0, len(units), BLOCK)
+    for start, other in watch([(s, o) for s in starts for o in starts if o >= s]):
+        rows, columns = slice(start, start + BLOCK), slice(other, other + BLOCK)
+        product = None
+        if hashes is None:
+            product = units[rows] @ units[columns].T
+            close = product > threshold - _NEARLY
+        else:
+            bits = np.bitwise_count(hashes[rows, None] ^ hashes[None, columns])
+            close = bits <= hash_radius
+        first, second = np.nonzero(close)
+        kept = (first + start < second + other) & ~constant[rows][first]
+        kept &= ~constant[columns][second]
+        if apart is not None:
+            kept &= apart[rows][first] != apart[columns][second]
+        first, second = first[kept], second[kept]
+        if product is None and len(first) > BLOCK * len(units[columns]) // _MANY:
+            product = units[rows] @ units[columns].T
+        if product is None:
+            found = _correlation(units, first + start, second + other)
+        else:
+            found = product[first, second].astype(np.float64)
+            unsure = np.flatnonzero(np.abs(found - threshold) < _NEARLY)
+            found[unsure] = _correlation(
+                units, first[unsure] + start, second[unsure] + other
+            )
+        above = found > threshold
+        if above.any():
+            correlation = found[above].astype(np.float32)
+            yield first[above] + start, second[above] + other, correlation
     yield from _equal_constants(pixels, np.flatnonzero(constant), apart)
 
 

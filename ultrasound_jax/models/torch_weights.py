@@ -12,8 +12,8 @@ lie there.
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,18 +42,25 @@ TENSORS = (nnx.Param, Frozen, nnx.BatchStat)  # what a state dict holds
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load did: tensors and numbers filled, and names set aside, by group."""
+    """What a load did: tensors and numbers filled, names set aside, by group, and how
+    many of the network's own it left as they were.
+    """
 
     part: str
     tensors: int
     numbers: int
     ignored: Mapping[str, int]
+    fresh: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        ignored = ", ".join(f"{n} of {group}" for group, n in self.ignored.items())
+        ignored, fresh = (
+            ", ".join(f"{n} of {group}" for group, n in groups.items())
+            for groups in (self.ignored, self.fresh)
+        )
         return (
             f"loaded {self.tensors} tensors ({self.numbers:,} numbers), part "
-            f"{self.part}; ignored {ignored or 'nothing'}"
+            f"{self.part}; ignored {ignored or 'nothing'}; left as initialised "
+            f"{fresh or 'nothing'}"
         )
 
 
@@ -73,12 +80,14 @@ def load(
     *,
     part: Literal["all", "encoder"] = "all",
     source: str | Path = "the state dict",
+    fresh: Collection[str] = (),
 ) -> LoadReport:
     """Fill `model`, or only its encoder, in place from a PyTorch state dict.
 
     "encoder" takes a whole model's state dict (its names under `encoder.`) or a bare
     encoder's, whose classifier is ignored. An encoder for one channel takes the sum of
-    a stem's kernels over its input channels. `source` is how errors call the state.
+    a stem's kernels over its input channels. `source` is how errors call the state;
+    `fresh` are names that are not taken from it.
 
     Raises `ModelError`, with the model untouched, where names are missing or unexpected
     doubled, or where values are of another shape, not floating, not finite, or such as
@@ -88,6 +97,12 @@ def load(
         raise ModelError(f"part {part!r}: allowed are all, encoder")
     slots = expected(model, part=part)
     given, ignored, doubled = _sort_names(model, slots, state, part)
+    for name in fresh:
+        if given.pop(name, None) is not None:
+            group = name.split(".")[0]
+            ignored[group] = ignored.get(group, 0) + 1
+    whole = slots if part == "all" else expected(model)
+    slots = {name: slot for name, slot in slots.items() if name not in fresh}
     faults = {
         "missing": [name for name in slots if name not in given],
         "unexpected": [name for name in given if name not in slots],
@@ -109,7 +124,13 @@ def load(
             value = value.sum(1, keepdims=True)
         slot.variable.set_value(jnp.asarray(slot.to_ours(value)))
     numbers = sum(int(np.prod(slot.shape)) for slot in slots.values())
-    return LoadReport(part, len(slots), numbers, ignored)
+    taken = {id(slot.variable) for slot in slots.values()}
+    left = Counter(
+        name.split(".")[0]
+        for name, slot in whole.items()
+        if id(slot.variable) not in taken
+    )
+    return LoadReport(part, len(slots), numbers, ignored, left)
 
 
 def expected(

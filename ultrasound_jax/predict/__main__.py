@@ -10,6 +10,10 @@ VERBS = {
         "ultrasound_jax.predict.describe",
         "what a run was trained on and for, and what it decides by",
     ),
+    "weights": (
+        "ultrasound_jax.predict.weights",
+        "its weights as safetensors, to start another run from, or for PyTorch",
+    ),
 }
 
 

@@ -46,4 +46,6 @@ def lines(about: Mapping[str, Any]) -> list[str]:
             for name, value in of_level.items()
         )
         found.append(f"thresholds of {level}: {', '.join(told)}")
+    if "init" in about:
+        found.append(f"started from: {model_file.started_from(about['init'])}")
     return [*found, f"made: {made['date']}, commit {made['commit']}, {made['command']}"]

@@ -59,4 +59,5 @@ def with_source(
         network=run.network,
         params=run.weights[0],
         stats=run.weights[1],
+        init=run.about.get("init"),
     )

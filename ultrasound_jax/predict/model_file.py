@@ -5,7 +5,9 @@
  "network": {"name", "options", "outputs", "dtype", "remat"},
  "preprocessing": {"dataset", "options": of the builder, all of them},
  "thresholds": {level: {class: value}} or null, "thresholds_from",
- "made": command, commit, date, hardware, "versions"}
+ "made": command, commit, date, hardware, "versions",
+ "init": of a run that started from other weights: what of which, and what these were
+   trained on (`starting.py`)}
 """
 
 import json
@@ -54,6 +56,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "thresholds": None,
         "thresholds_from": None,
         "made": facts,
+        **({"init": dict(experiment.init)} if experiment.init else {}),
     }
 
 
@@ -62,9 +65,11 @@ def facts_of(experiment: Experiment) -> dict[str, str]:
     count = sum(int(p.size) for p in jax.tree.leaves(experiment.params))
     source = experiment.source
     patient = {"a patient here": source.patient} if source.patient else {}
+    init = {"started from": started_from(experiment.init)} if experiment.init else {}
     return (
         provenance.facts()
         | patient
+        | init
         | {
             "dataset": experiment.source.name,
             "data_hash": experiment.source.table.data_hash,
@@ -72,6 +77,18 @@ def facts_of(experiment: Experiment) -> dict[str, str]:
             "parameters": f"{count:,}",
             "precision": experiment.config.dtype,
         }
+    )
+
+
+def started_from(init: Mapping[str, Any]) -> str:
+    """Which weights a run began with, and what these had been trained on."""
+    data = [
+        f"{e['dataset']} (data {e['data_hash'][:12]})"
+        for e in init.get("trained_on", ())
+    ]
+    return (
+        f"{init['from']}, {init['part']} (weights {init['weights']}), trained on "
+        f"{', '.join(data) or 'what it does not say'}"
     )
 
 

@@ -5,9 +5,11 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.runs.unfinished import sweep_files, temporary_name
 from ultrasound_jax.types import InputError
 
 
@@ -36,6 +38,8 @@ def whole_file(
 ) -> Iterator[Path]:
     """An empty file beside `path` to write into, renamed where the block ends well.
 
+    What a killed process leaves is taken away by the next one that writes there.
+
     Args:
         path: in a folder that exists or is made.
         mode: permissions such as 0o600, in force from the beginning.
@@ -45,9 +49,10 @@ def whole_file(
         InputError: it cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(temporary_name(path.name, secrets.token_hex(4)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(str(path.parent.absolute()))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         os.close(os.open(temporary, flags, 0o666 if mode is None else mode))
         yield temporary
@@ -61,6 +66,12 @@ def whole_file(
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1024)
+def _sweep(folder: str) -> None:
+    """Takes away what killed processes left in a folder, the first time we write."""
+    sweep_files(Path(folder))
 
 
 def _rename_if_free(temporary: Path, path: Path) -> None:

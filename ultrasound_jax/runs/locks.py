@@ -10,7 +10,6 @@ import _thread
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from ultrasound_jax.runs.processes import host, started
 from ultrasound_jax.types import UltrasoundError
 
 STALE_SECONDS = 300.0
@@ -133,13 +133,13 @@ def is_stale(path: Path, *, now: float) -> bool:
         return False
     try:
         holder = json.loads(text)
-        host, process, started = (holder[k] for k in ("host", "process", "started"))
+        where, process, since = (holder[k] for k in ("host", "process", "started"))
     except (ValueError, TypeError, KeyError):  # cut short, as its writer died
         return age > STALE_SECONDS
     me = _myself()
-    if host != me["host"]:
+    if where != me["host"]:
         return age > STALE_SECONDS
-    return not psutil.pid_exists(process) or _started(process) != started
+    return not psutil.pid_exists(process) or started(process) != since
 
 
 def holder(path: Path) -> str:
@@ -161,20 +161,7 @@ def _create(path: Path, text: str) -> bool:
     return True
 
 
-def _started(process: int) -> int:
-    """Ticks from boot to the start of a process, which tell two of equal id apart."""
-    try:
-        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0
-    return int(fields[19])
-
-
 def _myself() -> dict[str, str | int]:
     """This process, and a host's name that no container of equal name shares."""
-    parts = [socket.gethostname()]
-    boot, space = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    with contextlib.suppress(OSError):
-        parts += [boot.read_text().strip(), str(space.stat().st_ino)]
     process = os.getpid()
-    return {"host": "/".join(parts), "process": process, "started": _started(process)}
+    return {"host": host(), "process": process, "started": started(process)}

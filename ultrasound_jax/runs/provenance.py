@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+# Where a new file changes what a command does: a dataset, a network, settings.
+CODE = (":(top)ultrasound_jax", ":(top)configs", ":(top)experiments")
 
 
 def facts() -> dict[str, str]:
@@ -58,7 +60,10 @@ def _short(argument: str) -> str:
 
 
 def commit() -> str:
-    """The commit of the code, with `+` where files differ from it."""
+    """The commit of the code, with `+` where files differ from it.
+
+    Files that Git does not know count where code and settings lie (CODE).
+    """
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -72,6 +77,7 @@ def commit() -> str:
 
     try:
         changed = git("status", "--porcelain", "--untracked-files=no")
+        changed += git("ls-files", "--others", "--exclude-standard", "--", *CODE)
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return f"version {metadata.version('ultrasound-jax')}"

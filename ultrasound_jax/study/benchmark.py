@@ -216,7 +216,9 @@ class FlaxStep:
 
     def __init__(self, experiment: Experiment, batch: Any) -> None:
         config = experiment.config
-        model = experiments.build_model(config, experiment.task, say=print)
+        model = experiments.make_network(
+            experiments.network_settings(config), experiment.task, seed=config.seed
+        )
         model = nnx.view(model, deterministic=False, use_running_average=False)
         self.model, self.batch = model, batch
         self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)

@@ -16,7 +16,7 @@ from ultrasound_jax.analysis.table.mask_table import AnyTable, MaskTable, read_t
 from ultrasound_jax.analysis.table.predictions import joined
 from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
 from ultrasound_jax.data.manifest import keep_splits
-from ultrasound_jax.experiment import open_experiment
+from ultrasound_jax.pretrained import open_experiment
 from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.train import train_and_evaluate
 from ultrasound_jax.training import steps

@@ -11,7 +11,8 @@ import numpy as np
 from ultrasound_jax import augment
 from ultrasound_jax.analysis.judge.run import write_metrics
 from ultrasound_jax.data.dataset import training_batches
-from ultrasound_jax.experiment import Experiment, open_experiment
+from ultrasound_jax.experiment import Experiment
+from ultrasound_jax.pretrained import open_experiment
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.study.plan import Study
 from ultrasound_jax.training import compiled as programs

@@ -20,7 +20,8 @@ import jax
 from ultrasound_jax import augment
 from ultrasound_jax import workdir as workdirs
 from ultrasound_jax.data.manifest import keep_splits
-from ultrasound_jax.experiment import Experiment, open_experiment
+from ultrasound_jax.experiment import Experiment
+from ultrasound_jax.pretrained import open_experiment
 from ultrasound_jax.runs import locks
 from ultrasound_jax.study.tune_result import (
     TuneError,

@@ -49,18 +49,29 @@ def alike(
     count = len(here.example)
     side = (np.arange(len(pictures)) >= count).astype(np.int64)
     radius = HASH_RADIUS if len(pictures) > HASHED_FROM else None
-    best: dict[int, tuple[float, int]] = {}
+    best = np.zeros(count, np.float32)
+    nearest = np.zeros(count, np.int64)
     pairs = near_pairs(pictures, threshold=threshold, apart=side, hash_radius=radius)
-    for block in pairs:
-        for one, two, correlation in zip(*(a.tolist() for a in block), strict=True):
-            first, last = min(one, two), max(one, two)
-            if correlation > best.get(first, (0.0, 0))[0]:
-                best[first] = (correlation, last)
+    for first, second, correlation in pairs:  # of two sides, so first is here
+        order = np.argsort(correlation, kind="stable")
+        order = order[correlation[order] > best[first[order]]]
+        best[first[order]], nearest[first[order]] = correlation[order], second[order]
+    found = np.flatnonzero(best)
     return [
         Alike(
             source.table.example_id[int(here.example[one])],
-            other.table.example_id[int(others[two - count])],
-            correlation,
+            other.table.example_id[int(others[nearest[one] - count])],
+            float(best[one]),
         )
-        for one, (correlation, two) in sorted(best.items())
+        for one in found.tolist()
     ]
+
+
+def not_all(source: Source, other: Source) -> str:
+    """What to say where `alike` takes a part of the pictures only; "" for all."""
+    steps = [(one.name, -(-len(one) // MOST_PICTURES)) for one in (source, other)]
+    return ", ".join(
+        f"of {name} every {step}. picture of a video"
+        for name, step in steps
+        if step > 1
+    )

@@ -1,11 +1,12 @@
 """Proves that nothing of a dataset is on two sides of a split, or shows what is.
 
     python -m ultrasound_jax.data.audit pocus --manual_dir ~/data
-    python -m ultrasound_jax.data.audit pocus --manifest runs/1/splits.json
+    python -m ultrasound_jax.data.audit --manifest runs/1/splits.json
 
-Without a manifest every patient is a side: whoever looks the same as another patient
-may end up across any split. It ends with 0 if all is clean, 1 if something leaks, 2 if
-it could not be looked at.
+A run's splits say which dataset with which options they are of. Without a manifest
+every patient is a side: whoever looks the same as another patient may end up across any
+split. It ends with 0 if all is clean, 1 if something leaks, 2 if it could not be looked
+at.
 """
 
 import argparse
@@ -27,10 +28,12 @@ from ultrasound_jax.data.audit.thumbnails import (
     Samples,
     sample,
 )
+from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.media.near_duplicates import THRESHOLD
 from ultrasound_jax.runs import cli
 from ultrasound_jax.runs.bar import watched
+from ultrasound_jax.runs.files import read_json
 
 MOST_PICTURES = 100_000  # 400 MB of thumbnails on disk, three times that in memory
 
@@ -46,7 +49,7 @@ def audit(
     """Looks for everything that crosses; see `Leaks` and `Samples`.
 
     Raises:
-        UltrasoundError: the manifest is another dataset's, or too much looks alike.
+        UltrasoundError: the manifest is another dataset's.
     """
     sides = sides_of(source.table, manifest)
     with tempfile.TemporaryFile() as file:
@@ -57,7 +60,7 @@ def audit(
             sides,
             threshold=threshold,
             least_detail=least_detail,
-            watch=watched("pairs"),
+            watch=watched,
         )
     return leaks, samples
 
@@ -69,15 +72,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    where: dict[str, Any] = {
-        "options": dict(given.option),
-        "data_dir": given.data_dir,
-    }
     manifest = Manifest.read(given.manifest) if given.manifest else None
-    sources.prepare(
-        given.dataset, **where, manual_dir=given.manual_dir, flag="--manual_dir"
-    )
-    source = sources.open_source(given.dataset, **where)
+    name, options = _dataset(given, manifest)
+    where: dict[str, Any] = {"options": options, "data_dir": given.data_dir}
+    sources.prepare(name, **where, manual_dir=given.manual_dir, flag="--manual_dir")
+    source = sources.open_source(name, **where)
     leaks, samples = audit(
         source,
         manifest,
@@ -98,13 +97,44 @@ def _run(given: argparse.Namespace) -> int:
     return 0 if leaks.clean else 1
 
 
+def _dataset(
+    given: argparse.Namespace, manifest: Manifest | None
+) -> tuple[str, dict[str, Any]]:
+    """Which dataset is meant, with its options: as said, else as the manifest says.
+
+    Raises:
+        SplitError: neither says it.
+    """
+    built = manifest.built if manifest else {}
+    beside = Path(given.manifest).parent / "model.json"  # of a run before `built`
+    if manifest and not built and beside.is_file():
+        about = read_json(beside)["preprocessing"]
+        built = {"name": about["dataset"], "options": about["options"]}
+    name = given.dataset or built.get("name")
+    if not name:
+        raise SplitError(
+            f"{given.manifest or 'without --manifest'}: nothing says which dataset is "
+            "meant; give its name, and --option=KEY=VALUE for each of its options"
+        )
+    told = built["options"] if built.get("name") == name else {}
+    options = {**told, **dict(given.option)}
+    if told:
+        print(f"{name} with {', '.join(f'{k}={v!r}' for k, v in options.items())}")
+    return name, options
+
+
 def _parser() -> cli.Parser:
     parser = cli.Parser(
         prog="python -m ultrasound_jax.data.audit",
         description="Does anything of a dataset stand on two sides of a split?",
     )
     add = parser.add_argument
-    add("dataset", help="name of a folder in ultrasound_jax/datasets")
+    add(
+        "dataset",
+        nargs="?",
+        default="",
+        help="name of a folder in ultrasound_jax/datasets; a manifest says it too",
+    )
     add("--manifest", default="", help="splits.json; without it, between patients")
     add("--data_dir", default="", help="where built datasets are")
     add("--manual_dir", default="", help="your files, if it is not built yet")

@@ -4,17 +4,20 @@ A side is a part of a manifest or, without one, a patient: whoever looks the sam
 another patient can end up on the other side of any split.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.data.audit.best_pairs import BestPairs
+from ultrasound_jax.data.audit.moved import Moved, moved_copies
 from ultrasound_jax.data.audit.thumbnails import (
+    COPY,
     Samples,
     detail,
 )
-from ultrasound_jax.data.examples import ExampleTable, SplitError
+from ultrasound_jax.data.examples import ExampleTable
 from ultrasound_jax.data.manifest import Manifest, crossing
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.media.grouping import join_names
@@ -25,7 +28,7 @@ from ultrasound_jax.media.near_duplicates import (
 from ultrasound_jax.types import UNKNOWN
 
 HASHED_FROM = 20_000  # pictures, from which on only those of like hashes are correlated
-MOST_PAIRS = 1_000_000  # of videos, held in memory
+MOST_PAIRS = 100_000  # of videos, held in memory; of more the best are kept
 MOST_DETAIL = 2_000  # pairs whose grain is compared
 
 
@@ -35,7 +38,8 @@ class Pair:
 
     first, second: places in the table. correlation: of their thumbnails. times: how
     many pairs of pictures of the two are above the threshold. detail: agreement of
-    the grain, None where it was not looked at.
+    the grain, None where it was not looked at. how: what was done to the first one, as
+    "mirrored", where the second is no plain copy.
     """
 
     first: int
@@ -45,6 +49,7 @@ class Pair:
     crosses: bool
     labels_differ: bool
     detail: float | None = None
+    how: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,9 @@ class Leaks:
     same_pixels: list[list[int]]
     pairs: list[Pair] = field(repr=False)
     least_detail: float
+    dropped: int = 0  # pairs that are alike and were too many to keep
+    viewed: int = 0  # pictures of which mirrored and cropped copies were looked for
+    not_viewed: int = 0  # likely ones of these that were too many to look at
 
     @property
     def leaking(self) -> list[Pair]:
@@ -84,12 +92,12 @@ def find_leaks(
     *,
     threshold: float,
     least_detail: float = -1.0,
-    watch: Any = iter,
+    watch: Callable[[str], Any] = lambda what: iter,
 ) -> Leaks:
     """Compares all examples' names and pixels and all samples' pictures.
 
-    Raises:
-        SplitError: more pairs of videos above the threshold than fit into memory.
+    `watch` makes of a name what wraps a sequence to show progress. Of more pairs than
+    MOST_PAIRS the best are kept, and those that join patients.
     """
     table = source.table
     kinds = ("patient_id", "video_id", "study_id")
@@ -97,14 +105,26 @@ def find_leaks(
         [i for i, name in enumerate(table.pixel_hash) if name == equal]
         for equal in sorted(crossing(table.pixel_hash, sides))
     ]
-    pairs = _pairs(table, samples, sides, threshold)
+    pairs, dropped = _pairs(
+        table, samples, sides, threshold, watch("blocks of pictures")
+    )
     # The grain of what matters most: what crosses, then what has two labels.
     pairs.sort(key=lambda p: (not p.crosses, not p.labels_differ, -p.correlation))
     looked = [p for p in pairs if p.crosses or p.labels_differ][:MOST_DETAIL]
-    grain = [detail(source, pair.first, pair.second) for pair in watch(looked)]
+    grain = [detail(source, pair.first, pair.second) for pair in watch("pairs")(looked)]
     pairs[: len(looked)] = [
         replace(pair, detail=one) for pair, one in zip(looked, grain, strict=True)
     ]
+    moved, viewed, not_viewed = moved_copies(
+        source,
+        samples.example,
+        sides,
+        known={(min(p.first, p.second), max(p.first, p.second)) for p in pairs},
+        threshold=threshold,
+        least_detail=max(COPY, least_detail),
+        watch=watch,
+    )
+    pairs += [_moved_pair(table, sides, one) for one in moved]
     pairs.sort(key=lambda p: (not p.crosses, -(p.detail or 0), -p.correlation))
     return Leaks(
         sides=sides,
@@ -112,6 +132,9 @@ def find_leaks(
         same_pixels=same,
         pairs=pairs,
         least_detail=least_detail,
+        dropped=dropped,
+        viewed=viewed,
+        not_viewed=not_viewed,
     )
 
 
@@ -127,33 +150,32 @@ def patients_to_join(table: ExampleTable, leaks: Leaks) -> list[list[str]]:
 
 
 def _pairs(
-    table: ExampleTable, samples: Samples, sides: Sequence[str], threshold: float
-) -> list[Pair]:
+    table: ExampleTable,
+    samples: Samples,
+    sides: Sequence[str],
+    threshold: float,
+    watch: Any,
+) -> tuple[list[Pair], int]:
+    """The pairs of videos that are alike, and how many more were not kept."""
     names = np.array([table.video_id[i] for i in samples.example])
     video = np.unique(names, return_inverse=True)[1].astype(np.int64)
+    side = np.unique([sides[i] for i in samples.example], return_inverse=True)[1]
     radius = HASH_RADIUS if len(samples.example) > HASHED_FROM else None
-    found: dict[tuple[int, int], tuple[float, int, int, int]] = {}
-    none = (0.0, 0, 0, 0)
+    kept = BestPairs(video, side, most=MOST_PAIRS)
     blocks = near_pairs(
-        samples.thumbnails, threshold=threshold, apart=video, hash_radius=radius
+        samples.thumbnails,
+        threshold=threshold,
+        apart=video,
+        hash_radius=radius,
+        watch=watch,
     )
     for block in blocks:
-        for one, other, correlation in zip(*(a.tolist() for a in block), strict=True):
-            key = (int(video[one]), int(video[other]))
-            best, first, second, times = found.get(key, none)
-            if correlation > best:
-                best, first, second = correlation, one, other
-            found[key] = (best, first, second, times + 1)
-        if len(found) > MOST_PAIRS:
-            raise SplitError(
-                f"more than {MOST_PAIRS} pairs of videos correlate above {threshold}; "
-                "give a higher --threshold"
-            )
+        kept.add(*block)
     example = samples.example.tolist()
     return [
         _pair(table, sides, example[one], example[other], correlation, times)
-        for correlation, one, other, times in found.values()
-    ]
+        for one, other, correlation, times in kept.rows()
+    ], kept.dropped
 
 
 def _pair(
@@ -174,3 +196,8 @@ def _pair(
         crosses=sides[first] != sides[second],
         labels_differ=bool((one[known] != other[known]).any()),
     )
+
+
+def _moved_pair(table: ExampleTable, sides: Sequence[str], one: Moved) -> Pair:
+    plain = _pair(table, sides, one.first, one.second, one.correlation, 1)
+    return replace(plain, detail=one.detail, how=str(one.view))

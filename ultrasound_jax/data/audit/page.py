@@ -15,6 +15,7 @@ from ultrasound_jax.data.audit.leaks import (
     Pair,
     patients_to_join,
 )
+from ultrasound_jax.data.audit.moved import MOST_CROP
 from ultrasound_jax.data.audit.thumbnails import (
     COPY,
     Samples,
@@ -26,6 +27,10 @@ from ultrasound_jax.runs.files import write_whole
 
 SHOWN = 12  # pairs on the page
 PICTURED = 24  # pairs on the contact sheet
+NOT_LOOKED_FOR = (
+    f"copies that are rotated, cropped by more than {MOST_CROP:.0%} a side or on one "
+    "side only, or cut from other moments of a video"
+)
 WHAT = {"patient_id": "patients", "video_id": "videos", "study_id": "studies"}
 
 
@@ -57,6 +62,9 @@ class Report:
             "pictures": len(self.samples.example),
             "every": self.samples.step,
             "empty_pictures": self.samples.empty,
+            "pictures_for_mirrored_and_cropped": self.leaks.viewed,
+            "likely_ones_not_looked_at": self.leaks.not_viewed,
+            "not_looked_for": NOT_LOOKED_FOR,
             "crossing": leaks.names,
             "same_pixels": [
                 [table.example_id[i] for i in places] for places in leaks.same_pixels
@@ -72,6 +80,8 @@ class Report:
             "all": len(pairs),
             "across_sides": sum(p.crosses for p in pairs),
             "leaking": len(self.leaks.leaking),
+            "mirrored_or_cropped": sum(bool(p.how) for p in pairs),
+            "not_kept": self.leaks.dropped,
             "leaking_copies": sum(_is_copy(p) for p in self.leaks.leaking),
             "across_patients": sum(
                 patient[p.first] != patient[p.second] for p in pairs
@@ -136,7 +146,21 @@ class Report:
         lines += [f"  {self._line(pair)}" for pair in leaking[:SHOWN]]
         if len(leaking) > SHOWN:
             lines.append(f"  and {len(leaking) - SHOWN} more")
-        return lines
+        if self.leaks.dropped:
+            lines.append(
+                f"  and {self.leaks.dropped} pairs that were too many to keep: nearly "
+                "everything here looks alike"
+            )
+        return [*lines, *self._moved()]
+
+    def _moved(self) -> list[str]:
+        left = self.leaks.not_viewed
+        more = f"; {left} likely ones were too many to look at" if left else ""
+        return [
+            f"changed     {self.counts()['mirrored_or_cropped']} pairs across sides, "
+            f"of {self.leaks.viewed} pictures, are mirrored or cropped copies{more}",
+            f"not seen    {NOT_LOOKED_FOR}",
+        ]
 
     def _line(self, pair: Pair) -> str:
         table, sides = self.source.table, self.leaks.sides
@@ -166,7 +190,7 @@ class Report:
         kinds = ("example_id", "video_id", "patient_id")
         columns = [f"{kind}_{n}" for n in (1, 2) for kind in (*kinds, "side")]
         rest = ("correlation", "detail", "times", "crosses", "labels_differ", "leak")
-        rows.writerow([*columns, *rest])
+        rows.writerow([*columns, *rest, "how"])
         for pair in self.leaks.pairs:
             cells = [
                 cell
@@ -179,9 +203,8 @@ class Report:
             grain = "" if pair.detail is None else f"{pair.detail:.3f}"
             leak = pair.crosses and self.leaks.counts(pair)
             flags = (pair.crosses, pair.labels_differ, leak)
-            rows.writerow(
-                [*cells, f"{pair.correlation:.4f}", grain, pair.times, *map(int, flags)]
-            )
+            figures = (f"{pair.correlation:.4f}", grain, pair.times)
+            rows.writerow([*cells, *figures, *map(int, flags), pair.how])
         return out.getvalue()
 
     def _sheet(self) -> Any:
@@ -199,7 +222,7 @@ class Report:
 
 def _figures(pair: Pair) -> str:
     grain = "" if pair.detail is None else f", detail {pair.detail:.2f}"
-    copy = ", a copy" if _is_copy(pair) else ""
+    copy = f", a copy {pair.how}".rstrip() if _is_copy(pair) else ""
     labels = ", labels differ" if pair.labels_differ else ""
     return f"{pair.correlation:.3f}{grain}{copy}{labels}"
 

@@ -110,15 +110,23 @@ def _frames(source: Source, place: int) -> list[np.ndarray]:
 
 
 def _grain(frames: Iterable[np.ndarray], side: int) -> Float32[np.ndarray, "t d"]:
-    grain = []
-    for frame in frames:
-        square = cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
-        square = square.astype(np.float32)
-        smooth = cv2.GaussianBlur(square, (0, 0), _FINE)
-        tissue = cv2.erode((smooth > _DARK).astype(np.uint8), np.ones((7, 7), np.uint8))
-        fine = square - smooth
-        contrast = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), _NEAR)) + 1
-        even = (fine / contrast * tissue).ravel()
-        even -= even.mean()
-        grain.append(even / max(float(np.linalg.norm(even)), 1e-6))
-    return np.stack(grain)
+    squares = (
+        cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
+        for frame in frames
+    )
+    return np.stack([grain_of(square).ravel() for square in squares])
+
+
+def grain_of(square: UInt8[np.ndarray, "s s"]) -> Float32[np.ndarray, "s s"]:
+    """What is finer than a few pixels, at even contrast and of length one.
+
+    Black borders and their edges are zero, but for the mean that is taken off.
+    """
+    grey_levels = square.astype(np.float32)
+    smooth = cv2.GaussianBlur(grey_levels, (0, 0), _FINE)
+    tissue = cv2.erode((smooth > _DARK).astype(np.uint8), np.ones((7, 7), np.uint8))
+    fine = grey_levels - smooth
+    contrast = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), _NEAR)) + 1
+    even = fine / contrast * tissue
+    even -= even.mean()
+    return even / max(float(np.linalg.norm(even)), 1e-6)

@@ -22,8 +22,12 @@ from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.datasets import decoded
 from ultrasound_jax.datasets.beam.records import Fact, Made, Make, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
+from ultrasound_jax.datasets.made_from import difference, made_from, paths_in
 from ultrasound_jax.datasets.options import WithOptions
 from ultrasound_jax.runs.bar import Progress
+from ultrasound_jax.runs.unfinished import marked
+
+MADE_FROM = "made_from"  # the key of the metadata
 
 
 class ScalableBuilder(
@@ -47,6 +51,8 @@ class ScalableBuilder(
         super().__init__(file_format=file_format or "array_record", **kwargs)
         self._beam = False
         self._told: list[Skipped | Fact] = []
+        self._manual = Path()
+        self._used: list[Path] = []
 
     def spec(self) -> Spec:
         """The arrays of an example, as a batch has them, and what they mean."""
@@ -85,6 +91,7 @@ class ScalableBuilder(
             self._check_make(make)
         if not items:
             self._refuse_empty()
+        self._used += paths_in((items, make), self._manual)
         return self._generate_examples(
             items=list(items), make=make, ahead=ahead, unit=unit
         )
@@ -103,6 +110,20 @@ class ScalableBuilder(
         del facts
         return {"skipped": [{"file": s.name, "reason": s.reason} for s in skipped]}
 
+    def outdated(self, manual_dir: Path) -> str:
+        """Why what is built is not what the folder holds now, what to do, or ""."""
+        kept = (self.info.metadata or {}).get(MADE_FROM)
+        if not kept or not (said := difference(kept, manual_dir)):
+            return ""
+        return (
+            f"{said}; delete the folder {self.data_dir} to build it anew, keep both by "
+            "another data_dir, or leave manual_dir out to use what is built"
+        )
+
+    def tells_files(self) -> bool:
+        """Whether `outdated` can tell."""
+        return bool((self.info.metadata or {}).get(MADE_FROM))
+
     def manual_folder(self, dl_manager: Any) -> Path:
         """The folder given as `--manual_dir`.
 
@@ -120,16 +141,23 @@ class ScalableBuilder(
 
     def _generate_splits(self, dl_manager: Any, download_config: Any) -> Any:
         self._beam = bool(download_config.beam_runner or download_config.beam_options)
-        self._told = []
-        if self._beam:
-            splits = self._splits_on_beam(dl_manager, download_config)
-        else:
-            with decoded.workers():
-                splits = super()._generate_splits(dl_manager, download_config)
+        self._told, self._used = [], []
+        needs_files = bool(self.MANUAL_DOWNLOAD_INSTRUCTIONS)
+        if needs_files:
+            self._manual = self.manual_folder(dl_manager).absolute()
+        with marked(self.data_path):  # whose process is known if it is killed
+            if self._beam:
+                splits = self._splits_on_beam(dl_manager, download_config)
+            else:
+                with decoded.workers():
+                    splits = super()._generate_splits(dl_manager, download_config)
         if self.info.metadata is not None:  # only its type says that it may be
             facts = [one for one in self._told if isinstance(one, Fact)]
             skipped = [one for one in self._told if isinstance(one, Skipped)]
             self.info.metadata.update(self.account(facts, skipped))
+            if needs_files:
+                kept = made_from(self._manual, self._used)
+                self.info.metadata[MADE_FROM] = kept
         return splits
 
     def _splits_on_beam(self, dl_manager: Any, download_config: Any) -> list[Any]:

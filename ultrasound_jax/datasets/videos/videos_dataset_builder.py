@@ -60,10 +60,10 @@ class Builder(ClipBuilder):
         return {name: Field(shape=(), dtype="str", role="group") for name in names}
 
     def outdated(self, manual_dir: Path) -> str:
-        """Why what is built is not what the folder holds now, or ""."""
+        """As `ScalableBuilder.outdated`."""
         now = _hash(find_sheet(manual_dir, self.config.sheet))
         if (self.info.metadata or {}).get("sheet_hash") == now:
-            return ""
+            return super().outdated(manual_dir)
         return (
             "was built from another sheet; delete the folder "
             f"{self.data_dir} to build it anew, or keep both: data.options.study='…'"
