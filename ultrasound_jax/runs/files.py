@@ -76,13 +76,31 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """What a JSON file holds.
 
     Raises:
-        InputError: it cannot be read, or is no whole JSON.
+        InputError: it cannot be read, is no whole JSON, or has a key twice.
     """
     path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_each_once,
+            parse_constant=_no_number,
+        )
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: cannot be read: {error}; what is made by the program can be "
             "removed, and is then made anew"
         ) from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys stand once: of two, nobody knows which was meant."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"'{twice}' stands in it twice")
+    return found
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
