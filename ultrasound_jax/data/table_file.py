@@ -98,7 +98,7 @@ def _is_sealed(folder: Path, text: str, *, sealed: bool) -> bool:
 def _text(path: Path) -> str:
     """What the file says; empty where it is none, or cannot be read as text."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()  # each line end as it was written
     except (OSError, ValueError):
         return ""
 

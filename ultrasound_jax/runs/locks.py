@@ -142,6 +142,14 @@ def is_stale(path: Path, *, now: float) -> bool:
     return not psutil.pid_exists(process) or _started(process) != started
 
 
+def is_held(path: Path) -> bool:
+    """True if a lock is there that nobody may take over.
+
+    On a disk of another host's clock it may be wrong by the difference; `take` is not.
+    """
+    return path.exists() and not is_stale(path, now=time.time())
+
+
 def holder(path: Path) -> str:
     """Says who holds a lock, for a line on the screen."""
     try:

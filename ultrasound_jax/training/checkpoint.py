@@ -23,6 +23,7 @@ from ultrasound_jax.training.series_path import Reachable
 from ultrasound_jax.types import ArrayTree
 
 __all__ = [
+    "BestWeights",
     "CheckpointError",
     "Checkpoints",
     "ForeignCheckpointError",

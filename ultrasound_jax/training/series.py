@@ -222,17 +222,12 @@ class Series:
         if self._manager is None:
             raise CheckpointError(f"'{self.folder}' is not there")
         host = self._host(step)
-        args: Any = ocp.args.StandardRestore(dict(wanted))
         if part:
-            kinds = {
-                name: ocp.ArrayRestoreArgs(sharding=a.sharding, dtype=a.dtype)
-                for name, a in wanted.items()
-            }
-            args = ocp.args.PyTreeRestore(
-                dict(wanted), restore_args=kinds, partial_restore=True
-            )
-        restored = self._manager.restore(step, args=ocp.args.Composite(arrays=args))
-        arrays = restored["arrays"]
+            arrays = _read_part(self._path / str(step) / "arrays", wanted)
+        else:
+            args = ocp.args.StandardRestore(dict(wanted))
+            found = self._manager.restore(step, args=ocp.args.Composite(arrays=args))
+            arrays = found["arrays"]
         checksums = host.pop(CHECKSUMS)
         host.pop(BOUND, None)
         wrong = [k for k, v in _checksums(arrays).items() if checksums.get(k) != v]
@@ -290,6 +285,21 @@ def sync_folders(folders: Iterable[Path]) -> None:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _read_part(
+    folder: Path, wanted: Mapping[str, jax.ShapeDtypeStruct]
+) -> dict[str, jax.Array]:
+    """Some arrays out of all that a checkpoint has."""
+    kinds = {
+        name: ocp.ArrayRestoreArgs(sharding=a.sharding, dtype=a.dtype)
+        for name, a in wanted.items()
+    }
+    args = ocp.args.PyTreeRestore(
+        dict(wanted), restore_args=kinds, partial_restore=True
+    )
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        return checkpointer.restore(folder, args=args)
 
 
 def _reason(error: Exception) -> str:
