@@ -85,6 +85,9 @@ def test_an_edited_table_is_made_anew_from_the_records(built, copied, edit, caps
     assert table.data_hash == opened(built).table.data_hash
     np.testing.assert_array_equal(table.labels, opened(built).table.labels)
     assert sealed and (folder / SEAL_FILE).exists()
+    capsys.readouterr()
+    opened(root)
+    assert not capsys.readouterr().out
 
 
 def test_of_an_edit_it_is_said_where_labels_are_corrected(copied, capsys):

@@ -64,8 +64,8 @@ def check_spec(run: Run, source: Source) -> None:
         if theirs is not None and theirs.classes != own.classes:
             raise SpecError(
                 f"{source.name} has the classes {', '.join(theirs.classes)}, the run "
-                f"in '{run.folder}' was trained on {', '.join(own.classes)}: bring back "
-                "the dataset that it was trained on"
+                f"in '{run.folder}' was trained on {', '.join(own.classes)}: bring "
+                "back the dataset that it was trained on"
             )
         if theirs != own:
             raise SpecError(
