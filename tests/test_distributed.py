@@ -174,7 +174,7 @@ def test_what_is_written_to_the_error_output_arrives_whole():
 
 def test_a_busy_port_of_the_coordinator_is_one_line():
     with socket.socket() as other:
-        other.bind(("0.0.0.0", 0))
+        other.bind(("", 0))
         other.listen()
         port = other.getsockname()[1]
         run = command.run(

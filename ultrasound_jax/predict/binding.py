@@ -94,7 +94,8 @@ def check(
     told = {
         "data": "the examples (ids, labels or pixels)",
         "classes": "the class names",
-        "splits": "the patients who train, validate and test",
+        "splits": "the patients who train, validate and test (or data.fold or "
+        "data.protocol in config.json)",
     }
     for name, what in told.items():
         if name in found and found[name] != known.get(name):

@@ -10,8 +10,9 @@
  "digest": of all the rest, so that a file that was edited is told}
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,19 @@ def begin(
     if leads:
         write(about | {binding.KEY: bound}, folder)
     return bound
+
+
+@contextlib.contextmanager
+def sensible(folder: Path) -> Iterator[None]:
+    """Turns what goes wrong with the content of a `model.json` into one line."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise RunError(
+            f"'{folder / NAME}' does not describe a run ({reason}); bring it back "
+            "from a copy"
+        ) from error
 
 
 def write(tree: dict[str, Any], folder: Path) -> None:

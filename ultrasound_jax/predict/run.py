@@ -121,9 +121,14 @@ def open_run(folder: Path, say: Callable[[str], None] = print) -> Run:
     bound = about.get(binding.KEY, {})
     if not bound:
         say(binding.unbound(folder))
-    spec = Spec.from_json(about["spec"])
-    task = tasks.build(about["task"]["name"], spec, options=about["task"]["options"])
-    model = make_network(about["network"], task, seed=0)
+    with model_file.sensible(folder):
+        spec = Spec.from_json(about["spec"])
+        task = tasks.build(
+            about["task"]["name"], spec, options=about["task"]["options"]
+        )
+        model = make_network(about["network"], task, seed=0)
+    # By what the file says today: the weights know what they were trained for.
+    bound = {**bound, "classes": binding.hash_of_classes(spec)}
     network, params, stats = steps.split(model)
     template = sharding.replicate((params, stats), sharding.data_mesh())
     with Checkpoints(

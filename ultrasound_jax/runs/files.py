@@ -80,16 +80,24 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     try:
-        return json.loads(
-            path.read_text(encoding="utf-8"),
-            object_pairs_hook=_each_once,
-            parse_constant=_no_number,
-        )
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read: {error}; what is made by the program can be "
             "removed, and is then made anew"
         ) from error
+
+
+def parse_json(text: str) -> Any:
+    """What a JSON text means.
+
+    Raises:
+        ValueError: it is none, nests too deeply, has a key twice or a NaN.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
