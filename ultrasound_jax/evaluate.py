@@ -19,6 +19,7 @@ from ultrasound_jax.predict.score_split import (
     table_of,
 )
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.training.checkpoint import check_folder
 from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.training.one_writer import check_free, one_writer
 from ultrasound_jax.types import ArrayTree, Settings
@@ -116,8 +117,9 @@ def write_report(
 
 def evaluate_run(config: Settings, workdir: Path) -> dict:
     """Judges the best weights of a finished or interrupted run once more."""
-    console, clock = Console(), Stopwatch()
+    check_folder(workdir)
     check_free(workdir)
+    console, clock = Console(), Stopwatch()
     with clock.of("opening"):
         run = open_run(workdir, console.say)
         experiment = own_experiment(run, config, console.say)
