@@ -29,7 +29,7 @@ pytestmark = pytest.mark.filterwarnings(
 def trained(tmp_path_factory, data_dir):
     config = settings.load("configs/luvnet.py")
     shrink(config, data_dir)
-    config.train.epochs = 2
+    config.train.epochs = 1
     folder = tmp_path_factory.mktemp("hostile") / "run"
     train.train_and_evaluate(config, folder)
     return folder

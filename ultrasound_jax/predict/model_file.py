@@ -110,7 +110,7 @@ def begin(
     where |= {"run": str(folder), "splits": str(folder / "splits.json")}
     binding.check(about, bound, where=where, say=say)
     if known := about.get(binding.KEY):
-        return bound | {"run": known["run"]}
+        return bound | {"run": known.get("run", bound["run"])}
     if leads:
         write(about | {binding.KEY: bound}, folder)
     return bound

@@ -197,7 +197,7 @@ class Series:
 
     def _host(self, step: int) -> HostState:
         """What lies beside the arrays of a step, if it belongs here."""
-        path = self._path / str(step) / "host" / "metadata"
+        path = self.folder / str(step) / "host" / "metadata"
         host = read_json(path)
         if not isinstance(host, dict) or not isinstance(host.get(CHECKSUMS), dict):
             raise CheckpointError(f"{path}: it has no checksums")
