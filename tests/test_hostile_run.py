@@ -28,8 +28,12 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, data_dir):
     config = settings.load("configs/luvnet.py")
+    config.model.name = "tests.glance:Glance"
+    with config.model.unlocked():
+        config.model.options = {"width": 4}
     shrink(config, data_dir)
     config.train.epochs = 1
+    settings.complete(config)
     folder = tmp_path_factory.mktemp("hostile") / "run"
     train.train_and_evaluate(config, folder)
     return folder
