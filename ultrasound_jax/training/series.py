@@ -74,7 +74,7 @@ class Series:
 
     def _open(self) -> None:
         self._manager = None
-        if self.folder.exists() and not self.folder.is_dir():
+        if os.path.lexists(self.folder) and not self.folder.is_dir():
             raise CheckpointError(f"'{self.folder}' is no folder; it must be one")
         if not self._writes and not self.folder.is_dir():
             return
