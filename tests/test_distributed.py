@@ -149,6 +149,7 @@ def test_a_killed_process_is_one_line_in_the_other(busy, victim):
     port = str(free_port())
     joined = [member(GOES_ON, port, str(rank), busy) for rank in range(2)]
     for process in joined:
+        assert process.stdout is not None
         assert "begun\n" in process.stdout  # Gloo says more
     joined[victim].kill()
     joined[victim].communicate()
