@@ -57,7 +57,7 @@ INSIDE = {
         "splits",
         "stratify",
     )
-    + ("manifest", "table_file", "examples", "spec"),
+    + ("manifest", "table_file", "seal", "examples", "spec"),
     "labels": ("commands", "clip_table", "disagreement", "merge", "indexed_sheet")
     + ("sheet", "sheet_cells", "table_cells", "workbook", "findings"),
 }

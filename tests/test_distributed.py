@@ -10,6 +10,7 @@ import pytest
 
 from tests import command
 from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.training import lost_member, sharding
 
 
 def losses(workdir):
@@ -92,19 +93,39 @@ print(float(jax.jit(jnp.sum)(sharding.to_device(rows, mesh)["x"])))
 """
 
 
+GOES_ON = """
+import sys, time
+import jax, jax.numpy as jnp, numpy as np
+from ultrasound_jax.training import sharding
+
+port, rank, busy = sys.argv[1:]
+sharding.join(False, f"127.0.0.1:{port}", 2, int(rank))
+mesh = sharding.data_mesh()
+rows = {"x": np.ones((2, 3), np.float32)}
+add = jax.jit(jnp.sum)
+float(add(sharding.to_device(rows, mesh)["x"]))
+print("begun", flush=True)
+for _ in range(6000):
+    if busy == "work":
+        float(add(sharding.to_device(rows, mesh)["x"]))
+    time.sleep(0.01)
+"""
+
+
+def member(code, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        cwd=command.ROOT,
+        env=command.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 def members(task, folder):
     port = str(free_port())
-    joined = [
-        subprocess.Popen(
-            [sys.executable, "-c", MEMBER, port, str(rank), task, str(folder)],
-            cwd=command.ROOT,
-            env=command.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
+    joined = [member(MEMBER, port, str(rank), task, str(folder)) for rank in range(2)]
     return [command.finish(process, seconds=200) for process in joined]
 
 
@@ -118,4 +139,61 @@ def test_a_process_that_fails_does_not_leave_the_others_waiting(tmp_path):
     first, second = members("fail", tmp_path)
     assert first[0] == 1
     assert "a mistake in one process" in first[2]
-    assert second[0] != 0
+    assert second[0] == lost_member.CODE
+    assert second[2].splitlines() == [lost_member.SAID]
+
+
+@pytest.mark.parametrize("busy", ["work", "idle"])
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_process_is_one_line_in_the_other(busy, victim):
+    port = str(free_port())
+    joined = [member(GOES_ON, port, str(rank), busy) for rank in range(2)]
+    for process in joined:
+        assert process.stdout is not None
+        assert "begun\n" in process.stdout  # Gloo says more
+    joined[victim].kill()
+    joined[victim].communicate()
+    code, _, err = command.finish(joined[1 - victim])
+    assert code == lost_member.CODE
+    assert err.splitlines() == [lost_member.SAID]
+
+
+def test_what_is_written_to_the_error_output_arrives_whole():
+    code = (
+        "import os, sys\n"
+        "from ultrasound_jax.training import lost_member\n"
+        "lost_member.watch()\n"
+        "os.write(2, b'W1128 10:56:16 1 coordination_service.cc:1] a word\\n')\n"
+        "print('a line', file=sys.stderr)\n"
+        "sys.stderr.write('no end of line')\n"
+    )
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, cwd=command.ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.endswith("a word\na line\nno end of line")
+
+
+def test_a_busy_port_of_the_coordinator_is_one_line():
+    with socket.socket() as other:
+        other.bind(("", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        run = command.run(
+            f"--coordinator=127.0.0.1:{port}", "--processes=2", "--process=0"
+        )
+    assert run[0] == 2
+    assert run[2].count("\n") == 1
+    assert f"port {port} cannot be used here: Address already in use" in run[2]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("host", "HOST:PORT"),
+        ("host:port", "HOST:PORT"),
+        ("x.invalid:1", "no such host"),
+    ],
+)
+def test_a_coordinator_that_is_none_is_refused(given, message):
+    with pytest.raises(sharding.ShardingError, match=message):
+        sharding.join(False, given, 2, 1)

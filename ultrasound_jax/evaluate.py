@@ -13,7 +13,7 @@ from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
 from ultrasound_jax.data import population
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.explain.draw.mask_sheet import sheet_blocks
-from ultrasound_jax.predict import model_file, open_run
+from ultrasound_jax.predict import binding, model_file, open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.predict.score_split import (
     predict,
@@ -21,7 +21,9 @@ from ultrasound_jax.predict.score_split import (
     table_of,
 )
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.training.checkpoint import check_folder
 from ultrasound_jax.training.console import Console, Stopwatch
+from ultrasound_jax.training.one_writer import check_free, one_writer
 from ultrasound_jax.types import ArrayTree, Settings
 
 CHOSEN_ON = "validation"  # the split that thresholds are chosen on
@@ -42,10 +44,13 @@ def report_run(
     workdir: Path,
     say: Callable[[str], None],
     clock: Stopwatch,
+    *,
+    note: str = "",
 ) -> dict:
     """Writes predictions.csv, metrics.json and report.md; returns the metrics.
 
-    The thresholds that the validation patients chose go into `model.json`.
+    The thresholds that the validation patients chose go into `model.json`. `note` is
+    what must be said of the weights, where they are not simply the best.
     """
     config = experiment.config
     with clock.of("evaluation"):
@@ -61,7 +66,11 @@ def report_run(
         if chosen := youden_thresholds(table.of_split(CHOSEN_ON)):
             about |= {"thresholds": chosen, "thresholds_from": CHOSEN_ON}
             model_file.write(about, workdir)
-    return write_report(table, experiment, workdir, say, clock)
+    facts = {"weights": note} if note else {}
+    metrics = write_report(table, experiment, workdir, say, clock, facts=facts)
+    if note and metrics:
+        say(f"these are the numbers of other weights: {note}")
+    return metrics
 
 
 def write_report(
@@ -106,7 +115,9 @@ def write_report(
         population=people,
         more=more,
     )
-    run = {"run": lines | {"seconds": clock.rounded()}}
+    digest = binding.file_digest(folder / "predictions.csv")
+    told = {"seconds": clock.rounded(), "predictions_sha256": digest}
+    run = {"run": lines | told}
     metrics = metrics | run | dict(tree or {})
     text = json.dumps(metrics, indent=1, allow_nan=False)
     write_whole(folder / "metrics.json", f"{text}\n".encode())
@@ -135,8 +146,13 @@ def population_of(table: Any, experiment: Experiment, folder: Path) -> dict:
 
 def evaluate_run(config: Settings, workdir: Path) -> dict:
     """Judges the best weights of a finished or interrupted run once more."""
+    check_folder(workdir)
+    check_free(workdir)
     console, clock = Console(), Stopwatch()
     with clock.of("opening"):
         run = open_run(workdir, console.say)
         experiment = own_experiment(run, config, console.say)
-    return report_run(experiment, run.weights, workdir, console.say, clock)
+    with one_writer(workdir):
+        return report_run(
+            experiment, run.weights, workdir, console.say, clock, note=run.note
+        )

@@ -14,7 +14,7 @@ from ultrasound_jax.data.examples import PSEUDONYM, SplitError, some
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.data.spec import Spec, SpecError
-from ultrasound_jax.predict import Run
+from ultrasound_jax.predict import Run, binding
 from ultrasound_jax.runs.bar import watched
 from ultrasound_jax.types import Settings, UltrasoundError
 
@@ -184,7 +184,11 @@ def check_patients(
     Raises:
         SplitError: patients of the run are among those that would be judged.
     """
-    manifest = Manifest.read(run.folder / "splits.json")
+    path = run.folder / "splits.json"
+    manifest = Manifest.read(path)
+    own = {"splits": binding.hash_of_splits(manifest, read(run.folder).data)}
+    where = {"splits": str(path), "run": str(run.folder)}
+    binding.check(run.about, own, where=where, say=lambda line: None)
     known = {p for part in manifest.parts.values() for p in part.patients}
     both = known & set(source.table.patient_id)
     if certain := {p for p in both if PSEUDONYM.fullmatch(p)}:

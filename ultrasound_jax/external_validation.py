@@ -129,6 +129,7 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
     for name, note in notes.items():
         console.say(f"{name}: {note}")
     facts = {"trained on": trained_on(run), **notes}
+    facts |= {"weights": run.note} if run.note else {}
     return evaluate.write_report(
         table,
         experiment,

@@ -17,7 +17,7 @@ from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.predict.model_file import begin
 from ultrasound_jax.pretrained import open_experiment
 from ultrasound_jax.training import compiled, optim, sharding, steps
-from ultrasound_jax.training.checkpoint import Checkpoints
+from ultrasound_jax.training.checkpoint import BestWeights, Checkpoints, check_folder
 from ultrasound_jax.training.console import (
     Console,
     Scalars,
@@ -25,9 +25,10 @@ from ultrasound_jax.training.console import (
     parameter_table,
 )
 from ultrasound_jax.training.interrupts import SharedInterrupts
+from ultrasound_jax.training.one_writer import check_free, one_writer
 from ultrasound_jax.training.progress import Progress
 from ultrasound_jax.training.steplog import StepLog
-from ultrasound_jax.types import ArrayTree, Settings
+from ultrasound_jax.types import Settings
 from ultrasound_jax.workdir import claim_workdir
 
 
@@ -38,6 +39,8 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
     exit code 128 + signal. Nothing is written before the data is split and the step is
     known to fit.
     """
+    check_folder(workdir)
+    check_free(workdir)
     console, clock = Console(), Stopwatch()
     with clock.of("opening"):
         experiment = open_experiment(config, console.say)
@@ -54,12 +57,17 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
         )
         _ = experiment.eval_step  # compiled here, where the time is counted
 
-    claim_workdir(config, workdir)
-    begin(experiment, workdir)
-    loop = Loop(experiment, plan, step, workdir, console, clock)
-    with Checkpoints(workdir / "checkpoints", say=console.say) as checkpoints:
-        weights = train(loop, state, checkpoints)
-    return evaluate.report_run(experiment, weights, workdir, console.say, clock)
+    with one_writer(workdir):
+        claim_workdir(config, workdir)
+        bound = begin(experiment, workdir, console.say)
+        loop = Loop(experiment, plan, step, workdir, console, clock)
+        with Checkpoints(
+            workdir / "checkpoints", bound=bound, say=console.say
+        ) as checkpoints:
+            best = train(loop, state, checkpoints)
+        return evaluate.report_run(
+            experiment, best.weights, workdir, console.say, clock, note=best.note
+        )
 
 
 @dataclass(frozen=True)
@@ -79,9 +87,7 @@ class Loop:
     on_evaluation: Callable[[int, dict[str, float]], object] = lambda *_: None
 
 
-def train(
-    loop: Loop, state: steps.TrainState, checkpoints: Checkpoints
-) -> tuple[ArrayTree, ArrayTree]:
+def train(loop: Loop, state: steps.TrainState, checkpoints: Checkpoints) -> BestWeights:
     """Runs the loop, telling each epoch's validation; returns the best weights."""
     experiment, plan, clock = loop.experiment, loop.plan, loop.clock
     console, config = loop.console, experiment.config
@@ -101,6 +107,8 @@ def train(
     if restored:
         state, host = restored
         progress = Progress.from_json(host["progress"], config)
+        if progress.best_step:  # lost ones are told now, not after the last epoch
+            checkpoints.best(steps.evaluated(state))
         batches.set_state(host["batches"])
         clock.add(host["seconds"])
         console.say(f"continuing from step {int(state.step)} of {plan.total}")
@@ -152,4 +160,4 @@ def train(
                     rate = plan.rate(step - 1) * progress.rate_scale
                     console.step(step, log.write(step, rate))
     console.close(clock.line())
-    return checkpoints.restore_best(steps.evaluated(state))
+    return checkpoints.best(steps.evaluated(state))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ultrasound_jax.data.examples import ExampleTable, SplitError, some
-from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.files import parse_json, write_whole
 from ultrasound_jax.types import UNKNOWN
 
 VERSION = 1
@@ -63,7 +63,7 @@ class Manifest:
         """Reads a manifest; raises SplitError that names the file and what is wrong."""
         path = Path(path)
         try:
-            return _from_json(json.loads(path.read_text(encoding="utf-8")))
+            return _from_json(parse_json(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise SplitError(
                 f"{path}: there is no such file; give a run's splits.json, or what "
@@ -74,7 +74,7 @@ class Manifest:
         except json.JSONDecodeError as error:
             where = f"{path}:{error.lineno}:{error.colno}"
             raise SplitError(f"{where}: not JSON: {error.msg}") from error
-        except SplitError as error:
+        except (SplitError, ValueError) as error:
             raise SplitError(f"{path}: {error}") from error
 
     def write(self, path: str | os.PathLike[str]) -> None:

@@ -4,14 +4,16 @@ Pixels are copied once on their way to a batch: an ArrayRecord is read as bytes,
 clip is a view of them, and `Source.load` writes it into the batch's own array.
 """
 
+import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.data import seal
 from ultrasound_jax.data.spec import INDEX, Batch, Spec
 from ultrasound_jax.data.table_file import group_readers, read_table
 from ultrasound_jax.runs.import_by_name import named
@@ -58,7 +60,23 @@ def open_builder(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
     """The builder with these options, whether or not the dataset is built."""
     kind = builder_class(name)
     folder = str(Path(data_dir).expanduser()) if data_dir else None
-    return kind(config=kind.make_config(**dict(options)), data_dir=folder)
+    config = kind.make_config(**dict(options))
+    try:
+        return kind(config=config, data_dir=folder)
+    except UltrasoundError:
+        raise
+    except Exception as error:  # TFDS has no common type for files it cannot read
+        where = f"{folder or 'the folder of TFDS'}, {name}/{config.name}"
+        raise SourceError(
+            f"the built dataset in {where} cannot be opened: its dataset_info.json, "
+            f"metadata.json or features.json is damaged ({_short(error)}); bring it "
+            "back from a copy, or remove the folder to build it anew"
+        ) from error
+
+
+def _short(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 def builder_options(
@@ -155,7 +173,8 @@ class Source:
 
     def __init__(self, builder: Any) -> None:
         self.name: str = builder.info.full_name
-        self.spec: Spec = builder.spec()
+        self._folder = Path(builder.data_dir)
+        self.spec: Spec = self._spec_of(builder)
         self.patient: str = getattr(builder, "PATIENT", "")
         self.account: dict[str, Any] = dict(builder.info.metadata or {})
         splits = sorted(builder.info.splits)
@@ -167,21 +186,52 @@ class Source:
         self.pixels = self.spec.of_role("pixels")[0]
         labels = self.spec.of_role("labels")
         self.classes = self.spec[labels[0]].classes if labels else ()
-        self.records = builder.as_data_source(split=splits[0])
-        self.table = read_table(
-            self.records,
-            Path(builder.data_dir),
-            pixels=self.pixels,
-            masks=self.spec.of_role("mask"),
-            classes=self.classes,
-            name=self.name,
-            groups=group_readers(
-                {n: builder.info.features[n] for n in self.spec.of_role("group")}
-            ),
-        )
+        with self._reading():
+            self.records = builder.as_data_source(split=splits[0])
+            self.table = read_table(
+                self.records,
+                self._folder,
+                pixels=self.pixels,
+                masks=self.spec.of_role("mask"),
+                classes=self.classes,
+                name=self.name,
+                groups=group_readers(
+                    {n: builder.info.features[n] for n in self.spec.of_role("group")}
+                ),
+            )
 
     def __len__(self) -> int:
         return len(self.table.example_id)
+
+    def _spec_of(self, builder: Any) -> Spec:
+        """What the builder declares; refused where its files say nothing sensible."""
+        try:
+            return builder.spec()
+        except UltrasoundError:
+            raise
+        except Exception as error:  # of whatever stands in metadata.json
+            raise SourceError(
+                seal.changed_file(self._folder)
+                or f"{self._folder / 'metadata.json'} does not say what the dataset "
+                f"{self.name} has ({_short(error)}); bring it back from a copy, or "
+                "remove the folder to build it anew"
+            ) from error
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turns what goes wrong in reading records into a line that names the file."""
+        try:
+            yield
+        except (UltrasoundError, MemoryError):
+            raise
+        except Exception as error:  # ArrayRecord and TFDS have no common type
+            files = ", ".join(p.name for p in seal.own_files(self._folder)[:3])
+            raise SourceError(
+                seal.changed_file(self._folder)
+                or f"{self.name}: records in '{self._folder}' ({files}) cannot be read "
+                f"({_short(error)}); bring the folder back from a copy, or remove it "
+                "to build the dataset anew"
+            ) from error
 
     def reading(self, spec: Spec) -> "Source":
         """The same examples, of which `load` reads the fields of `spec` only.
@@ -200,7 +250,8 @@ class Source:
         batch = self.spec.empty(len(indices))
         batch[INDEX][:] = indices
         rows = np.flatnonzero(indices >= 0)
-        records = self.records.__getitems__([int(i) for i in indices[rows]])
+        with self._reading():
+            records = self.records.__getitems__([int(i) for i in indices[rows]])
         names = [name for name in self.spec if name in batch]
         for row, record in zip(rows, records, strict=True):
             for name in names:
@@ -211,6 +262,7 @@ class Source:
         self, batch: Batch, row: int, name: str, record: Mapping[str, Any]
     ) -> None:
         value, field = record[name], self.spec[name]
+        self._check_size(value, name, record)
         if field.role == "mask" and value.max(initial=0) > len(field.classes):
             raise SourceError(
                 f"{self.name}: {name} {record['example_id']!r} has the value "
@@ -228,3 +280,13 @@ class Source:
             )
         batch[f"{name}_length"][row] = length
         batch[name][row, :length] = value
+
+    def _check_size(self, value: Any, name: str, record: Mapping[str, Any]) -> None:
+        """Refuses a record that does not have the shape that the dataset declares."""
+        wanted, found = self.spec[name].shape, np.shape(value)
+        pairs = zip(wanted, found, strict=False)
+        if len(wanted) != len(found) or any(w not in (None, f) for w, f in pairs):
+            raise SourceError(
+                f"{self.name}: {name} {record['example_id']!r} is {found}, but "
+                f"metadata.json and features.json in '{self._folder}' say {wanted}"
+            )

@@ -1,13 +1,15 @@
 """The example table of a built dataset, scanned once and kept beside it.
 
 The first line is the hash of all content; then one line an example: its ids, the hash
-of its pixels, its labels, and further columns that examples can be grouped by.
+of its pixels, its labels, and further columns that examples can be grouped by. It is a
+copy of what the records say: `seal.py` tells one that was edited, which is made anew.
 """
 
 import contextlib
 import csv
 import hashlib
 import io
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.data import seal
 from ultrasound_jax.data.examples import ExampleTable
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
@@ -47,23 +50,57 @@ def read_table(
     classes: Sequence[str],
     name: str,
     groups: Mapping[str, Callable[[Any], str]] = MappingProxyType({}),
+    say: Callable[[str], None] = print,
 ) -> ExampleTable:
     """The table of a dataset's records, from its file if that is there.
 
-    A file of another number of records or columns is written anew. `groups` turns the
-    record's cells of further columns into text (see `group_readers`); they are no part
-    of the hash, which names what is learnt from.
+    A file of another number of records or columns, or one that was edited, is written
+    anew; of the latter it is said. `groups` turns the record's cells of further columns
+    into text (see `group_readers`); they are no part of the hash, which names what is
+    learnt from.
+
+    Raises:
+        SealError: the dataset's own files are no longer what the table was made from.
     """
     path = folder / TABLE_FILE
     columns = _BEFORE_LABELS + len(classes) + len(groups)
-    text = path.read_text() if path.is_file() else ""
-    rows = list(csv.reader(io.StringIO(text)))[1:]
-    if len(rows) != len(records) or {len(row) for row in rows} != {columns}:
+    text = _text(path)
+    rows = list(csv.reader(io.StringIO(text)))[1:] if text else []
+    fits = len(rows) == len(records) and {len(row) for row in rows} <= {columns}
+    fits = fits and bool(text)
+    sealed = (folder / seal.SEAL_FILE).exists()
+    if not fits or not _is_sealed(folder, text, sealed=sealed):
+        if fits and sealed:
+            say(
+                f"{path} is not what was written there: it is made anew from the "
+                "records. Labels are corrected in the files that the dataset is built "
+                "from"
+            )
         text = _scan(records, (pixels, *masks), len(classes), groups)
         # A read-only dataset is scanned at every start.
         with contextlib.suppress(InputError):
             write_whole(path, text)
+            seal.make(folder, text)
     return _parse(text, tuple(classes), name, tuple(groups))
+
+
+def _is_sealed(folder: Path, text: str, *, sealed: bool) -> bool:
+    """Whether a table may be believed.
+
+    One without a seal, of an earlier version, is read once more and sealed; in a folder
+    that cannot be written it is believed, as it would be read at every start.
+    """
+    if not sealed:
+        return not os.access(folder, os.W_OK)
+    return seal.holds(folder, text)
+
+
+def _text(path: Path) -> str:
+    """What the file says; empty where it is none, or cannot be read as text."""
+    try:
+        return path.read_bytes().decode()  # each line end as it was written
+    except (OSError, ValueError):
+        return ""
 
 
 def text_of(value: bytes | str) -> str:

@@ -19,7 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Prints the description; returns the exit code."""
-    print("\n".join(lines(model_file.read(given.run))))
+    about = model_file.read(given.run)
+    with model_file.sensible(given.run):
+        told = lines(about)
+    print("\n".join(told))
     return 0
 
 

@@ -9,7 +9,9 @@ from ultrasound_jax.data.dataset import open_dataset
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
+from ultrasound_jax.data.spec import SpecError
 from ultrasound_jax.experiment import Experiment
+from ultrasound_jax.predict import binding
 from ultrasound_jax.predict.run import Run
 from ultrasound_jax.training import sharding
 from ultrasound_jax.types import Settings
@@ -23,9 +25,12 @@ def own_experiment(
     Nothing depends on how splits are computed today.
 
     Raises:
-        SpecError, SplitError: the dataset is no longer what the run was trained on.
+        BindingError, SpecError, SplitError: the dataset or the splits are no longer
+            what the run was trained on.
     """
-    source = open_dataset(config.data, say, **sharding.building()).reading(run.spec)
+    whole = open_dataset(config.data, say, **sharding.building())
+    check_spec(run, whole)
+    source = whole.reading(run.spec)
     path = run.folder / "splits.json"
     if not path.is_file():
         raise SplitError(
@@ -33,11 +38,41 @@ def own_experiment(
             "not seen; judge it on another dataset"
         )
     manifest = Manifest.read(path)
+    found = {
+        "data": binding.hash_of_examples(source.table),
+        "classes": binding.hash_of_classes(run.spec),
+        "splits": binding.hash_of_splits(manifest, config.data),
+    }
+    where = {"data": source.name, "classes": source.name}
+    where |= {"splits": str(path), "run": str(run.folder)}
+    binding.check(run.about, found, where=where, say=lambda line: None)
     manifest.check(source.table)
     indices = protocols.assign(
         manifest, source.table, protocol=config.data.protocol, fold=config.data.fold
     )
     return with_source(run, config, source, indices, manifest)
+
+
+def check_spec(run: Run, source: Source) -> None:
+    """Refuses a dataset whose fields or class names are not those of the run.
+
+    Raises:
+        SpecError: one of them is another.
+    """
+    for name, own in run.spec.items():
+        theirs = source.spec[name] if name in source.spec else None
+        if theirs is not None and theirs.classes != own.classes:
+            raise SpecError(
+                f"{source.name} has the classes {', '.join(theirs.classes)}, the run "
+                f"in '{run.folder}' was trained on {', '.join(own.classes)}: bring "
+                "back the dataset that it was trained on"
+            )
+        if theirs != own:
+            raise SpecError(
+                f"{source.name} has '{name}' as {theirs or 'no field'}, the run in "
+                f"'{run.folder}' was trained on {own}: bring back the dataset that it "
+                "was trained on"
+            )
 
 
 def with_source(

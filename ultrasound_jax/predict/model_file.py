@@ -6,12 +6,15 @@
  "preprocessing": {"dataset", "options": of the builder, all of them},
  "thresholds": {level: {class: value}} or null, "thresholds_from",
  "made": command, commit, date, hardware, "versions",
- "init": of a run that started from other weights: what of which, and what these were
-   trained on (`starting.py`)}
+  "init": of a run that started from other weights: what of which, and what these were
+    trained on (`starting.py`),
+  "bound": hashes of what belongs to the run, see `binding.py`,
+  "digest": of all the rest, so that a file that was edited is told}
 """
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ import jax
 from ultrasound_jax.data.manifest import keep_splits
 from ultrasound_jax.data.source import builder_options
 from ultrasound_jax.experiment import Experiment, network_settings
+from ultrasound_jax.predict import binding
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.runs.files import read_json, write_whole
 from ultrasound_jax.types import UltrasoundError
@@ -57,6 +61,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "thresholds_from": None,
         "made": facts,
         **({"init": dict(experiment.init)} if experiment.init else {}),
+        binding.KEY: binding.bound_of(experiment),
     }
 
 
@@ -98,21 +103,52 @@ def network_name(about: Mapping[str, Any]) -> str:
     return about["name"] + (f" with {encoder}" if encoder else "")
 
 
-def begin(experiment: Experiment, folder: Path) -> None:
+def begin(
+    experiment: Experiment, folder: Path, say: Callable[[str], None] = print
+) -> dict[str, str]:
     """Writes what is known of a run before it trains: its splits, and `model.json`.
 
+    Returns what the run's checkpoints are bound to.
+
     Raises:
-        SplitError: a run that continues began with other splits; in every process.
+        BindingError: a run that continues began with other examples or class names.
+        SplitError: it began with other splits. All are raised in every process.
     """
     leads = jax.process_index() == 0
     copy = experiment.config.data.manifest_out
     keep_splits(experiment.manifest, folder, copy=copy, writes=leads)
-    if leads and not (folder / NAME).exists():
-        write(describe(experiment), folder)
+    bound = binding.bound_of(experiment)
+    if not (folder / NAME).exists():
+        if leads:
+            write(describe(experiment), folder)
+        return bound
+    about = read(folder)
+    where = {"data": experiment.source.name, "classes": experiment.source.name}
+    where |= {"run": str(folder), "splits": str(folder / "splits.json")}
+    binding.check(about, bound, where=where, say=say)
+    if known := about.get(binding.KEY):
+        return bound | {"run": known.get("run", bound["run"])}
+    if leads:
+        write(about | {binding.KEY: bound}, folder)
+    return bound
+
+
+@contextlib.contextmanager
+def sensible(folder: Path) -> Iterator[None]:
+    """Turns what goes wrong with the content of a `model.json` into one line."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise RunError(
+            f"'{folder / NAME}' does not describe a run ({reason}); bring it back "
+            "from a copy"
+        ) from error
 
 
 def write(tree: dict[str, Any], folder: Path) -> None:
     """Writes it into a run's folder, whole or not at all."""
+    tree = tree | {"digest": binding.digest(tree)}
     write_whole(folder / NAME, f"{json.dumps(tree, indent=1)}\n".encode())
 
 
@@ -120,7 +156,7 @@ def read(folder: Path) -> dict[str, Any]:
     """What a run's `model.json` says.
 
     Raises:
-        RunError: there is none, or it is of a later version.
+        RunError: there is none, it is of a later version, or it was edited.
     """
     path = folder / NAME
     if not path.is_file():
@@ -137,4 +173,14 @@ def read(folder: Path) -> dict[str, Any]:
         raise RunError(f"'{path}' has the format {found!r}; {FORMAT} is known")
     if missing := [part for part in PARTS if part not in tree]:
         raise RunError(f"'{path}' lacks {', '.join(missing)}")
+    if "digest" in tree and tree["digest"] != binding.digest(tree):
+        raise RunError(
+            f"'{path}' was changed after the run wrote it (its digest is another); "
+            "bring it back from a copy"
+        )
+    known = tree.get(binding.KEY, {})
+    if not isinstance(known, dict) or not all(
+        isinstance(v, str) for v in known.values()
+    ):
+        raise RunError(f"'{path}': '{binding.KEY}' is no object of texts")
     return tree

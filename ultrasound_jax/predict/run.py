@@ -12,7 +12,7 @@ import numpy as np
 from ultrasound_jax import tasks
 from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.experiment import make_network
-from ultrasound_jax.predict import model_file
+from ultrasound_jax.predict import binding, model_file
 from ultrasound_jax.predict.model_file import RunError, network_name
 from ultrasound_jax.tasks import Task
 from ultrasound_jax.training import sharding, steps
@@ -26,7 +26,8 @@ __all__ = ["Run", "RunError", "open_run"]
 class Run:
     """A network with its trained weights and what they were trained for.
 
-    about: what `model.json` says. weights: params and stats of the best validation.
+    about: what `model.json` says. weights: params and stats of the best validation;
+    note: what must be said of them, empty where they are just that.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Run:
     task: Task
     network: steps.Network = field(repr=False)
     weights: tuple[ArrayTree, ArrayTree] = field(repr=False)
+    note: str = ""
 
     @property
     def spec(self) -> Spec:
@@ -105,22 +107,34 @@ def open_run(folder: Path, say: Callable[[str], None] = print) -> Run:
     """The run in a folder, with its best weights.
 
     Raises:
-        CheckpointError: there is nothing to restore.
-        RunError: the run is of another version.
+        CheckpointError: there is nothing to restore, or weights of another run.
+        RunError: the run is of another version, or its `model.json` was edited.
     """
     folder = Path(folder).absolute()
     if any(folder.glob(f"fold_*/{model_file.NAME}")):
         model_file.read(folder)  # says which folds there are
-    if not (folder / "checkpoints" / "best").is_dir():
+    if not any((folder / "checkpoints" / n).is_dir() for n in ("best", "latest")):
         raise CheckpointError(
             f"'{folder}' holds no checkpoint to evaluate; train with --mode train"
         )
     about = model_file.read(folder)
-    spec = Spec.from_json(about["spec"])
-    task = tasks.build(about["task"]["name"], spec, options=about["task"]["options"])
-    model = make_network(about["network"], task, seed=0)
+    bound = about.get(binding.KEY, {})
+    if not bound:
+        say(binding.unbound(folder))
+    with model_file.sensible(folder):
+        spec = Spec.from_json(about["spec"])
+        task = tasks.build(
+            about["task"]["name"], spec, options=about["task"]["options"]
+        )
+        model = make_network(about["network"], task, seed=0)
+    # By what the file says today: the weights know what they were trained for.
+    bound = {**bound, "classes": binding.hash_of_classes(spec)}
     network, params, stats = steps.split(model)
     template = sharding.replicate((params, stats), sharding.data_mesh())
-    with Checkpoints(folder / "checkpoints", say=say) as checkpoints:
-        weights = checkpoints.restore_best(template)
-    return Run(folder, about, task, network, weights)
+    with Checkpoints(
+        folder / "checkpoints", bound=bound, writes=False, say=say
+    ) as checkpoints:
+        best = checkpoints.best(template)
+    if best.note:
+        say(f"'{folder}': the weights are {best.note}")
+    return Run(folder, about, task, network, best.weights, best.note)

@@ -62,7 +62,8 @@ class Lock:
             self._beat.join()
             self._beat = None
             if self._is_mine():
-                self.path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # it is stale when we are gone
+                    self.path.unlink(missing_ok=True)
 
     def _take_over(self) -> bool:
         """Replaces a stale lock; only one process at a time may judge and replace."""
@@ -89,6 +90,8 @@ class Lock:
             return self.path.read_text() == self._text
         except FileNotFoundError:
             return False
+        except OSError:  # a shared disk that hiccups: the next beat will tell
+            return True
 
     def _touch(self) -> None:
         while not self._ended.wait(BEAT_SECONDS):
@@ -140,6 +143,14 @@ def is_stale(path: Path, *, now: float) -> bool:
     if where != me["host"]:
         return age > STALE_SECONDS
     return not psutil.pid_exists(process) or started(process) != since
+
+
+def is_held(path: Path) -> bool:
+    """True if a lock is there that nobody may take over.
+
+    On a disk of another host's clock it may be wrong by the difference; `take` is not.
+    """
+    return path.exists() and not is_stale(path, now=time.time())
 
 
 def holder(path: Path) -> str:

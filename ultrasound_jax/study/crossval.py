@@ -16,6 +16,7 @@ from ultrasound_jax.analysis.table.mask_table import AnyTable, MaskTable, read_t
 from ultrasound_jax.analysis.table.predictions import joined
 from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
 from ultrasound_jax.data.manifest import keep_splits
+from ultrasound_jax.predict.binding import check_judged
 from ultrasound_jax.pretrained import open_experiment
 from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.train import train_and_evaluate
@@ -58,6 +59,7 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
                 train_and_evaluate(own, folder)
         if jax.process_index() == 0:
             alone.append(read_json(folder / "metrics.json"))
+            check_judged(folder, alone[-1])
             tables.append(read_table(folder / "predictions.csv"))
     if jax.process_index():
         return {}

@@ -34,7 +34,7 @@ from ultrasound_jax.study.tune_result import (
 )
 from ultrasound_jax.train import Loop, train
 from ultrasound_jax.training import compiled, optim
-from ultrasound_jax.training.checkpoint import Checkpoints
+from ultrasound_jax.training.checkpoint import Checkpoints, check_folder
 from ultrasound_jax.training.console import (
     Console,
     Stopwatch,
@@ -59,6 +59,7 @@ def tune(config: Settings, workdir: Path) -> dict:
     whose loss is not finite counts as pruned. Raises TuneError where the validation has
     no pattern with both kinds of clips, or where no trial came to its end.
     """
+    check_folder(workdir)
     console, clock = Console(), Stopwatch()
     if jax.process_count() > 1:
         raise TuneError(

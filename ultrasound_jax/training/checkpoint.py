@@ -2,28 +2,41 @@
 
 A run keeps its last two states in `checkpoints/latest`, from which it continues, and
 the two best in `checkpoints/best`, from the newer of which it is evaluated. Beside the
-arrays lies what the host knows (epoch, early stopping, the data iterator). Orbax writes
-under a temporary name and renames, so a killed process leaves a whole checkpoint or
-none; a checksum of every array tells a damaged one from a good one.
+arrays lies what the host knows (epoch, early stopping, the data iterator) and what the
+run is bound to. Orbax writes under a temporary name and renames, so a killed process
+leaves a whole checkpoint or none; files are synced to the disk before the rename, and
+a checksum of every array tells a damaged one from a good one. The first save of each
+process is read back at once: what cannot be read is known before hours are spent.
 """
 
-import shutil
-import zlib
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
+from ultrasound_jax.training.series import HostState, Series
+from ultrasound_jax.training.series_errors import (
+    CheckpointError,
+    ForeignCheckpointError,
+)
+from ultrasound_jax.training.series_path import Reachable
+from ultrasound_jax.types import ArrayTree
 
-from ultrasound_jax.types import ArrayTree, UltrasoundError
+__all__ = [
+    "BestWeights",
+    "CheckpointError",
+    "Checkpoints",
+    "ForeignCheckpointError",
+    "HostState",
+]
 
-HostState = dict[str, Any]
 
+@dataclass(frozen=True)
+class BestWeights:
+    """Weights to judge, and what must be said of them (empty: they are the best)."""
 
-class CheckpointError(UltrasoundError):
-    """A folder of checkpoints from which nothing can be restored."""
+    weights: ArrayTree
+    note: str = ""
 
 
 class Checkpoints:
@@ -31,11 +44,29 @@ class Checkpoints:
 
     One save is under way at a time: Orbax numbers its signals between processes by one
     counter, so that two at once take each other's and fail.
+
+    Args:
+        folder: `checkpoints` of a run.
+        bound: name -> hash of what a checkpoint belongs to; written into each, and one
+            that says otherwise is refused. None binds and compares nothing.
+        writes: False leaves the folder as it is: nothing is made, swept or set aside,
+            as a reader must beside a run that is under way.
+        say: told about checkpoints that cannot be used.
     """
 
-    def __init__(self, folder: Path, *, say: Callable[[str], None] = print) -> None:
-        self._latest = _Series(Path(folder) / "latest", keep=2, say=say)
-        self._best = _Series(Path(folder) / "best", keep=2, say=say)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        bound: Mapping[str, str] | None = None,
+        writes: bool = True,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._say, self._writes = say, writes
+        self._reachable = Reachable(Path(folder), make=writes)
+        options = {"bound": dict(bound or {}), "writes": writes, "say": say}
+        self._latest = Series(self._reachable, "latest", keep=2, **options)
+        self._best = Series(self._reachable, "best", keep=2, **options)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -43,17 +74,22 @@ class Checkpoints:
     def __exit__(self, *error: object) -> None:
         self._latest.close()
         self._best.close()
+        self._reachable.close()
 
     def save(self, step: int, state: ArrayTree, host: HostState) -> None:
         """Starts saving the state to continue from; it may be donated right after.
 
-        The best weights that the state knows of are on disk before it is.
+        The best weights that the state knows of are on disk before it is. The first
+        save is waited for and read back.
+
+        Raises:
+            CheckpointError: what was saved cannot be read.
         """
         self.wait()
         self._latest.save(step, state, host)
 
     def save_best(self, step: int, weights: ArrayTree) -> None:
-        """Starts saving the weights to evaluate."""
+        """Starts saving the weights to evaluate; the first is read back, as above."""
         self.wait()
         self._best.save(step, weights, {})
 
@@ -67,140 +103,89 @@ class Checkpoints:
 
         `template` gives structure, shapes, types and shardings. A damaged checkpoint is
         reported and moved aside as `damaged-<folder>-<step>`, and the one before it is
-        used; CheckpointError if there are checkpoints and none of them can be used.
+        used.
+
+        Raises:
+            CheckpointError: there are checkpoints and none of them can be used.
+            ForeignCheckpointError: one is of another run, data, splits or classes.
         """
-        return self._latest.restore(template)
+        found = self._latest.restore(template)
+        return (found.tree, found.host) if found else None
 
     def restore_best(self, template: ArrayTree) -> ArrayTree:
-        """The best weights; CheckpointError where there are none."""
-        self._best.wait()
-        restored = self._best.restore(template)
-        if restored is None:
-            raise CheckpointError(
-                f"'{self._best.folder}' holds no checkpoint; train with --mode train"
+        """The best weights; see `best`."""
+        return self.best(template).weights
+
+    def best(self, template: ArrayTree) -> BestWeights:
+        """The best weights, from `latest` where `best` lost them and it has that step.
+
+        Where they are lost for good, the second best are taken, and the note says so:
+        it belongs into whatever is computed with them.
+
+        Raises:
+            CheckpointError: there are none; it says what to do.
+            ForeignCheckpointError: they are of another run, data, splits or classes.
+        """
+        self.wait()
+        wanted = self._latest.best_step()
+        lost = ""
+        try:
+            found = self._best.restore(template)
+        except ForeignCheckpointError:
+            raise
+        except CheckpointError as error:
+            found, lost = None, str(error)
+        newest = max([wanted, *self._best.damaged])
+        if found and found.step >= newest:
+            return BestWeights(found.tree)
+        if wanted and (not found or found.step < wanted):
+            rebuilt = self._latest.weights_of(wanted, template)
+            if rebuilt is not None:
+                self._say(
+                    f"{self._best.folder}: the best weights, of step {wanted}, are "
+                    "damaged or gone; they are taken from "
+                    f"{self._latest.folder / str(wanted)}, which holds the same"
+                )
+                if self._writes:
+                    self._best.save(wanted, rebuilt, {})
+                    self.wait()
+                return BestWeights(rebuilt)
+        if found:
+            note = (
+                f"the second best, of step {found.step}: the best, of step {newest}, "
+                "are damaged or gone"
             )
-        return restored[0]
+            return BestWeights(found.tree, note)
+        raise CheckpointError(lost or self._nothing(wanted))
+
+    def _nothing(self, wanted: int) -> str:
+        if not self._latest.steps():
+            return f"'{self._best.folder}' holds no checkpoint; train with --mode train"
+        last = max(self._latest.steps())
+        if not wanted:
+            return (
+                f"'{self._best.folder}' holds no checkpoint, as no epoch was judged "
+                f"before step {last}; go on with --mode train"
+            )
+        return (
+            f"'{self._best.folder}' holds no checkpoint and "
+            f"'{self._latest.folder}' (step {last}) no longer has the best weights, of "
+            f"step {wanted}: bring {self._best.folder.name}/{wanted} back from a copy, "
+            f"or remove '{self._best.folder.parent}' and train anew"
+        )
 
 
-class _Series:
-    """The checkpoints in one folder, newest last.
+def check_folder(folder: Path) -> None:
+    """Refuses a run's folder whose name no run could save under; before any work.
 
-    Args:
-        folder: made if missing.
-        keep: how many are kept; the oldest goes first.
-        say: told about checkpoints that cannot be used.
+    Raises:
+        CheckpointError: its name is not UTF-8.
     """
-
-    def __init__(self, folder: Path, *, keep: int, say: Callable[[str], None]) -> None:
-        self.folder = Path(folder).absolute()
-        self._say = say
-        self._keep = keep
-        self._open()
-
-    def _open(self) -> None:
-        self._manager = ocp.CheckpointManager(
-            self.folder,
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=self._keep, create=True, cleanup_tmp_directories=True
-            ),
-        )
-
-    def save(self, step: int, tree: ArrayTree, host: HostState) -> None:
-        """Starts writing; the arrays may change as soon as this returns."""
-        if step in self._manager.all_steps():
-            return
-        arrays = _by_name(tree)
-        host = host | {"checksums": _checksums(arrays)}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardSave(arrays), host=ocp.args.JsonSave(host)
-            ),
-            force=True,
-        )
-
-    def wait(self) -> None:
-        """Waits until all that was saved is on disk."""
-        self._manager.wait_until_finished()
-
-    def close(self) -> None:
-        """Finishes writing."""
-        self._manager.close()
-
-    def restore(self, template: ArrayTree) -> tuple[ArrayTree, HostState] | None:
-        """The newest good one, or None where there are none at all."""
-        failures: dict[int, str] = {}
-        for step in sorted(self._manager.all_steps(), reverse=True):
-            try:
-                restored = self._restore(step, template)
-            except Exception as error:  # Orbax has no common type for damage
-                reason = str(error).strip().splitlines() or [""]
-                failures[step] = f"{type(error).__name__}: {reason[0][:200]}"
-                continue
-            self._set_aside(failures)
-            return restored
-        if failures:
-            step, reason = next(iter(failures.items()))
-            raise CheckpointError(
-                f"none of the checkpoints in '{self.folder}' can be used; of {step}: "
-                f"{reason}. They are left as they are; start anew in another --workdir"
-            )
-        return None
-
-    def _restore(self, step: int, template: ArrayTree) -> tuple[ArrayTree, HostState]:
-        wanted = _by_name(template)
-        shapes = {
-            name: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=a.sharding)
-            for name, a in wanted.items()
-        }
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardRestore(shapes), host=ocp.args.JsonRestore()
-            ),
-        )
-        arrays, host = restored["arrays"], restored["host"]
-        checksums = host.pop("checksums")
-        wrong = [k for k, v in _checksums(arrays).items() if checksums.get(k) != v]
-        if wrong:
-            raise CheckpointError(f"the checksum of '{wrong[0]}' is wrong")
-        leaves = [_owned(arrays[name]) for name in wanted]
-        return jax.tree.unflatten(jax.tree.structure(template), leaves), host
-
-    def _set_aside(self, failures: Mapping[int, str]) -> None:
-        """Moves damaged checkpoints away, so that their steps can be saved again."""
-        if not failures:
-            return
-        self._manager.close()
-        for step, reason in failures.items():
-            damaged = self.folder / str(step)
-            target = self.folder.parent / f"damaged-{self.folder.name}-{step}"
-            self._say(
-                f"checkpoint {damaged} is damaged ({reason}); it is kept as "
-                f"{target.name} and the one before it is used"
-            )
-            if jax.process_index() == 0:
-                shutil.rmtree(target, ignore_errors=True)
-                damaged.rename(target)
-        self._open()
-
-
-def _by_name(tree: ArrayTree) -> dict[str, jax.Array]:
-    """Names every array by its path, so that files do not depend on Python classes."""
-    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(p, simple=True, separator="."): a for p, a in leaves}
-
-
-def _owned(array: jax.Array) -> jax.Array:
-    """Copies into memory that JAX owns, as donation asks for."""
-    return array.copy()
-
-
-def _checksums(arrays: Mapping[str, jax.Array]) -> dict[str, int]:
-    """CRC-32 of each array's bytes; every process holds all of them."""
-    return {
-        name: zlib.crc32(
-            np.ascontiguousarray(a.addressable_data(0)).reshape(-1).view(np.uint8).data
-        )
-        for name, a in arrays.items()
-    }
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(folder).decode(errors="backslashreplace")
+        raise CheckpointError(
+            f"--workdir '{shown}' is not UTF-8, and no checkpoint could be saved under "
+            "it; give a name of UTF-8 letters"
+        ) from error

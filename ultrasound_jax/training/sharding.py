@@ -1,6 +1,7 @@
 """Where arrays live: one mesh axis `data`, state everywhere, a batch split by rows."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
@@ -11,7 +12,10 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ultrasound_jax.training import lost_member
 from ultrasound_jax.types import ArrayTree, UltrasoundError
+
+HEARTBEAT_S = 20  # of silence, after which a process counts as lost
 
 
 class ShardingError(UltrasoundError):
@@ -24,7 +28,11 @@ def join(
     """Joins the other processes: as the cluster says, as given, or not at all.
 
     From then on an exception that nobody catches ends the process without waiting for
-    the others, which then end as well instead of waiting for this one.
+    the others, which then end as well instead of waiting for this one: within
+    HEARTBEAT_S, with one line and `lost_member.CODE`.
+
+    Raises:
+        ShardingError: what was given does not fit together, or its port is taken.
     """
     given = (host, processes, process)
     if not cluster and given == (None, None, None):
@@ -34,11 +42,47 @@ def join(
             "--coordinator, --processes and --process go together; given are "
             f"{host}, {processes}, {process}. Or give --distributed alone on a cluster"
         )
+    if host is not None:
+        _check_coordinator(host, leads=process == 0)
+    lost_member.watch()
     try:
-        jax.distributed.initialize(*given)
+        jax.distributed.initialize(*given, heartbeat_timeout_seconds=HEARTBEAT_S)
     except (ValueError, RuntimeError) as error:
         raise ShardingError(f"the processes cannot be joined: {error}") from error
     sys.excepthook = _leave_by_exception
+
+
+def _check_coordinator(given: str, *, leads: bool) -> None:
+    """Refuses what is no host:port, and in process 0 a port that another has.
+
+    JAX would end with a segmentation fault.
+    """
+    host, _, port = given.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ShardingError(
+            f"--coordinator={given} is not allowed: it must be HOST:PORT of process 0"
+        )
+    try:
+        socket.getaddrinfo(host.strip("[]"), int(port))
+    except OSError as error:
+        raise ShardingError(
+            f"--coordinator={given}: no such host: {error.strerror}"
+        ) from error
+    if not leads:
+        return
+    family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+    with socket.socket(family) as probe:  # as JAX binds it: on all addresses
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("", int(port)))
+            probe.listen(1)
+        except OSError as error:
+            raise ShardingError(
+                f"--coordinator={given}: port {port} cannot be used here: "
+                f"{error.strerror}; give another one to all processes"
+            ) from error
 
 
 def leave(code: int) -> int:
@@ -50,6 +94,7 @@ def leave(code: int) -> int:
     if jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
+        lost_member.unwatch()
         os._exit(code)
     return code
 
@@ -57,6 +102,9 @@ def leave(code: int) -> int:
 def _leave_by_exception(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
+    if lost_member.is_lost(error):
+        print(lost_member.SAID, file=sys.stderr)
+        leave(lost_member.CODE)
     sys.__excepthook__(kind, error, trace)
     leave(1)
 
