@@ -28,7 +28,7 @@ def perfect():
 
 @pytest.fixture(scope="module")
 def judged(perfect):
-    return judge_table(perfect, replicates=100)["test"]["clip"]
+    return judge_table(perfect, replicates=200)["test"]["clip"]
 
 
 def sides(table, k):
@@ -67,7 +67,7 @@ def test_average_precision_of_perfect_separation_has_no_interval(judged):
 
 def test_the_reverse_of_perfect_separation_is_treated_alike(perfect, judged):
     turned = replace(perfect, scores=1 - perfect.scores)
-    tree = judge_table(turned, replicates=50)["test"]["clip"]["classes"][CLASSES[0]]
+    tree = judge_table(turned, replicates=200)["test"]["clip"]["classes"][CLASSES[0]]
     low, high = judged["classes"][CLASSES[0]]["auroc_ci"]
     assert tree["auroc"] == 0 and tree["auroc_ci"] == pytest.approx([1 - high, 1 - low])
 
@@ -75,7 +75,7 @@ def test_the_reverse_of_perfect_separation_is_treated_alike(perfect, judged):
 def test_a_comparison_says_the_same_and_promises_nothing_of_equal_models(
     perfect, judged
 ):
-    found = compare({"a": perfect, "b": perfect}, "a", replicates=50)
+    found = compare({"a": perfect, "b": perfect}, "a", replicates=200)
     for name in CLASSES:
         entry = found["aurocs"]["a"][name]
         assert entry["ci"] == pytest.approx(judged["classes"][name]["auroc_ci"])

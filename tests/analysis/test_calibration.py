@@ -24,7 +24,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def tree(table):
-    return calibrate(table, replicates=200)
+    return calibrate(table)
 
 
 def test_bins_of_equal_width_and_of_equal_mass_by_hand():
@@ -52,7 +52,7 @@ def test_numbers_by_hand(table):
     labels, scores = np.zeros((4, 4)), np.full((4, 4), 0.2)
     labels[:, 0], scores[:, 0] = [0, 1, 1, 1], [0.1, 0.1, 0.9, 0.9]
     small = replace(small, labels=labels, scores=scores)
-    found = calibrate(small, bins=2, replicates=5)["classes"]["a_line"]
+    found = calibrate(small, bins=2)["classes"]["a_line"]
     # Bins {0.1, 0.1} with rate 1/2 and {0.9, 0.9} with rate 1.
     for how in (EQUAL_MASS, EQUAL_WIDTH):
         assert found[f"ece_{how}"] == pytest.approx((0.4 + 0.1) / 2)
@@ -84,11 +84,11 @@ def test_the_terms_of_the_brier_score_add_up_to_it(tree):
 
 
 def test_a_class_of_one_label_only_still_has_calibration_but_nobody_none(table):
-    found = calibrate(without_positives(table, 3), replicates=50)
+    found = calibrate(without_positives(table, 3))
     assert found["classes"]["pleural_effusion"]["uncertainty"] == 0
     labels = table.labels.copy()
     labels[:, 1] = np.nan
-    found = calibrate(replace(table, labels=labels), replicates=50)
+    found = calibrate(replace(table, labels=labels))
     empty = found["classes"]["b_line"]
     assert empty["brier"] is None and empty["ece_equal_mass_ci"] is None
     assert empty["curve"] == [] and empty["patients"] == 0
@@ -103,7 +103,7 @@ def test_scores_that_are_true_have_an_interval_of_the_error_that_begins_near_0()
         table = simulate(np.random.default_rng(seed), 60)
         truth = np.random.default_rng(100 + seed).random(table.scores.shape)
         table = replace(table, labels=(truth < table.scores).astype(float))
-        entry = calibrate(table, replicates=100)["classes"]["a_line"]
+        entry = calibrate(table)["classes"]["a_line"]
         low.append(entry["ece_equal_mass_ci"][0])
         points.append(entry["ece_equal_mass"])
     assert np.mean(points) > 0.025
