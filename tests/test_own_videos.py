@@ -24,7 +24,7 @@ SMALLER = {
     "data.eval_batch_size": 8,
     "model.options.width": 4,
     "train.epochs": 1,
-    "evaluation.replicates": 20,
+    "evaluation.replicates": 200,
 }
 # The compiler's own time is most of it.
 QUICK = (
@@ -80,7 +80,7 @@ def words(command, places):
         re.sub(r"(^|=)(DIR|POCUS|runs/)", rf"\1{places}/\2", word) for word in plain[1:]
     ]
     if "ultrasound_jax.main" not in plain:
-        return [*found, "--replicates=20"]
+        return [*found, "--replicates=200"]
     judges = "evaluate" in plain
     changed = {k: v for k, v in SMALLER.items() if not judges or k in OF_JUDGING}
     if "pocus" in command and not judges:

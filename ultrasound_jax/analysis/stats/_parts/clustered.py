@@ -130,7 +130,7 @@ def mean_spread(classes: Sequence[Influence], weights: Sequence[float]) -> Sprea
     patients = np.max(
         [np.count_nonzero(f.counts.sum(axis=0), axis=-1) for f in classes], axis=0
     )
-    between = inflated(patients.astype(float))
+    between = inflated(np.asarray(patients, float))
     parts = np.zeros((*np.shape(value), classes[0].counts.shape[-1]))
     variance, pooled, shared = (np.zeros(np.shape(value)) for _ in range(3))
     effective = np.full(np.shape(value), np.inf)

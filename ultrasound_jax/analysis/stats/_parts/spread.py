@@ -132,7 +132,7 @@ def carriers(parts: Float[np.ndarray, "*s p"]) -> np.ndarray:
     )
 
 
-def inflated(effective: np.ndarray) -> np.ndarray:
+def inflated(effective: np.ndarray | np.floating) -> np.ndarray:
     """The correction n / (n - 1) for few effective patients; 1 of one or none."""
     more = effective > 1
     return np.divide(effective, effective - 1, out=np.ones_like(effective), where=more)
