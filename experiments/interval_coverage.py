@@ -72,7 +72,7 @@ def simulate(
     row: dict[str, Any] = {
         "sizes": sizes,
         "patients": patients,
-        "auroc": auroc,
+        "true": auroc,
         "icc": share,
     }
     for measure, spread, carrying, truth in (
@@ -138,7 +138,7 @@ def table(result: dict[str, Any]) -> str:
                 rows = [
                     r
                     for r in result["rows"]
-                    if (r["sizes"], r["patients"], r["auroc"])
+                    if (r["sizes"], r["patients"], r["true"])
                     == (sizes, patients, auroc)
                 ]
                 if not rows:
@@ -204,7 +204,7 @@ def run(given: argparse.Namespace) -> None:
     known = (run.get("commit", "").rstrip("+"), result.get("studies"))
     if known != (commit, given.studies):
         result = {"run": provenance.facts(), "studies": given.studies, "rows": []}
-    done = {(r["sizes"], r["patients"], r["auroc"], r["icc"]) for r in result["rows"]}
+    done = {(r["sizes"], r["patients"], r["true"], r["icc"]) for r in result["rows"]}
     for cell in cells():
         if cell in done:
             continue
