@@ -91,7 +91,7 @@ def rejections(kind: made.Kind, studies: int) -> dict[str, Any]:
     rng = np.random.default_rng([*seed, kind.harder > 1])
     drawn = made.draw(rng, kind, studies)
     found = made.influences(drawn)
-    spread = mean_spread(found, [1, -1])
+    spread = mean_spread(found, [1.0, -1.0])
     result: dict[str, Any] = {"difference": float(spread.value.mean())}
     p = _clustered(found, spread)
     if kind.classes == 1 and kind.log_odds == made.COMMON and kind.harder == 1:

@@ -76,9 +76,9 @@ def simulate(
         "icc": share,
     }
     for measure, spread, carrying, truth in (
-        ("auroc", found[0].spread([1, 0]), _carrying(found[0]), None),
-        ("macro", mean_spread(found, [1, 0]), fewest, None),
-        ("difference", found[0].spread([1, -1]), _carrying(found[0]), None),
+        ("auroc", found[0].spread([1.0, 0.0]), _carrying(found[0]), None),
+        ("macro", mean_spread(found, [1.0, 0.0]), fewest, None),
+        ("difference", found[0].spread([1.0, -1.0]), _carrying(found[0]), None),
         ("share", of_ratio(hits, trials), np.full(studies, patients), auroc),
     ):
         # What is estimated counts pairs within a patient, too: the mean of all studies.

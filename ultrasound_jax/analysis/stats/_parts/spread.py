@@ -169,9 +169,7 @@ def of_ratios(
     )
 
 
-def apart(
-    low: np.ndarray, high: np.ndarray, values: np.ndarray
-) -> tuple[float, float]:
+def apart(low: np.ndarray, high: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     """The ends of values[0] - values[1], of the ends of either (Newcombe 1998).
 
     For two numbers that do not vary together, such as those of two models of which
