@@ -49,7 +49,7 @@ TESTS = {
     "delong": ("DeLong, clips independent", "#D55E00", "s"),
     "normal": ("clustered, normal", "#E69F00", "^"),
     "bootstrap": ("bootstrap over patients", "#009E73", "D"),
-    "patients": ("clustered, t of patients", "#CC79A7", "v"),
+    "t_patients": ("clustered, t of patients", "#CC79A7", "v"),
     "effective": ("clustered, t of effective patients", "#999999", "x"),
     "clustered": ("what decides", "#0072B2", "o"),
 }
@@ -114,7 +114,7 @@ def _clustered(found: list[Influence], spread: Spread) -> dict[str, np.ndarray]:
     decided = 2 * stats.t.sf(own, spread.df)
     return {
         "normal": 2 * stats.norm.sf(plain),
-        "patients": 2 * stats.t.sf(plain, fewest - 1),
+        "t_patients": 2 * stats.t.sf(plain, fewest - 1),
         "effective": 2 * stats.t.sf(plain, np.maximum(worth - 1, 1e-3)),
         "clustered": np.where(spread.testable(), decided, np.nan),
     }

@@ -185,7 +185,8 @@ def test_the_macro_error_agrees_with_the_bootstraps():
     patient = table.patient_index()
     parts = [influence(table.labels[:, k], scores[:, :, k], patient) for k in range(4)]
     variances = [
-        float(mean_spread(parts, weights).variance) for weights in ([1, 0], [1.0, -1.0])
+        float(mean_spread(parts, weights).variance)
+        for weights in ([1.0, 0.0], [1.0, -1.0])
     ]
     drawn = bootstrap.draw_patients(60, replicates=1500)
     replicates = paired_bootstrap.aurocs(table.labels, scores, patient, drawn)
