@@ -46,7 +46,7 @@ Ends = tuple[np.ndarray, np.ndarray]
 def cells() -> Iterator[tuple[str, int, float, float]]:
     """Sizes, patients, AUROC and ICC of what is simulated."""
     for sizes in SIZES:
-        for patients in PATIENTS:
+        for patients in PATIENTS[: None if sizes == "alike" else -1]:
             for auroc in AUROCS:
                 for share in SHARES:
                     yield sizes, patients, auroc, share
@@ -72,13 +72,13 @@ def simulate(
     row: dict[str, Any] = {
         "sizes": sizes,
         "patients": patients,
-        "auroc": auroc,
+        "true": auroc,
         "icc": share,
     }
     for measure, spread, carrying, truth in (
-        ("auroc", found[0].spread([1, 0]), _carrying(found[0]), None),
-        ("macro", mean_spread(found, [1, 0]), fewest, None),
-        ("difference", found[0].spread([1, -1]), _carrying(found[0]), None),
+        ("auroc", found[0].spread([1.0, 0.0]), _carrying(found[0]), None),
+        ("macro", mean_spread(found, [1.0, 0.0]), fewest, None),
+        ("difference", found[0].spread([1.0, -1.0]), _carrying(found[0]), None),
         ("share", of_ratio(hits, trials), np.full(studies, patients), auroc),
     ):
         # What is estimated counts pairs within a patient, too: the mean of all studies.
@@ -138,9 +138,11 @@ def table(result: dict[str, Any]) -> str:
                 rows = [
                     r
                     for r in result["rows"]
-                    if (r["sizes"], r["patients"], r["auroc"])
+                    if (r["sizes"], r["patients"], r["true"])
                     == (sizes, patients, auroc)
                 ]
+                if not rows:
+                    continue
                 cells = [_cell(rows, measure) for measure in MEASURES]
                 lines.append([_SIZES[sizes], str(patients), f"{auroc:g}", *cells])
     run = result["run"]
@@ -202,7 +204,7 @@ def run(given: argparse.Namespace) -> None:
     known = (run.get("commit", "").rstrip("+"), result.get("studies"))
     if known != (commit, given.studies):
         result = {"run": provenance.facts(), "studies": given.studies, "rows": []}
-    done = {(r["sizes"], r["patients"], r["auroc"], r["icc"]) for r in result["rows"]}
+    done = {(r["sizes"], r["patients"], r["true"], r["icc"]) for r in result["rows"]}
     for cell in cells():
         if cell in done:
             continue

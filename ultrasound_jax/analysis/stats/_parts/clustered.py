@@ -174,4 +174,4 @@ def clustered_test(
         AnalysisError: see `influence`.
     """
     found = influence(labels, np.stack([first, second]), patient)
-    return of_spread(found.spread([1, -1]))
+    return of_spread(found.spread([1.0, -1.0]))
