@@ -98,7 +98,7 @@ def test_a_wider_margin_never_takes_a_verdict_back(tree):
 
 def test_what_is_not_tested_has_no_verdict(tables):
     same = {"one": tables["good"], "two": tables["good"]}
-    found = with_margin(compare(same, "one", replicates=20), 0.05)
+    found = with_margin(compare(same, "one", replicates=200), 0.05)
     for one in found["differences"]:
         assert one["non_inferiority"]["verdict"] is None
     shown = margin_blocks(found)[1]
