@@ -246,8 +246,8 @@ def table(result: dict[str, Any]) -> str:
         f"Percent of {result['studies']} studies ({DRAWN} for DeLong's, McNemar's and "
         f"the bootstrap's tests) in which a test rejects at 5 %; ICC {SHARE} where "
         "none is told. Worth: effective patients of the rarer side, the median. No "
-        f"verdict: studies in which few patients have too much for a test. `{run['command']}` at commit "
-        f"{run['commit']}, {run['date']}."
+        "verdict: studies in which few patients have too much for a test. "
+        f"`{run['command']}` at commit {run['commit']}, {run['date']}."
     )
     rows = ["| " + " | ".join(row) + " |" for row in lines]
     return "\n".join([*rows, "", note])

@@ -13,6 +13,7 @@ stopped goes on, and the table in `docs/statistics.md`.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -152,6 +153,17 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join([*("| " + " | ".join(line) + " |" for line in lines), "", note])
 
 
+def fill(text: str, result: dict[str, Any]) -> str:
+    """The text of `docs/statistics.md` with its table made anew."""
+    pattern = r"(<!-- results: interval_coverage -->\n).*?(<!-- end -->)"
+    text, count = re.subn(
+        pattern, lambda m: f"{m[1]}{table(result)}\n{m[2]}", text, flags=re.DOTALL
+    )
+    if count != 1:
+        raise ValueError(f"docs/statistics.md has {count} places for the table")
+    return text
+
+
 _WORDS = {
     "auroc": "AUROC",
     "macro": "macro over 4 classes",
@@ -177,6 +189,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=ROOT / "experiments/results/interval_coverage.json"
     )
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs/statistics.md")
     given = parser.parse_args(argv)
     return cli.guard(lambda prompt: run(given))
 
@@ -196,6 +209,7 @@ def run(given: argparse.Namespace) -> None:
         result["rows"].append(simulate(*cell, given.studies))
         write_whole(given.out, json.dumps(result, indent=1) + "\n")
         print(" ".join(map(str, cell)), file=sys.stderr, flush=True)
+    write_whole(given.docs, fill(given.docs.read_text(), result))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def test_a_run_is_judged_on_other_patients_of_the_same_kind(trained, tmp_path):
         tmp_path / "out",
         "--config.data.options.seed=11",
         "--config.data.options.patients=5",
-        "--config.evaluation.replicates=20",
+        "--config.evaluation.replicates=200",
     )
     assert code == 0, err
     metrics = json.loads((tmp_path / "out/metrics.json").read_text())
@@ -219,7 +219,7 @@ def test_thresholds_follow_the_words_of_the_other_dataset(trained):
     found = external_matching.thresholds_at(images, lesions, notes)
     assert set(found) == {"image", "lesion_mean", "lesion_max"}
     assert set(notes) == {"thresholds of lesion_mean", "thresholds of lesion_max"}
-    tree = judge_table(lesions, replicates=20, thresholds=found)["test"]
+    tree = judge_table(lesions, replicates=200, thresholds=found)["test"]
     assert tree["lesion_mean"]["classes"]["b_line"]["threshold"] is None
     kept = tree["image"]["classes"]["b_line"]["threshold"]
     assert kept == run.thresholds["clip"]["b_line"]

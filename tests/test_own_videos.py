@@ -80,7 +80,7 @@ def words(command, places):
         re.sub(r"(^|=)(DIR|POCUS|runs/)", rf"\1{places}/\2", word) for word in plain[1:]
     ]
     if "ultrasound_jax.main" not in plain:
-        return [*found, "--replicates=20"]
+        return [*found, "--replicates=200"]
     judges = "evaluate" in plain
     changed = {k: v for k, v in SMALLER.items() if not judges or k in OF_JUDGING}
     if "pocus" in command and not judges:

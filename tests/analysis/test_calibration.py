@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss
 
 from tests.analysis.simulated import simulate, without_positives
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.recalibration import weak_calibration
 from ultrasound_jax.analysis.stats.calibration import (
     EQUAL_MASS,
     EQUAL_WIDTH,
@@ -24,7 +26,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def tree(table):
-    return calibrate(table, replicates=200)
+    return calibrate(table)
 
 
 def test_bins_of_equal_width_and_of_equal_mass_by_hand():
@@ -52,7 +54,7 @@ def test_numbers_by_hand(table):
     labels, scores = np.zeros((4, 4)), np.full((4, 4), 0.2)
     labels[:, 0], scores[:, 0] = [0, 1, 1, 1], [0.1, 0.1, 0.9, 0.9]
     small = replace(small, labels=labels, scores=scores)
-    found = calibrate(small, bins=2, replicates=5)["classes"]["a_line"]
+    found = calibrate(small, bins=2)["classes"]["a_line"]
     # Bins {0.1, 0.1} with rate 1/2 and {0.9, 0.9} with rate 1.
     for how in (EQUAL_MASS, EQUAL_WIDTH):
         assert found[f"ece_{how}"] == pytest.approx((0.4 + 0.1) / 2)
@@ -84,27 +86,71 @@ def test_the_terms_of_the_brier_score_add_up_to_it(tree):
 
 
 def test_a_class_of_one_label_only_still_has_calibration_but_nobody_none(table):
-    found = calibrate(without_positives(table, 3), replicates=50)
+    found = calibrate(without_positives(table, 3))
     assert found["classes"]["pleural_effusion"]["uncertainty"] == 0
     labels = table.labels.copy()
     labels[:, 1] = np.nan
-    found = calibrate(replace(table, labels=labels), replicates=50)
+    found = calibrate(replace(table, labels=labels))
     empty = found["classes"]["b_line"]
-    assert empty["brier"] is None and empty["ece_equal_mass_ci"] is None
+    assert empty["brier"] is None and empty["brier_ci"] is None
     assert empty["curve"] == [] and empty["patients"] == 0
     others = [found["classes"][c]["brier"] for c in table.classes if c != "b_line"]
     assert found["macro_brier"] == pytest.approx(np.mean(others))
 
 
-def test_scores_that_are_true_have_an_interval_of_the_error_that_begins_near_0():
-    # Calibrated by construction: the noise of bins alone makes the error 0.04.
-    low, points = [], []
-    for seed in range(20):
-        table = simulate(np.random.default_rng(seed), 60)
-        truth = np.random.default_rng(100 + seed).random(table.scores.shape)
-        table = replace(table, labels=(truth < table.scores).astype(float))
-        entry = calibrate(table, replicates=100)["classes"]["a_line"]
-        low.append(entry["ece_equal_mass_ci"][0])
-        points.append(entry["ece_equal_mass"])
-    assert np.mean(points) > 0.025
-    assert np.mean(np.array(low) < 0.015) > 0.7
+def test_noise_makes_errors_so_that_they_have_no_interval(tree):
+    for entry in (tree, *tree["classes"].values()):
+        assert not any(
+            name.startswith(("ece", "macro_ece")) for name in intervals(entry)
+        )
+    entry = tree["classes"]["a_line"]
+    assert "score_minus_rate_ci" not in entry and "reliability_ci" not in entry
+
+
+def intervals(entry):
+    return [name for name in entry if name.endswith("_ci")]
+
+
+def test_intercept_and_slope_are_those_of_a_logistic_regression(table, tree):
+    known = ~np.isnan(table.labels[:, 0])
+    truth, marks = table.labels[known, 0], table.scores[known, 0]
+    logits = np.log(marks / (1 - marks))
+    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000)
+    model.fit(logits[:, None], truth)
+    entry = tree["classes"]["a_line"]
+    assert entry["calibration_slope"] == pytest.approx(model.coef_[0, 0], rel=1e-4)
+    low, high = entry["calibration_slope_ci"]
+    assert low < entry["calibration_slope"] < high
+    # The intercept makes the mean of the shifted scores the rate.
+    shifted = 1 / (1 + np.exp(-(logits + entry["calibration_intercept"])))
+    assert shifted.mean() == pytest.approx(truth.mean())
+
+
+def test_calibrated_scores_of_patients_are_covered_by_intercept_and_slope():
+    held = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        patient = np.repeat(np.arange(20), 8)
+        logits = rng.normal(size=20)[patient] + rng.normal(size=160)
+        labels = (rng.random(160) < 1 / (1 + np.exp(-logits))).astype(float)
+        found = weak_calibration(labels, 1 / (1 + np.exp(-logits)), patient)
+        for name, truth in (("intercept", 0), ("slope", 1)):
+            low, high = found[f"calibration_{name}_ci"]
+            held.append(low <= truth <= high)
+    assert 0.91 <= np.mean(held) <= 0.99
+
+
+def test_scores_that_are_all_equal_have_no_slope_and_four_clips_no_interval():
+    labels, scores = np.array([1.0, 0, 1, 0]), np.full(4, 0.5)
+    found = weak_calibration(labels, scores, np.arange(4))
+    assert found["calibration_intercept"] == pytest.approx(0)
+    assert found["calibration_slope"] is None
+    assert found["calibration_intercept_ci"] is None
+    perfect = weak_calibration(labels, 0.1 + 0.8 * labels, np.arange(4))
+    assert perfect["calibration_slope"] is None
+
+
+def test_fewer_patients_than_a_test_needs_have_no_interval():
+    table = simulate(np.random.default_rng(3), 2)
+    entry = calibrate(table)["classes"]["a_line"]
+    assert entry["calibration_intercept_ci"] is None

@@ -10,12 +10,13 @@ from ultrasound_jax.analysis.stats._parts import bootstrap, paired_bootstrap
 from ultrasound_jax.analysis.stats._parts.clustered import (
     clustered_test,
     influence,
-    macro,
+    mean_spread,
 )
 from ultrasound_jax.analysis.stats._parts.delong import (
     delong,
     delong_test,
 )
+from ultrasound_jax.analysis.stats._parts.spread import DOUBT_APART
 
 
 def draw(rng, patients=9, clips=6):
@@ -86,15 +87,51 @@ def test_copies_of_clips_add_nothing_where_delong_believes_them():
     assert plain[1].se < plain[0].se / 3
 
 
-def test_the_test_refers_to_students_t_of_the_rarer_side():
-    labels, scores, patient = draw(np.random.default_rng(3), 9)
-    labels[(labels == 1) & (patient > 4)] = 0  # positives in 5 patients at most
-    having = len(set(patient[labels == 1].tolist()))
-    found = clustered_test(labels, *scores, patient)
-    assert found.df == having - 1
-    assert found.p == pytest.approx(
-        2 * stats.t.sf(abs(found.value) / found.se, having - 1)
+def by_hand(labels, scores, patient):
+    """Variance and degrees of freedom of the difference by effective patients."""
+    theta, parts, worth = [], [], []
+    for side in (1, 0):
+        rows, others = np.flatnonzero(labels == side), np.flatnonzero(labels != side)
+        wins = np.stack([np.sign(s[rows, None] - s[None, others]) for s in scores])
+        above = ((wins if side else -wins).mean(axis=2) + 1) / 2
+        gap = above[0] - above[1]
+        theta.append(gap.mean())
+        own = [(gap - gap.mean())[patient[rows] == p].sum() for p in range(9)]
+        parts.append(np.array(own) / len(rows))
+        sizes = np.bincount(patient[rows], minlength=9)
+        worth.append(sizes.sum() ** 2 / (sizes**2).sum())
+    sides = [n / (n - 1) * (p**2).sum() for n, p in zip(worth, parts, strict=True)]
+    variance = sum(sides) + 2 * 9 / 8 * (parts[0] * parts[1]).sum()
+    pooled = sum(sides) ** 2 / sum(
+        v**2 / (n - 1) for v, n in zip(sides, worth, strict=True)
     )
+    return theta[0], variance, pooled, min(worth), sum(parts)
+
+
+def test_the_test_refers_to_students_t_of_effective_patients_of_both_sides():
+    labels, scores, patient = draw(np.random.default_rng(3), 9)
+    labels[(labels == 1) & (patient == 4)] = 0  # so that patients are not alike
+    theta, variance, df, worth, parts = by_hand(labels, scores, patient)
+    found = clustered_test(labels, *scores, patient)
+    assert found.value == pytest.approx(theta)
+    assert found.df == pytest.approx(df)
+    # A little of what the variance were if clips of a patient were all alike.
+    aurocs = influence(labels, scores, patient).aurocs
+    trials = worth / DOUBT_APART
+    middle = (trials * aurocs + 0.5) / (trials + 1)
+    doubt = DOUBT_APART * (parts**4).sum() ** 2 / (parts**2).sum() ** 4
+    alike = (middle * (1 - middle)).sum() / worth
+    expected = (1 - doubt) * variance + doubt * alike
+    assert found.se**2 == pytest.approx(expected)
+    assert found.p == pytest.approx(2 * stats.t.sf(abs(theta) / found.se, df))
+
+
+def test_one_patient_with_most_of_the_clips_decides_nothing():
+    labels, scores, patient = draw(np.random.default_rng(3), 9)
+    rows = np.concatenate([np.tile(np.flatnonzero(patient == 0), 40), np.arange(54)])
+    found = clustered_test(labels[rows], *scores[:, rows], patient[rows])
+    assert found.p is None and found.low is None
+    assert clustered_test(labels, *scores, patient).p is not None
 
 
 def test_unknown_labels_are_left_out():
@@ -134,11 +171,11 @@ def test_one_class_is_refused():
 
 def test_the_macro_of_one_class_twice_is_that_class():
     found = influence(*draw(np.random.default_rng(6)))
-    aurocs, covariance, df = macro([found, found])
-    np.testing.assert_allclose(aurocs, found.aurocs)
+    once, twice = found.spread([1, -1]), mean_spread([found, found], [1, -1])
+    assert twice.value == pytest.approx(once.value)
     # Not the same to the last bit: between classes one factor serves both sides.
-    np.testing.assert_allclose(covariance, found.covariance(), rtol=0.05)
-    assert df == found.df()
+    assert twice.variance == pytest.approx(once.variance, rel=0.15)
+    assert twice.effective == once.effective
 
 
 def test_the_macro_error_agrees_with_the_bootstraps():
@@ -147,12 +184,15 @@ def test_the_macro_error_agrees_with_the_bootstraps():
     scores = np.stack([table.scores, table.scores + 0.3 * noise])
     patient = table.patient_index()
     parts = [influence(table.labels[:, k], scores[:, :, k], patient) for k in range(4)]
-    _, covariance, _ = macro(parts)
+    variances = [
+        float(mean_spread(parts, weights).variance) for weights in ([1, 0], [1, -1])
+    ]
     drawn = bootstrap.draw_patients(60, replicates=1500)
     replicates = paired_bootstrap.aurocs(table.labels, scores, patient, drawn)
     # 1,500 replicates know an error to 2 %; 60 patients make the two methods differ.
-    expected = np.cov(replicates.mean(axis=2))
-    np.testing.assert_allclose(covariance, expected, rtol=0.12, atol=1e-6)
+    means = replicates.mean(axis=2)
+    expected = [means[0].var(), (means[0] - means[1]).var()]
+    np.testing.assert_allclose(variances, expected, rtol=0.15, atol=1e-6)
 
 
 def test_all_models_see_the_same_patients_in_a_replicate():

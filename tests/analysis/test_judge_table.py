@@ -109,7 +109,7 @@ def test_a_class_without_positives_is_null_and_left_out_of_macro_values(
 
 
 def test_a_class_missing_in_validation_has_no_threshold_but_is_ranked(table):
-    found = judge_table(without_positives(table, 0, "validation"), replicates=50)
+    found = judge_table(without_positives(table, 0, "validation"), replicates=200)
     entry = found["test"]["clip"]["classes"]["a_line"]
     assert entry["threshold"] is None
     assert entry["f1"] is None and entry["specificity_ci"] is None
@@ -122,7 +122,7 @@ def test_positives_of_one_patient_give_a_value_without_an_interval(table):
     one = np.array([p == test.patient_id[0] for p in test.patient_id])
     labels[:, 2] = one
     found = judge_table(
-        join(table.of_split("validation"), replace(test, labels=labels)), replicates=50
+        join(table.of_split("validation"), replace(test, labels=labels)), replicates=200
     )
     entry = found["test"]["clip"]["classes"]["consolidation"]
     assert entry["auroc"] is not None and entry["auroc_ci"] is None
@@ -146,7 +146,7 @@ def test_new_data_are_judged_with_given_thresholds(table, tree):
 
 
 def test_a_run_that_has_no_thresholds_gives_none(table):
-    found = judge_table(table.of_split("test"), thresholds={}, replicates=20)["test"]
+    found = judge_table(table.of_split("test"), thresholds={}, replicates=200)["test"]
     entry = found["clip"]["classes"]["a_line"]
     assert found["thresholds_from"] is None and not found["optimistic"]
     assert entry["threshold"] is None and entry["f1"] is None
@@ -164,7 +164,7 @@ def test_several_folds_are_not_evaluated_as_one(folds):
 
 
 def test_a_folds_threshold_comes_from_the_other_folds(folds):
-    tree = judge_table(folds, pooled=True, replicates=50)["out_of_fold"]
+    tree = judge_table(folds, pooled=True, replicates=200)["out_of_fold"]
     for level in LEVELS:
         table = at_level(folds, level)
         decided = np.zeros(len(table), bool)
@@ -183,8 +183,8 @@ def test_rows_named_out_of_fold_are_preferred_and_test_rows_ignored(folds):
     named = replace(folds, split=("out_of_fold",) * len(folds))
     other = simulate(np.random.default_rng(4), 5, split="validation", fold=0)
     test = simulate(np.random.default_rng(5), 5, split="test", fold=0)
-    expected = judge_table(folds, pooled=True, replicates=50)
-    found = judge_table(join(named, other, test), pooled=True, replicates=50)
+    expected = judge_table(folds, pooled=True, replicates=200)
+    found = judge_table(join(named, other, test), pooled=True, replicates=200)
     for level in LEVELS:
         assert found["out_of_fold"][level] == expected["out_of_fold"][level]
 

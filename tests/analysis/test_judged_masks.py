@@ -41,7 +41,7 @@ def table() -> MaskTable:
 
 
 def test_dice_and_iou_of_examples_are_those_found_by_hand(table):
-    level = judge_table(table, replicates=50)["test"]["slice"]
+    level = judge_table(table, replicates=200)["test"]["slice"]
     assert level["mean_dice"] == pytest.approx((0.8 + 0 + 12 / 14 + 0) / 4)
     assert level["mean_iou"] == pytest.approx((8 / 12 + 0 + 6 / 8 + 0) / 4)
     assert level["pooled_dice"] == pytest.approx(28 / (28 + 6 + 9))
@@ -55,7 +55,7 @@ def test_dice_and_iou_of_examples_are_those_found_by_hand(table):
 
 
 def test_a_volumes_dice_is_that_of_its_pixels(table):
-    level = judge_table(table, replicates=50)["test"]["volume"]
+    level = judge_table(table, replicates=200)["test"]["volume"]
     assert level["mean_dice"] == pytest.approx((16 / 24 + 12 / 19) / 2)
     assert level["pooled_dice"] == pytest.approx(28 / 43)
     assert "mean_hd95" not in level and level["n"]["examples"] == 2
@@ -70,7 +70,7 @@ def test_intervals_are_over_patients(table):
         assert found == pytest.approx(sorted(ends))
     assert tree["slice"]["median_hd95_ci"] == pytest.approx([1.0, 4.0])
     alone = table.rows(np.array([0, 1]))
-    level = judge_table(alone, replicates=20)["test"]["slice"]
+    level = judge_table(alone, replicates=200)["test"]["slice"]
     assert level["mean_dice"] == pytest.approx(0.4) and level["mean_dice_ci"] is None
 
 
@@ -108,14 +108,14 @@ def test_several_classes_are_averaged_where_they_are_defined(table):
         **{n: np.pad(getattr(table, n), ((0, 0), (0, 1))) for n in ("tp", "fp", "fn")},
         distances={},
     )
-    level = judge_table(twice, replicates=20)["test"]["slice"]
+    level = judge_table(twice, replicates=200)["test"]["slice"]
     assert level["classes"]["never"]["mean_dice"] is None
     assert level["classes"]["never"]["true_negatives"] == 5
     assert level["mean_dice"] == level["classes"]["lesion"]["mean_dice"]
 
 
 def test_headline_and_report_speak_of_slices(tmp_path, table):
-    tree = judge_table(table, replicates=50)
+    tree = judge_table(table, replicates=200)
     lines = headline(tree, table)
     assert lines[0].startswith("test mean Dice of slices: 0.414 [0.400, 0.429]")
     assert any(line.startswith("test mean Dice of volumes: ") for line in lines)
@@ -131,7 +131,7 @@ def test_verbs_take_masks_or_say_that_they_do_not(tmp_path, table, capsys):
     table.write(tmp_path / "a.csv")
     table.write(tmp_path / "b.csv")
     runs = [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
-    more = ["--out", str(tmp_path / "out"), "--replicates", "20"]
+    more = ["--out", str(tmp_path / "out"), "--replicates", "200"]
     assert main(["metrics", *runs, *more, "--by", "zone"]) == 0
     text = (tmp_path / "out/metrics.md").read_text()
     assert "Subgroups (slices)" in text and "| L | 3 | 2 | 0.552 [" in text

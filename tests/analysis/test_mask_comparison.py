@@ -48,7 +48,7 @@ def row(tree, name):
 
 def test_with_one_example_a_patient_it_is_the_paired_t_test():
     tables = {"good": study(0.1), "bad": study(0.15)}
-    tree = compare_masks(tables, "good", replicates=100)
+    tree = compare_masks(tables, "good", replicates=200)
     gaps = dice(tables["bad"]) - dice(tables["good"])
     for k, name in enumerate(CLASSES):
         found = row(tree, name)
@@ -64,15 +64,15 @@ def test_with_one_example_a_patient_it_is_the_paired_t_test():
     assert tree["families"]["classes"]["comparisons"] == 2
 
 
-def test_the_interval_is_that_of_repeated_patients():
+def test_the_interval_is_that_of_the_test():
     tables = {"good": study(0.1, per=3, patients=9), "bad": study(0.12, 3, 9)}
     tree = compare_masks(tables, "good", replicates=200, seed=5)
     gaps = (dice(tables["bad"]) - dice(tables["good"]))[:, 0]
-    drawn = np.random.default_rng(5).multinomial(9, np.full(9, 1 / 9), size=200)
-    patient = np.repeat(np.arange(9), 3)
-    naive = [np.repeat(gaps, weights[patient]).mean() for weights in drawn]
-    expected = np.quantile(naive, (0.025, 0.975)).tolist()
-    assert row(tree, "lung")["ci"] == pytest.approx(expected)
+    # As many examples each: Student's t of the patients' means.
+    means = stats.ttest_1samp(gaps.reshape(9, 3).mean(axis=1), 0)
+    ends = means.confidence_interval(0.95)
+    assert row(tree, "lung")["ci"] == pytest.approx([ends.low, ends.high])
+    assert row(tree, "lung")["effective_patients"] == pytest.approx(9)
     assert any("9 patients are few" in note for note in tree["notes"])
 
 
@@ -91,21 +91,21 @@ def test_a_false_alarm_counts_where_the_other_rightly_finds_nothing():
 
 
 def test_models_that_find_the_same_differ_in_nothing():
-    tree = compare_masks({"a": study(0.1), "b": study(0.1)}, "a", replicates=20)
+    tree = compare_masks({"a": study(0.1), "b": study(0.1)}, "a", replicates=200)
     assert row(tree, "lung")["difference"] == 0 and row(tree, "lung")["holm_p"] == 1
     assert row(tree, "lung")["survives"] is False
 
 
 def test_rows_and_classes_may_stand_in_another_order():
     first, second = study(0.1), study(0.2)
-    tree = compare_masks({"a": first, "b": second}, "a", replicates=20)
+    tree = compare_masks({"a": first, "b": second}, "a", replicates=200)
     turned = replace(
         second,
         classes=CLASSES[::-1],
         **{n: getattr(second, n)[:, ::-1] for n in ("tp", "fp", "fn")},
     )
     turned = turned.rows(np.arange(len(turned))[::-1])
-    assert compare_masks({"a": first, "b": turned}, "a", replicates=20) == tree
+    assert compare_masks({"a": first, "b": turned}, "a", replicates=200) == tree
 
 
 def test_other_examples_other_truth_and_other_kinds_are_refused():
@@ -126,7 +126,7 @@ def test_the_verbs_write_it(tmp_path, capsys):
     study(0.1).write(tmp_path / "good.csv")
     study(0.3).write(tmp_path / "bad.csv")
     runs = [str(tmp_path / "good.csv"), str(tmp_path / "bad.csv")]
-    more = ["--out", str(tmp_path / "out"), "--replicates", "50"]
+    more = ["--out", str(tmp_path / "out"), "--replicates", "200"]
     assert main(["compare", *runs, *more]) == 0
     assert "bad - good, macro: -0.1" in capsys.readouterr().out
     tree = json.loads((tmp_path / "out/compare.json").read_text())

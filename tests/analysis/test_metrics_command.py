@@ -44,7 +44,7 @@ def written(table, tmp_path_factory):
     code = main(
         ["metrics", str(folder / "first.csv"), f"other={folder / 'first.csv'}"]
         + ["--out", str(folder / "out"), "--by", "zone", "fold"]
-        + ["--replicates", "100", "--sensitivity", "0.8"]
+        + ["--replicates", "200", "--sensitivity", "0.8"]
     )
     assert code == 0
     return folder / "out"
@@ -53,7 +53,7 @@ def written(table, tmp_path_factory):
 def test_the_numbers_are_those_of_the_first_evaluation(table, written):
     tree = json.loads((written / "metrics.json").read_text())["runs"]
     assert list(tree) == ["first", "other"] and tree["first"] == tree["other"]
-    expected = judge_table(table, replicates=100)["test"]
+    expected = judge_table(table, replicates=200)["test"]
     for level, entry in tree["first"]["levels"].items():
         assert entry == expected[level]
 
@@ -62,8 +62,8 @@ def test_pooled_folds_are_judged_as_in_the_first_evaluation():
     rng = np.random.default_rng(3)
     folds = (simulate(rng, 6, split="out_of_fold", fold=f) for f in range(3))
     table = join(*folds)
-    tree = assess(table, Wanted(replicates=30))
-    expected = judge_table(table, replicates=30)["out_of_fold"]
+    tree = assess(table, Wanted(replicates=200))
+    expected = judge_table(table, replicates=200)["out_of_fold"]
     for level, entry in tree["levels"].items():
         assert entry == expected[level]
     assert tree["thresholds_from"] == "other folds" and not tree["optimistic"]
@@ -104,7 +104,7 @@ def test_the_text_has_all_parts_and_its_figures_exist(written):
 
 
 def test_groups_are_judged_at_the_thresholds_of_all(table):
-    tree = assess(table, Wanted(options={"by": ("zone",)}, replicates=50))
+    tree = assess(table, Wanted(options={"by": ("zone",)}, replicates=200))
     zones = tree["subgroups"]["zone"]
     assert list(zones) == ["L0", "L1", "not known"]
     test = table.of_split("test")
@@ -135,7 +135,7 @@ def test_what_cannot_be_computed_is_one_line_and_exit_code_2(
     table.write(tmp_path / "p.csv")
     code = main(
         ["metrics", str(tmp_path / "p.csv"), "--out", str(tmp_path / "out")]
-        + (words if "--replicates" in words else [*words, "--replicates", "9"])
+        + (words if "--replicates" in words else [*words, "--replicates", "200"])
     )
     lines = capsys.readouterr().err.splitlines()
     assert code == 2 and len(lines) == 1
@@ -146,7 +146,7 @@ def test_what_cannot_be_computed_is_one_line_and_exit_code_2(
 def test_a_table_without_validation_rows_has_no_thresholds_and_says_so(tmp_path, table):
     alone = without_positives(table.of_split("test"), 1)
     alone.write(tmp_path / "p.csv")
-    words = ["metrics", str(tmp_path / "p.csv"), "--replicates", "50", "--out"]
+    words = ["metrics", str(tmp_path / "p.csv"), "--replicates", "200", "--out"]
     assert main([*words, str(tmp_path / "out")]) == 0
     text = (tmp_path / "out/metrics.md").read_text()
     assert "no validation rows" in text and "optimistic" not in text
@@ -159,7 +159,7 @@ def test_one_patient_gives_values_without_intervals(table):
     rows = table.rows(np.array([s == "validation" for s in table.split]))
     one = table.of_split("test")
     one = one.rows(np.array([p == one.patient_id[-1] for p in one.patient_id]))
-    tree = assess(joined([rows, one]), Wanted(replicates=20))
+    tree = assess(joined([rows, one]), Wanted(replicates=200))
     assert tree["levels"]["clip"]["n"]["patients"] == 1
     for entry in tree["calibration"]["classes"].values():
         assert entry["brier"] is not None and entry["brier_ci"] is None

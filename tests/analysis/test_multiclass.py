@@ -100,7 +100,7 @@ def test_intervals_are_of_repeated_patients(table, level):
 
 def test_perfect_decisions_have_an_interval_that_patients_can_bear(table):
     sure = replace(table, scores=table.labels)
-    level = judge_table(sure, replicates=50)["test"]["image"]
+    level = judge_table(sure, replicates=200)["test"]["image"]
     assert level["balanced_accuracy"] == 1 and level["kappa"] == 1
     assert level["accuracy_ci"] == pytest.approx([0.025 ** (1 / 30), 1])
     low, high = level["balanced_accuracy_ci"]
@@ -127,7 +127,7 @@ def test_only_where_one_class_is_true_and_scores_add_up_is_it_multiclass(table):
 
 
 def test_no_validation_rows_and_no_thresholds_are_needed(table):
-    tree = judge_table(table, replicates=20)["test"]
+    tree = judge_table(table, replicates=200)["test"]
     assert tree["thresholds_from"] is None and tree["decision"] == "argmax"
     assert youden_thresholds(table) == {}
     assert "conformal" not in tree and "operating" not in tree
@@ -135,7 +135,7 @@ def test_no_validation_rows_and_no_thresholds_are_needed(table):
 
 def test_lesions_are_judged_by_the_mean_and_the_maximum_of_their_images():
     lesions = simulated(group=2)
-    tree = judge_table(lesions, replicates=50)["test"]
+    tree = judge_table(lesions, replicates=200)["test"]
     assert {"image", "lesion_mean", "lesion_max"} <= set(tree)
     assert tree["image"]["n"] == {"examples": 120, "lesions": 60, "patients": 30}
     mean = lesions.scores.reshape(60, 2, 3).mean(axis=1)
@@ -149,7 +149,7 @@ def test_a_group_of_several_classes_has_no_one_truth():
     labels = lesions.labels.copy()
     labels[0] = np.roll(labels[1], 1)
     mixed = replace(lesions, labels=labels)
-    tree = judge_table(mixed, replicates=20)["test"]
+    tree = judge_table(mixed, replicates=200)["test"]
     for level in ("lesion_mean", "lesion_max"):
         assert tree[level]["confusion"]["left_out"] == 1
         for entry in tree[level]["classes"].values():
@@ -158,7 +158,7 @@ def test_a_group_of_several_classes_has_no_one_truth():
 
 
 def test_the_report_has_the_confusion_matrix_with_counts(tmp_path, table):
-    tree = judge_table(table, replicates=50)
+    tree = judge_table(table, replicates=200)
     text = write_report(tmp_path, table, tree, title="BUSI", facts={}).read_text()
     counts = tree["test"]["image"]["confusion"]["counts"]
     for name, row in zip(CLASSES, counts, strict=True):
@@ -178,7 +178,7 @@ def test_models_are_compared_and_read_as_others_are(tmp_path, table):
     mixed = 0.2 * table.scores + 0.8 * np.roll(table.scores, 1, axis=0)
     replace(table, scores=mixed).write(tmp_path / "bad.csv")
     runs = [str(tmp_path / "good.csv"), str(tmp_path / "bad.csv")]
-    more = ["--out", str(tmp_path / "out"), "--replicates", "30"]
+    more = ["--out", str(tmp_path / "out"), "--replicates", "200"]
     assert main(["report", *runs, *more]) == 0
     text = (tmp_path / "out/report.md").read_text()
     assert "Every class" in text and "macro AUROC, images" in text

@@ -57,7 +57,7 @@ def test_without_positives_there_is_no_threshold_and_0_is_refused():
 
 def test_points_of_sensitivities_that_round_alike_are_kept_apart(table):
     wanted = (0.9, 0.99, 0.995, 0.999)
-    points = operate(judge(table), wanted, replicates=2)["points"]
+    points = operate(judge(table), wanted)["points"]
     names = [f"sensitivity {text}" for text in ("0.90", "0.99", "0.995", "0.999")]
     assert list(points) == [YOUDEN, *names]
 
@@ -72,7 +72,7 @@ def test_patients_who_choose_and_are_judged_are_refused(table):
 
 
 def test_thresholds_of_validation_patients_judge_test_patients(table):
-    tree = operate(judge(table), (0.9,), replicates=100)
+    tree = operate(judge(table), (0.9,))
     assert tree["thresholds_from"] == "validation" and not tree["optimistic"]
     test, validation = table.of_split("test"), table.of_split("validation")
     for k, name in enumerate(CLASSES):
@@ -99,11 +99,11 @@ def test_thresholds_of_validation_patients_judge_test_patients(table):
 
 def test_nothing_is_chosen_on_the_test_split_unless_asked_for(table):
     alone = table.of_split("test")
-    tree = operate(judge(alone), replicates=20)
+    tree = operate(judge(alone))
     entry = tree["points"][YOUDEN]["a_line"]
     assert entry["threshold"] is None and entry["sensitivity"] is None
     assert tree["thresholds_from"] is None
-    tree = operate(judge(alone, optimistic=True), replicates=20)
+    tree = operate(judge(alone, optimistic=True))
     assert tree["optimistic"] and tree["thresholds_from"] == "test"
     assert tree["points"]["sensitivity 0.95"]["a_line"]["sensitivity"] >= 0.95
     assert not judge(table, optimistic=True).optimistic
@@ -116,12 +116,12 @@ def test_in_cross_validation_the_other_folds_choose(folds):
         assert fold not in reference_rows.fold
         own = set(folds.rows(folds.fold == fold).patient_id)
         assert not own & set(reference_rows.patient_id)
-    entry = operate(found, (0.9,), replicates=20)["points"][YOUDEN]["a_line"]
+    entry = operate(found, (0.9,))["points"][YOUDEN]["a_line"]
     assert entry["threshold"] is None and len(entry["threshold_by_fold"]) == 3
 
 
 def test_a_class_without_positives_among_the_references_has_no_rates(table):
-    found = operate(judge(without_positives(table, 3, "validation")), replicates=20)
+    found = operate(judge(without_positives(table, 3, "validation")))
     entry = found["points"][YOUDEN]["pleural_effusion"]
     assert entry["sensitivity"] is None and entry["hits"] is None
     assert found["points"][YOUDEN]["a_line"]["sensitivity"] is not None

@@ -14,7 +14,7 @@ from ultrasound_jax.analysis.__main__ import main
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.table.predictions import Predictions
 
-FEW = ["--replicates", "50"]
+FEW = ["--replicates", "200"]
 PATTERNS = CLASSES[:2]
 
 

@@ -21,7 +21,7 @@ def study():
     rng = np.random.default_rng(0)
     table = join(simulate(rng, 12, split="validation"), simulate(rng, 12))
     table = without_positives(table, 3)
-    return table, judge_table(table, replicates=100)
+    return table, judge_table(table, replicates=200)
 
 
 def test_the_figure_is_1200_pixels_wide_and_shows_all_curves(tmp_path, study):
@@ -70,7 +70,7 @@ def test_rows_of_every_table_have_the_same_number_of_cells(tmp_path, study):
 def test_cross_validation_is_reported_with_the_thresholds_of_all_folds(tmp_path):
     rng = np.random.default_rng(1)
     table = join(*(simulate(rng, 6, split="validation", fold=f) for f in range(3)))
-    tree = judge_table(table, pooled=True, replicates=50)
+    tree = judge_table(table, pooled=True, replicates=200)
     text = write_report(tmp_path, table, tree, title="cv", facts={}).read_text()
     assert "## Out of fold" in text and (tmp_path / "roc_out_of_fold.png").is_file()
     values = tree["out_of_fold"]["clip"]["classes"]["a_line"]["threshold_by_fold"]
@@ -95,6 +95,6 @@ def test_the_report_says_that_videos_weigh_their_clips_by_frames():
     table = simulate(np.random.default_rng(0), 6, split="test")
     frames = np.full(len(table), 5)
     for given, said in ((replace(table, frames=frames), True), (table, False)):
-        tree = assess(given, Wanted(split="test", replicates=20))
+        tree = assess(given, Wanted(split="test", replicates=200))
         words = " ".join(b.text for b in methods([tree]) if isinstance(b, Text))
         assert ("The mean of a video weighs each clip by its frames." in words) is said

@@ -93,7 +93,7 @@ def test_a_file_in_the_folder_is_in_the_numbers_and_in_every_report(
     dropped_in, tmp_path, table
 ):
     dropped_in("prevalence", PREVALENCE.format(name="prevalence"))
-    tree = judge_table(table, replicates=20)
+    tree = judge_table(table, replicates=200)
     share = (table.of_split("test").labels == 1).mean()
     assert tree["test"]["prevalence"]["share"] == pytest.approx(share)
     text = write_report(tmp_path, table, tree, title="t", facts={}).read_text()
@@ -102,7 +102,7 @@ def test_a_file_in_the_folder_is_in_the_numbers_and_in_every_report(
 
     table.write(tmp_path / "p.csv")
     words = [str(tmp_path / "p.csv"), "--out", str(tmp_path / "out")]
-    words += ["--replicates", "20", "--prevalence-factor", "2"]
+    words += ["--replicates", "200", "--prevalence-factor", "2"]
     assert main(["metrics", *words]) == 0
     written = json.loads((tmp_path / "out/metrics.json").read_text())["runs"]["p"]
     assert written["prevalence"]["share"] == pytest.approx(2 * share)
@@ -118,7 +118,7 @@ def test_a_file_in_the_folder_is_in_the_numbers_and_in_every_report(
 def test_the_example_of_the_documentation_runs(dropped_in, tmp_path, table):
     page = (ROOT / "docs/analysis.md").read_text()
     dropped_in("from_the_docs", page.split("```python\n")[1].split("```")[0])
-    tree = judge_table(table, replicates=20)
+    tree = judge_table(table, replicates=200)
     text = write_report(tmp_path, table, tree, title="t", facts={}).read_text()
     assert f"{tree['test']['prevalence']['share']:.3f} of labels are present" in text
 
@@ -127,7 +127,7 @@ def test_one_of_every_level_joins_the_levels_the_subgroups_and_the_headline(
     dropped_in, table
 ):
     dropped_in("widest", EVERYWHERE)
-    tree = judge_table(table, replicates=20, options={"by": ("fold",)})
+    tree = judge_table(table, replicates=200, options={"by": ("fold",)})
     test = table.of_split("test")
     assert tree["test"]["clip"]["widest"] == test.scores.max()
     assert tree["test"]["video_mean"]["widest"] < test.scores.max()
@@ -144,12 +144,12 @@ def test_a_module_of_ones_own_is_a_statistic_where_it_is_named(
     text = textwrap.dedent(PREVALENCE.format(name="mine"))
     (tmp_path / "my_statistic.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    tree = judge_table(table, replicates=20, further=["my_statistic"])
+    tree = judge_table(table, replicates=200, further=["my_statistic"])
     assert 0 < tree["test"]["mine"]["share"] < 1
     text = write_report(tmp_path, table, tree, title="t", facts={}).read_text()
     assert "of clip labels" in text
     table.write(tmp_path / "p.csv")
-    words = [str(tmp_path / "p.csv"), "--out", str(tmp_path), "--replicates", "20"]
+    words = [str(tmp_path / "p.csv"), "--out", str(tmp_path), "--replicates", "200"]
     assert main(["metrics", *words, "--statistic", "my_statistic"]) == 0
     assert "of clip labels" in (tmp_path / "metrics.md").read_text()
     assert main(["metrics", *words]) == 0
@@ -164,17 +164,17 @@ def test_what_is_no_statistic_is_one_line(dropped_in, table):
         statistics(further=["json"])
     dropped_in("again", PREVALENCE.format(name="calibration"))
     with pytest.raises(AnalysisError, match="cannot be called 'calibration'"):
-        assess(table, Wanted(replicates=20))
+        assess(table, Wanted(replicates=200))
 
 
 def test_a_name_of_a_level_or_of_the_tree_is_taken(dropped_in, table):
     dropped_in("again", PREVALENCE.format(name="clip"))
     with pytest.raises(AnalysisError, match="'clip' is called as a level is"):
-        assess(table, Wanted(replicates=20))
+        assess(table, Wanted(replicates=200))
     dropped_in("again", PREVALENCE.format(name="interval"))
     sys.modules.pop(f"{stats.__name__}.again")
     with pytest.raises(AnalysisError, match="cannot be called 'interval'"):
-        assess(table, Wanted(replicates=20))
+        assess(table, Wanted(replicates=200))
 
 
 def test_an_option_that_no_statistic_has_lists_those_that_there_are(table):

@@ -17,7 +17,7 @@ from ultrasound_jax.analysis.stats._parts.discrimination_tables import discrimin
 from ultrasound_jax.analysis.stats._parts.metrics import METRICS
 from ultrasound_jax.analysis.table.inputs import Run
 
-FEW = Wanted(replicates=40)
+FEW = Wanted(replicates=200)
 
 
 def study(noise):
@@ -46,7 +46,7 @@ def written(tmp_path_factory):
         for name in ("attention", "top_frames", "clips/one"):
             (looked / f"{name}.png").write_bytes(b"\x89PNG")
     code = main(
-        ["report", str(folder / "good"), str(folder / "bad<b>"), "--replicates", "100"]
+        ["report", str(folder / "good"), str(folder / "bad<b>"), "--replicates", "200"]
         + ["--out", str(folder / "out"), "--by", "fold", "--title", "A & B"]
     )
     assert code == 0
@@ -193,7 +193,7 @@ def test_runs_of_other_examples_are_reported_but_not_compared_and_why(tmp_path, 
     ):
         table.write(tmp_path / f"{name}.csv")
     words = ["report", str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), "--out"]
-    assert main([*words, str(tmp_path / "out"), "--replicates", "20"]) == 0
+    assert main([*words, str(tmp_path / "out"), "--replicates", "200"]) == 0
     assert "were not compared: run 'b' has other examples" in capsys.readouterr().out
     assert "Models were not compared" in (tmp_path / "out/report.html").read_text()
 
@@ -228,7 +228,7 @@ def test_costs_and_readers_of_other_folders_are_taken_in(tmp_path):
     sheet = "\n".join(["clip_id,label_a_line,label_b_line", *lines])
     (tmp_path / "senior.csv").write_text(sheet)
     study(0).write(tmp_path / "one.csv")
-    words = [str(tmp_path / "one.csv"), "--replicates", "20", "--out", str(tmp_path)]
+    words = [str(tmp_path / "one.csv"), "--replicates", "200", "--out", str(tmp_path)]
     assert main(["readers", *words, "--sheets", str(tmp_path / "senior.csv")]) == 0
     words += ["--readers", str(tmp_path / "readers.json")]
     assert main(["report", *words, "--cost", str(tmp_path / "cost.json")]) == 0

@@ -127,7 +127,7 @@ def test_validation_selects_on_the_number_that_a_report_has():
         "fn": np.array([[5, 0, 0], [6, 0, 0], [7, 8, 0]]),
     }
     table = of.table(ids(np.zeros((3, 1), np.int8), ("image", "image")), columns)
-    (split,) = judge_table(table, replicates=20).values()
+    (split,) = judge_table(table, replicates=200).values()
     for name, value in of.quality(table).items():
         assert value == pytest.approx(split["image"][name]), name
     empty = {name: np.zeros((3, 3), int) for name in columns}
