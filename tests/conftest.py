@@ -58,7 +58,7 @@ def shrink(config, data_dir):
     config.dtype = "float32"
     config.train.epochs = 2
     config.train.log_every = 1
-    config.evaluation.replicates = 50
+    config.evaluation.replicates = 200
 
 
 @pytest.fixture

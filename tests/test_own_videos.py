@@ -24,7 +24,7 @@ SMALLER = {
     "data.eval_batch_size": 8,
     "model.options.width": 4,
     "train.epochs": 1,
-    "evaluation.replicates": 20,
+    "evaluation.replicates": 200,
 }
 # The compiler's own time is most of it.
 QUICK = (

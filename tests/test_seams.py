@@ -176,7 +176,7 @@ CONFIG = """
         config.augment = [{"name": "toy_house.augmentation:make", "size": 0.05}]
         config.train.epochs = 1
         config.train.log_every = 1
-        config.evaluation.replicates = 30
+        config.evaluation.replicates = 200
         return config
 """
 

@@ -48,8 +48,10 @@ def study(
         seed: of the same.
 
     Raises:
-        AnalysisError: fewer than two raters, or labels of another shape.
+        AnalysisError: fewer than two raters, labels of another shape, or too few
+            replicates (see `bootstrap.check_replicates`).
     """
+    bootstrap.check_replicates(replicates)
     if len(raters) < 2:
         raise AnalysisError(f"{len(raters)} raters; agreement needs two or more")
     for rater in raters:
