@@ -193,7 +193,7 @@ def simulate(repeats: int, processes: int) -> dict[str, Any]:
         ]
         for part, settings in more.items()
     }
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
         running = {
             part: [pool.submit(rejections, kind, repeats) for kind in chosen]
             for part, chosen in kinds.items()
@@ -249,7 +249,7 @@ def draw_figure(path: Path, result: dict[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the command."""
     parser = cli.Parser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=400, help="studies of a kind")
+    parser.add_argument("--repeats", type=int, default=200, help="studies of a kind")
     parser.add_argument("--processes", type=int, default=2, help="side by side")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "experiments/results/multireader_tests.json"
