@@ -177,7 +177,7 @@ def rejections(kind: Kind, repeats: int) -> dict[str, Any]:
     return vars(kind) | {"refused": refused, "rejected": shares}
 
 
-def simulate(repeats: int) -> dict[str, Any]:
+def simulate(repeats: int, processes: int) -> dict[str, Any]:
     """Sizes of all kinds of studies, and powers."""
     more: dict[str, dict[str, Any]] = {
         "help": {},
@@ -193,7 +193,7 @@ def simulate(repeats: int) -> dict[str, Any]:
         ]
         for part, settings in more.items()
     }
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:
         running = {
             part: [pool.submit(rejections, kind, repeats) for kind in chosen]
             for part, chosen in kinds.items()
@@ -249,7 +249,8 @@ def draw_figure(path: Path, result: dict[str, Any]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the command."""
     parser = cli.Parser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=500, help="studies of a kind")
+    parser.add_argument("--repeats", type=int, default=200, help="studies of a kind")
+    parser.add_argument("--processes", type=int, default=2, help="side by side")
     parser.add_argument(
         "--out", type=Path, default=ROOT / "experiments/results/multireader_tests.json"
     )
@@ -263,7 +264,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(given: argparse.Namespace) -> None:
     """Simulates, writes the results, and draws them."""
     settings = {"repeats": given.repeats, "alpha": ALPHA}
-    result = {"run": provenance.facts()} | settings | simulate(given.repeats)
+    result = (
+        {"run": provenance.facts()}
+        | settings
+        | simulate(given.repeats, given.processes)
+    )
     write_whole(given.out, json.dumps(result, indent=1) + "\n")
     draw_figure(given.figure, result)
     print(f"written: {given.out}, {given.figure}", file=sys.stderr)

@@ -305,6 +305,36 @@ def busi_listed(found: dict) -> str:
     return f"{listed} of {total}"
 
 
+def multireader() -> str:
+    """How often each analysis of readers' ratings finds something."""
+    found = read("multireader_tests")
+    of = {
+        "both": "other readers and patients",
+        "hillis": "the same, as published",
+        "patients": "these readers, other patients",
+        "readers": "other readers, these patients",
+    }
+    titles = ["what is simulated", "patients", "readers", *of.values()]
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for part, words in (
+        ("help", "help that is worth nothing on average"),
+        ("fixed", "help that is worth nothing to anybody"),
+        ("model", "a model as good as the average reader"),
+        ("power", "help that adds"),
+    ):
+        for row in found[part]:
+            cells = [f"{100 * row['rejected'][name]:.1f}" for name in of]
+            place = [words, str(row["patients"]), str(row["readers"])]
+            rows.append(f"| {' | '.join([*place, *cells])} |")
+    run = found["run"]
+    note = (
+        f"Percent of {found['repeats']} studies in which a test rejects at 5 %: "
+        f"`{run['command']}` at commit {run['commit']}, {run['date']} "
+        "([multireader_tests.json](experiments/results/multireader_tests.json))."
+    )
+    return "\n".join([*rows, "", note])
+
+
 # Which tables stand on which page.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom},
@@ -320,6 +350,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "frame_watch": frame_watch,
         "overlay_rates": overlay_rates,
     },
+    "docs/reader_studies.md": {"multireader_tests": multireader},
     "docs/speed.md": {"benchmark": benchmark, "ingest": ingest},
 }
 

@@ -42,6 +42,7 @@ def test_every_table_is_made_from_the_committed_results():
         "elsewhere",
         "frame_watch",
         "ingest",
+        "multireader_tests",
         "overlay_rates",
         "phantom",
         "pocus",

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.analysis.simulated import CLASSES, join, simulate, without_positives
+from ultrasound_jax.analysis.document import Table
 from ultrasound_jax.analysis.stats import by_fold
 from ultrasound_jax.analysis.stats._parts.intervals import auroc_interval
 from ultrasound_jax.analysis.table.judged import judge
@@ -89,6 +90,7 @@ def test_a_report_says_that_the_spread_is_not_the_interval(folds):
         "kind": "multilabel",
     }
     _, shown = by_fold.blocks(view)
+    assert isinstance(shown, Table)
     assert [row[0] for row in shown.rows] == [
         *(f"fold {f}" for f in range(3)),
         "mean of folds",

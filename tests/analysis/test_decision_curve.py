@@ -7,6 +7,7 @@ import pytest
 
 from tests.analysis.simulated import CLASSES, simulate
 from tests.analysis.test_multiclass import simulated as several_classes
+from ultrasound_jax.analysis.document import Picture, Table
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats import decision_curve
 from ultrasound_jax.analysis.table.judged import judge
@@ -125,6 +126,7 @@ def test_a_report_shows_table_and_figure(table):
         "kind": "multilabel",
     }
     _, shown, picture = decision_curve.blocks(tree)
+    assert isinstance(shown, Table) and isinstance(picture, Picture)
     assert len(shown.rows) == len(CLASSES) * 3
     assert picture.image.startswith(b"\x89PNG")
     rows = decision_curve.rows(tree)

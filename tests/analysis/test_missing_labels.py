@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.analysis.simulated import join, simulate
+from ultrasound_jax.analysis.document import Table
 from ultrasound_jax.analysis.stats import missing_labels
 from ultrasound_jax.analysis.stats.missing_labels import auroc_bounds
 from ultrasound_jax.analysis.table.judged import judge
@@ -95,6 +96,7 @@ def test_a_report_has_a_row_a_class_and_the_csv_both_ends(table):
         "kind": "multilabel",
     }
     _, shown = missing_labels.blocks(tree)
+    assert isinstance(shown, Table)
     assert len(shown.rows) == len(tree["missing_labels"]["classes"])
     metrics = {row["metric"] for row in missing_labels.rows(tree)}
     assert {"lowest auroc", "highest specificity", "unknown"} <= metrics

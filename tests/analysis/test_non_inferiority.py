@@ -10,6 +10,7 @@ from scipy import stats
 
 from tests.analysis.simulated import join, simulate
 from ultrasound_jax.analysis.__main__ import main
+from ultrasound_jax.analysis.document import Table
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.comparison import MACRO, compare
 from ultrasound_jax.analysis.judge.non_inferiority import judged, with_margin
@@ -98,10 +99,11 @@ def test_a_wider_margin_never_takes_a_verdict_back(tree):
 
 def test_what_is_not_tested_has_no_verdict(tables):
     same = {"one": tables["good"], "two": tables["good"]}
-    found = with_margin(compare(same, "one", replicates=20), 0.05)
+    found = with_margin(compare(same, "one", replicates=200), 0.05)
     for one in found["differences"]:
         assert one["non_inferiority"]["verdict"] is None
     shown = margin_blocks(found)[1]
+    assert isinstance(shown, Table)
     assert "not tested" in shown.rows[0][3]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.analysis.simulated import CLASSES, join, simulate
 from tests.analysis.test_multiclass import simulated as several_classes
+from ultrasound_jax.analysis.document import Table
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats import predictive_values
 from ultrasound_jax.analysis.stats._parts.two_rates import two_rates
@@ -144,7 +145,7 @@ def test_intervals_hold_the_truth_in_most_studies():
         return [x.astype(float) for x in (hits, positives, quiet, negatives)]
 
     whole = two_rates(*draw(40_000))
-    truth = [whole.predictive_value(side, 0.2)[0] for side in (True, False)]
+    truth = [whole.predictive_value(side, 0.2)[0] or 0.0 for side in (True, False)]
     repeats, held = 600, np.zeros(2)
     for _ in range(repeats):
         found = two_rates(*draw(25))
@@ -192,6 +193,7 @@ def test_a_report_says_whose_prevalence_it_is(table):
         "optimistic": False,
     }
     _, shown = predictive_values.blocks(tree)
+    assert isinstance(shown, Table)
     assert shown.rows[0][1] == "0.250, stated"
     assert shown.rows[1][1].endswith("of this table")
     assert "--prevalence" in shown.caption

@@ -178,7 +178,7 @@ def test_a_name_of_a_level_or_of_the_tree_is_taken(dropped_in, table):
 
 
 def test_an_option_that_no_statistic_has_lists_those_that_there_are(table):
-    with pytest.raises(AnalysisError, match="'betas'; there are: bins, sensitivity,"):
+    with pytest.raises(AnalysisError, match="'betas'; there are: bins, acting-at,"):
         assess(table, Wanted(options={"betas": 3}))
 
 
@@ -189,7 +189,11 @@ def test_every_statistic_of_the_package_says_what_it_is():
         "overlap",
         "confusion",
         "calibration",
+        "decision_curve",
         "operating",
+        "predictive_values",
+        "missing_labels",
+        "by_fold",
         "subgroups",
         "conformal",
     ]

@@ -119,7 +119,7 @@ def _one_class(
         *(({(MODEL, name): 1.0, WITHOUT: -1.0}, name) for name in models),
     ):
         found = of_readers(part, _contrasts(places, ratings.readers, second))
-        row = {"first": f"{AVERAGE}, {WITHOUT}", "second": words}
+        row: dict[str, Any] = {"first": f"{AVERAGE}, {WITHOUT}", "second": words}
         row |= {"difference": found[BOTH].value}
         row["analyses"] = {name: _analysis(one) for name, one in found.items()}
         entry["comparisons"].append(row)

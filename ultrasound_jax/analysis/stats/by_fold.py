@@ -157,11 +157,11 @@ def _of_apart(spreads: list[Spread]) -> Spread:
     share = variance + 1e-18  # folds that do not vary share the freedom
     pooled = share.sum() ** 2
     return Spread(
-        value=np.mean([float(one.value) for one in spreads]),
-        variance=variance.sum() / len(spreads) ** 2,
-        df=pooled / (share**2 / df).sum(),
-        effective=effective.sum(),
-        carriers=pooled / (share**2 / carriers).sum(),
+        value=np.array(np.mean([float(one.value) for one in spreads])),
+        variance=np.array(variance.sum() / len(spreads) ** 2),
+        df=np.array(pooled / (share**2 / df).sum()),
+        effective=np.array(effective.sum()),
+        carriers=np.array(pooled / (share**2 / carriers).sum()),
         trials=np.array(np.inf),
         alike=np.array(np.nan),
     )

@@ -40,13 +40,14 @@ def benefit_panels(classes: Mapping[str, Mapping[str, Any]], unit: str) -> bytes
         panel.set_axis_off()
     figure.legend(
         [
-            (Patch(color=COLOURS[0], alpha=0.2), Line2D([], [], **_SCORES)),
+            Line2D([], [], **_SCORES),
+            Patch(color=COLOURS[0], alpha=0.2),
             Line2D([], [], **_ALL),
             Line2D([], [], **_NONE),
         ],
-        ["by the scores, 95 %", "acting on all", "acting on none"],
+        ["by the scores", "95 % over patients", "acting on all", "acting on none"],
         loc="outside lower center",
-        ncols=3,
+        ncols=2,
         frameon=False,
         fontsize=9,
     )
@@ -55,8 +56,8 @@ def benefit_panels(classes: Mapping[str, Mapping[str, Any]], unit: str) -> bytes
 
 def _draw(panel: Axes, curve: Mapping[str, Any], prevalence: float) -> None:
     at = curve["threshold"]
-    ends = [np.array(curve[end], float) for end in ("low", "high")]
-    panel.fill_between(at, *ends, color=COLOURS[0], alpha=0.2, linewidth=0)
+    low, high = (np.array(curve[end], float) for end in ("low", "high"))
+    panel.fill_between(at, low, high, color=COLOURS[0], alpha=0.2, linewidth=0)
     panel.plot(at, curve["all"], **_ALL)
     panel.axhline(0, **_NONE)
     panel.plot(at, curve["net_benefit"], **_SCORES)
