@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from ultrasound_jax.labels import workbook
+from ultrasound_jax.runs.spreadsheet import as_meant
 from ultrasound_jax.types import InputError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
@@ -189,6 +190,7 @@ def _below(
     known: Collection[str],
     doubts: dict[tuple[int, int], str],
 ) -> Table:
+    numbered = [(number, list(map(as_meant, cells))) for number, cells in numbered]
     first = [cells for _, cells in numbered[:HEADING_WITHIN]]
     place = _heading_place(first, known)
     heading = [cell.strip() for cell in first[place]]

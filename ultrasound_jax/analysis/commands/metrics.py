@@ -13,13 +13,12 @@ by --by. Writes metrics.json, metrics.csv (one row a number), metrics.md and fig
 """
 
 import argparse
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ultrasound_jax.analysis.document import Block, Heading, Text
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.assess import Wanted, assess
 from ultrasound_jax.analysis.report.assessment import assessment, pictures
 from ultrasound_jax.analysis.report.markdown import write_markdown
@@ -39,6 +38,7 @@ from ultrasound_jax.analysis.table.inputs import (
 )
 from ultrasound_jax.analysis.table.units import plural
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 COLUMNS = (
     "run",
@@ -155,13 +155,16 @@ def blocks(runs: Sequence[Run], trees: Mapping[str, Mapping[str, Any]]) -> list[
 
 def to_csv(trees: Mapping[str, Mapping[str, Any]]) -> str:
     """One row a number; what is not defined is an empty cell."""
-    out = io.StringIO()
-    table = csv.DictWriter(out, [*map(str, COLUMNS)], restval="", lineterminator="\n")
-    table.writeheader()
+    table: list[list[Any]] = [list(COLUMNS)]
     for name, tree in trees.items():
         for row in _rows(tree):
-            table.writerow({"run": name, "split": tree["split"]} | row)
-    return out.getvalue()
+            cells = {"run": name, "split": tree["split"]} | row
+            if unknown := set(cells) - set(COLUMNS):
+                names = ", ".join(sorted(unknown))
+                allowed = ", ".join(COLUMNS)
+                raise AnalysisError(f"a row has {names}; allowed are {allowed}")
+            table.append([cells.get(column, "") for column in COLUMNS])
+    return people_csv(table)
 
 
 def _rows(tree: Mapping[str, Any]) -> list[dict[str, Any]]:

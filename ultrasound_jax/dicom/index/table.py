@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import as_meant, people_csv
 from ultrasound_jax.types import InputError
 
 LABEL_COLUMNS = (
@@ -129,7 +130,8 @@ def read_index(path: str | os.PathLike[str]) -> list[IndexRow]:
     header = text.partition("\n")[0]
     separator = ";" if header.count(";") > header.count(",") else ","
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    names = list(reader.fieldnames or ())
+    names = [as_meant(name) for name in reader.fieldnames or ()]
+    reader.fieldnames = names
     if _LATER[-1] not in names:
         later = {name: _THEIRS.format(name) for name in _LATER}
         reader.fieldnames = [later.get(name, name) for name in names]
@@ -153,7 +155,7 @@ def _parsed_row(cells: dict[Any, Any], place: str) -> IndexRow:
     if None in cells:
         raise InputError(f"{place}: more cells than the header has columns")
     values: dict[str, Any] = dict.fromkeys(_LATER, "")
-    values |= {k: (v or "").strip() for k, v in cells.items()}
+    values |= {k: as_meant((v or "").strip()) for k, v in cells.items()}
     name = ""
     try:
         for name in _INTEGERS:
@@ -186,13 +188,11 @@ def write_index(path: str | os.PathLike[str], rows: Iterable[IndexRow]) -> None:
     names += dict.fromkeys(
         n for row in rows for n in row.labels if n not in LABEL_COLUMNS
     )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*OWN_COLUMNS, *names])
+    table = [[*OWN_COLUMNS, *names]]
     for row in rows:
         own = [_cell(getattr(row, name)) for name in OWN_COLUMNS]
-        writer.writerow(own + [row.labels.get(name, "") for name in names])
-    write_whole(path, text.getvalue())
+        table.append(own + [row.labels.get(name, "") for name in names])
+    write_whole(path, people_csv(table))
 
 
 def _cell(value: Any) -> str:
