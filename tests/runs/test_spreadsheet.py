@@ -9,8 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 from ultrasound_jax.dicom.index.table import IndexRow, read_index, write_index
-from ultrasound_jax.labels.table_cells import read_table
 from ultrasound_jax.runs.spreadsheet import as_meant, as_text, people_csv
+from ultrasound_jax.runs.table_cells import read_table
 
 PACKAGE = ROOT / "ultrasound_jax"
 # Written as they are, because programs read them: everything else is for people.

@@ -32,14 +32,14 @@ from ultrasound_jax.datasets.videos.files import (
 )
 from ultrasound_jax.datasets.videos.options import VideosConfig, renames
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
-from ultrasound_jax.labels.table_cells import (
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
+from ultrasound_jax.runs.table_cells import (
     Table,
     one_spelling,
     read_table,
     told_if_joined,
 )
-from ultrasound_jax.runs.files import write_whole
-from ultrasound_jax.runs.spreadsheet import people_csv
 from ultrasound_jax.types import UNKNOWN, InputError
 
 NOBODY = ("", "?", "-", "nd", "n/a", "na", "none", "unknown", "anonymous", "anonymized")

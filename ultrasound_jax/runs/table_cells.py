@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from ultrasound_jax.labels import workbook
+from ultrasound_jax.runs import workbook
 from ultrasound_jax.runs.spreadsheet import as_meant
 from ultrasound_jax.types import InputError
 
