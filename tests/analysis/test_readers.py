@@ -12,6 +12,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from tests.analysis.simulated import CLASSES, join, simulate
 from ultrasound_jax.analysis.__main__ import main
+from ultrasound_jax.analysis.judge.readers import read_sheet
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.table.predictions import Predictions
 

@@ -153,7 +153,7 @@ def _parse(sheet: Sheet) -> Predictions:
         c.removeprefix("label_") for c in sheet.header if c.startswith("label_")
     )
     if not classes:
-        raise AnalysisError("missing columns: label_<class>")
+        raise AnalysisError(f"missing columns: label_<class>{sheet.hint()}")
     further = sheet.check_begins_with(_header(classes))
     frames = None
     if FRAMES in further:

@@ -75,7 +75,7 @@ class Sheet:
         expected = [*id_columns(self.units), *content]
         missing = [name for name in expected if name not in self.header]
         if missing:
-            raise AnalysisError(f"missing columns: {', '.join(missing)}{self._hint()}")
+            raise AnalysisError(f"missing columns: {', '.join(missing)}{self.hint()}")
         if self.header[: len(expected)] != expected:
             raise AnalysisError(
                 f"columns must begin with exactly {','.join(expected)}, further ones "
@@ -88,7 +88,8 @@ class Sheet:
             raise AnalysisError(self._odd)
         return self.header[len(expected) :]
 
-    def _hint(self) -> str:
+    def hint(self) -> str:
+        """What else to say of columns that are missing."""
         parted = len(self.header) == 1 and any(c in self.header[0] for c in ";\t")
         if not parted:
             return ""

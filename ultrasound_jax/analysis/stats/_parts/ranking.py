@@ -15,7 +15,7 @@ from scipy import sparse
 from ultrasound_jax.analysis.errors import AnalysisError
 
 _COLUMNS = 64  # sets of weights at a time
-_CELLS = 1 << 15  # of steps times sets at a time: what fits into a core's cache
+_CELLS = 1 << 17  # of steps times sets at a time: what fits into a core's cache
 
 
 def sorted_rows(
