@@ -129,13 +129,13 @@ def measured(verb: str, folder: Path) -> dict[str, float]:
 
 def table_of(found: dict[str, Any]) -> str:
     """The passage of `docs/analysis.md`."""
-    size, facts = found["size"], found["provenance"]
+    size, facts = found["size"], found["run"]
     lines = [
         f"{found['rows']:,} rows of {size['patients']:,} patients and "
         f"{size['classes']} classes, 2,000 replicates, one core "
         f"({facts['cpu'].partition(',')[0]}, commit {facts['commit']}, "
-        f"{facts['date']}; `{facts['command']}`; `compare`, `readers` and `report` "
-        "take two such tables):",
+        f"{facts['date']}; `{facts['command']}`; all verbs but `metrics` take two such "
+        "tables):",
         "",
         "| verb | CPU seconds | peak memory |",
         "|---|---|---|",
@@ -164,7 +164,7 @@ def measure(size: Size, verbs: Sequence[str]) -> dict[str, Any]:
         "rows": size.rows,
         "size": asdict(size),
         "verbs": found,
-        "provenance": provenance.facts(),
+        "run": provenance.facts(),
     }
 
 
