@@ -59,7 +59,7 @@ INSIDE = {
     )
     + ("manifest", "table_file", "seal", "examples", "spec"),
     "labels": ("commands", "clip_table", "disagreement", "merge", "indexed_sheet")
-    + ("sheet", "sheet_cells", "table_cells", "workbook", "findings"),
+    + ("sheet", "sheet_cells", "findings"),
 }
 # library -> the only rooms that may import it; for the others it is not theirs.
 ONLY = {

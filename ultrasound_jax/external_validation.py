@@ -7,7 +7,6 @@ pictures of both sides are compared for near duplicates.
 """
 
 import copy
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from ultrasound_jax.external_matching import (
 from ultrasound_jax.predict import model_file, open_run
 from ultrasound_jax.predict.examples import with_source
 from ultrasound_jax.predict.score_split import predictions
+from ultrasound_jax.runs.names import file_name
 from ultrasound_jax.training import sharding
 from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.types import Settings
@@ -143,8 +143,9 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
 
 def out_folder(workdir: Path, config: Settings, given: str) -> Path:
     """Where the judgement is written: as given, or `on_<dataset>` in the run."""
-    name = re.sub(r"\W+", "_", config.data.name)
-    return Path(given).absolute() if given else workdir / f"on_{name}"
+    if given:
+        return Path(given).absolute()
+    return workdir / f"on_{file_name(config.data.name)}"
 
 
 def check_out(out: Path, workdir: Path) -> None:

@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 
 from tests.analysis.simulated import simulate
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.stats._parts import bootstrap
+from ultrasound_jax.analysis.stats._parts import bootstrap, ranking
 from ultrasound_jax.analysis.stats._parts.metrics import (
     METRICS,
     measure,
@@ -55,10 +55,23 @@ def test_replicates_do_not_depend_on_how_they_are_cut_into_chunks(monkeypatch):
     case = (table.labels, table.scores, decide(table.scores, [0.5] * 4))
     drawn = bootstrap.draw_patients(8, replicates=50)
     whole = bootstrap.replicate(*case, table.patient_index(), drawn)
-    monkeypatch.setattr(bootstrap, "_CHUNK", 7 * len(table))
+    monkeypatch.setattr(ranking, "_COLUMNS", 7)
+    monkeypatch.setattr(ranking, "_CELLS", 21)  # three steps at a time
     cut = bootstrap.replicate(*case, table.patient_index(), drawn)
     for name in METRICS:
         np.testing.assert_allclose(whole[name], cut[name], atol=1e-12)
+
+
+def test_scores_are_sorted_once_for_all_replicates(monkeypatch):
+    table = simulate(np.random.default_rng(1), 8)
+    case = (table.labels, table.scores, decide(table.scores, [0.5] * 4))
+    sorted_rows, sorts = ranking.sorted_rows, []
+    monkeypatch.setattr(
+        ranking, "sorted_rows", lambda *a: sorts.append(1) or sorted_rows(*a)
+    )
+    drawn = bootstrap.draw_patients(8, replicates=500)
+    bootstrap.replicate(*case, table.patient_index(), drawn)
+    assert len(sorts) == len(table.classes)
 
 
 def test_each_replicate_draws_as_many_patients_as_there_are():

@@ -9,7 +9,10 @@ import pytest
 
 from tests.analysis.simulated import join, simulate
 from tests.conftest import ROOT
+from ultrasound_jax.analysis.document import Table, Text
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.judge.assess import Wanted, assess
+from ultrasound_jax.analysis.stats import conformal
 from ultrasound_jax.analysis.stats._parts.resampling import Resampling
 from ultrasound_jax.analysis.stats.conformal import (
     SETS,
@@ -63,6 +66,55 @@ def test_too_few_patients_give_sets_that_hold_both_answers(patients):
         assert found["patient"]["both"] == 1 and found["patient"]["coverage"] == 1
         assert found["patient"]["coverage_ci"][0] < 1
     assert not found["clip"]["useless"]
+
+
+def shown(tree):
+    """The texts and the rows of tables of the section about sets."""
+    found = conformal.blocks(tree)
+    texts = [block.text for block in found if isinstance(block, Text)]
+    tables = [block for block in found if isinstance(block, Table)]
+    return texts, [row for table in tables for row in table.rows]
+
+
+@pytest.mark.parametrize("patients", [5, 8])
+def test_useless_sets_are_a_line_and_no_rows(patients):
+    rng = np.random.default_rng(0)
+    table = join(
+        simulate(rng, patients, split="validation", unknown=0), simulate(rng, 9)
+    )
+    texts, rows = shown(assess(table, Wanted(replicates=200)))
+    promised = {row[1] for row in rows}
+    assert promised == {"clips as if independent"}
+    line = next(text for text in texts if text.startswith("Useless"))
+    assert f"one of a new patient's clips (all; {patients} calibration" in line
+    assert "needs 9 calibration patients" in line
+    assert not any("useless" in cell for row in rows for cell in row)
+
+
+def test_with_enough_patients_there_is_no_such_line():
+    rng = np.random.default_rng(0)
+    table = join(
+        simulate(rng, 60, split="validation", unknown=0), simulate(rng, 9, unknown=0)
+    )
+    texts, rows = shown(assess(table, Wanted(replicates=200)))
+    tree = assess(table, Wanted(replicates=200))["conformal"]["classes"]
+    useless = [
+        entry["useless"]
+        for kinds in tree.values()
+        for ways in kinds.values()
+        for entry in ways.values()
+    ]
+    assert len(rows) == len(useless) - sum(useless)
+    assert any(text.startswith("Useless") for text in texts) == any(useless)
+
+
+def test_an_overview_of_useless_sets_only_is_one_line():
+    rng = np.random.default_rng(0)
+    table = join(simulate(rng, 5, split="validation", unknown=0), simulate(rng, 9))
+    tree = assess(table, Wanted(replicates=200))
+    found = conformal.overview({"one": tree}, {})
+    assert len(found) == 2 and isinstance(found[1], Text)
+    assert "All prediction sets are useless" in found[1].text
 
 
 def test_sets_and_their_coverage_by_hand():

@@ -6,11 +6,13 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import openpyxl
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from tests.analysis.simulated import CLASSES, join, simulate
 from ultrasound_jax.analysis.__main__ import main
+from ultrasound_jax.analysis.judge.readers import read_sheet
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.table.predictions import Predictions
 
@@ -208,3 +210,36 @@ def test_raters_of_one_name_and_unknown_readers_are_refused(case, tmp_path, caps
     sheets = ["--sheets", *files(folder, "reader1"), "--consensus-of", "x", "y"]
     assert main([*words, *sheets]) == 2
     assert "no sheet 'x'; there are: reader1" in capsys.readouterr().err
+
+
+def saved_again(path, how):
+    """The sheet as spreadsheet programs save it."""
+    lines = [line.split(",") for line in path.read_text().splitlines()]
+    if how == "workbook":
+        book = openpyxl.Workbook()
+        sheet = book.active
+        assert sheet is not None
+        for number, line in enumerate(lines):
+            sheet.append([int(c) if number and c in "01" and c else c for c in line])
+        book.save(path.with_suffix(".xlsx"))
+        return path.with_suffix(".xlsx")
+    lines[0].append("Größe")  # a column of the reader's own
+    again = path.with_name(f"again_{path.name}")
+    text = "".join(";".join(line) + "\r\n" for line in lines)
+    again.write_bytes(text.encode("cp1252"))
+    return again
+
+
+@pytest.mark.parametrize("how", ["workbook", "semicolons and Windows-1252"])
+def test_a_sheet_that_a_spreadsheet_program_saved_is_the_same(tmp_path, how):
+    path = tmp_path / "anna.csv"
+    path.write_text("example_id,label_a_line,label_b_line\ne0,1,0\ne1,,1\ne2,-1,0\n")
+    once = read_sheet(path, ("a_line", "b_line"))
+    again = read_sheet(saved_again(path, how), ("a_line", "b_line"))
+    np.testing.assert_equal(dict(again.labels), dict(once.labels))
+
+
+def test_a_sheets_ids_are_stripped_and_composed(tmp_path):
+    path = tmp_path / "anna.csv"
+    path.write_text("example_id,label_a\n cafe\u0301 ,1\n", encoding="utf-8")
+    assert list(read_sheet(path, ("a",)).labels) == ["caf\u00e9"]

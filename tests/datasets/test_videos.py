@@ -24,7 +24,7 @@ from ultrasound_jax.dicom.make.ultrasound_file import (
     Identity,
     write_cine,
 )
-from ultrasound_jax.labels.table_cells import Table
+from ultrasound_jax.runs.table_cells import Table
 from ultrasound_jax.types import InputError
 
 TINY = {"size": 16, "frame_rate": 5.0}

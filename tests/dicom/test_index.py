@@ -1,7 +1,10 @@
+import csv
+import dataclasses
 import json
 import stat
 
 import numpy as np
+import openpyxl
 import pytest
 
 from ultrasound_jax.dicom.index.table import (
@@ -88,6 +91,22 @@ def test_a_sheet_that_a_spreadsheet_program_has_saved_is_read(tmp_path):
     one, other = read_index(path)
     assert (one.video_id, one.frames, one.frame_rate) == ("a", 3, 29.5)
     assert other.video_id == "b"
+
+
+def test_an_index_is_read_as_a_workbook_and_in_an_encoding_of_windows(tmp_path):
+    path = tmp_path / "index.csv"
+    write_index(path, [dataclasses.replace(FULL, labels={"Ärztin": "Größe"})])
+    text = path.read_text(encoding="utf-8")
+    plain = read_index(path)
+    path.write_bytes(text.encode("cp1252"))
+    assert read_index(path) == plain
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in csv.reader(text.splitlines()):
+        sheet.append(row)
+    book.save(tmp_path / "index.xlsx")
+    assert read_index(tmp_path / "index.xlsx") == plain
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from ultrasound_jax.labels.clip_table import ClipSettings, cut, pattern_frames
 from ultrasound_jax.labels.disagreement import as_json, as_markdown, compare
 from ultrasound_jax.labels.merge import merge, sheet_text
 from ultrasound_jax.labels.sheet import read_sheet
-from ultrasound_jax.labels.table_cells import decoded, read_table
+from ultrasound_jax.runs.table_cells import decoded, read_table
 from ultrasound_jax.types import InputError
 
 COLUMNS = HEADING.strip().split(",")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.labels.table_cells import read_table
+from ultrasound_jax.runs.table_cells import read_table
 from ultrasound_jax.types import InputError
 
 SEPARATORS = (",", ";", "\t")

@@ -4,11 +4,10 @@ Labels are written in frames of the recording, clips are cut after resampling in
 a clip's label asks which recorded frames the clip shows.
 """
 
-import csv
-import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
@@ -28,6 +27,7 @@ from ultrasound_jax.media.cutting import (
     clip_windows,
 )
 from ultrasound_jax.media.geometry import resample_times
+from ultrasound_jax.runs.spreadsheet import people_csv
 from ultrasound_jax.types import UNKNOWN, InputError
 
 DEFAULT_RATE = 30.0  # Hz, of videos that tell none, as the original has it
@@ -311,14 +311,12 @@ def stream_clips(
 
 def clips_text(clips: Iterable[tuple[Clip, str, float | None]]) -> str:
     """The table of clips as csv, from clips with their patient and frame rate."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    rows: list[list[Any]] = [list(COLUMNS)]
     for clip, patient_id, rate in clips:
-        writer.writerow(
+        rows.append(
             [clip.clip_id, clip.video_id, patient_id, clip.start + 1, clip.end]
             + [clip.source_start, clip.source_end, "" if rate is None else f"{rate:g}"]
             + clip.labels.tolist()
             + [clip.score]
         )
-    return text.getvalue()
+    return people_csv(rows)

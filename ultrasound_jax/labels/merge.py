@@ -5,8 +5,6 @@
 annotated (`?`) is not annotated in what is made of them.
 """
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,6 +21,7 @@ from ultrasound_jax.labels.sheet import (
     format_ranges,
     ranges_of,
 )
+from ultrasound_jax.runs.spreadsheet import people_csv
 from ultrasound_jax.types import InputError
 
 LOGICS = ("and", "or")
@@ -192,9 +191,7 @@ def _common(first: str, second: str) -> str:
 
 def sheet_text(rows: Iterable[LabelRow]) -> str:
     """Rows as a labelling sheet, which `read_sheet` reads back."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(SHEET_COLUMNS)
+    table: list[list[str]] = [list(SHEET_COLUMNS)]
     for row in rows:
         cells = {
             "video_id": row.video_id,
@@ -203,8 +200,8 @@ def sheet_text(rows: Iterable[LabelRow]) -> str:
             **{COLUMNS[name]: _cell(row, name) for name in FINDINGS},
             "frames": "" if row.frames is None else str(row.frames),
         }
-        writer.writerow([cells[column] for column in SHEET_COLUMNS])
-    return text.getvalue()
+        table.append([cells[column] for column in SHEET_COLUMNS])
+    return people_csv(table)
 
 
 def _cell(row: LabelRow, name: str) -> str:

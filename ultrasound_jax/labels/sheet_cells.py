@@ -9,7 +9,7 @@ from ultrasound_jax.labels.findings import (
     COLUMNS,
     SCORE_COLUMN,
 )
-from ultrasound_jax.labels.table_cells import plain, read_table
+from ultrasound_jax.runs.table_cells import plain, read_table
 from ultrasound_jax.types import InputError
 
 # What a merged sheet may pass on; anything else in a sheet stays there.

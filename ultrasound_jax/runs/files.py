@@ -92,7 +92,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     path = Path(path)
     try:
         return parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: cannot be read: {error}; what is made by the program can be "
             "removed, and is then made anew"

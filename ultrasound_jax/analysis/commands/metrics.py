@@ -13,13 +13,12 @@ by --by. Writes metrics.json, metrics.csv (one row a number), metrics.md and fig
 """
 
 import argparse
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ultrasound_jax.analysis.document import Block, Heading, Text
+from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.assess import Wanted, assess
 from ultrasound_jax.analysis.judge.seeds import over_seeds, seeds_of
 from ultrasound_jax.analysis.report.assessment import assessment, pictures
@@ -42,6 +41,7 @@ from ultrasound_jax.analysis.table.inputs import (
 )
 from ultrasound_jax.analysis.table.units import plural
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 COLUMNS = (
     "run",
@@ -187,19 +187,25 @@ def to_csv(
     trees: Mapping[str, Mapping[str, Any]], seeds: Mapping[str, Any] | None = None
 ) -> str:
     """One row a number; what is not defined is an empty cell."""
-    out = io.StringIO()
-    table = csv.DictWriter(out, [*map(str, COLUMNS)], restval="", lineterminator="\n")
-    table.writeheader()
+    table: list[list[Any]] = [list(COLUMNS)]
     for name, tree in trees.items():
         for row in _rows(tree):
-            table.writerow({"run": name, "split": tree["split"]} | row)
+            table.append(_cells({"run": name, "split": tree["split"]} | row))
     if seeds is not None:
         all_runs = {"run": " ".join(trees), "split": seeds["split"]}
         for level, found in seeds["levels"].items():
             for pattern, entry in found.items():
                 for row in number_rows("seeds", level, pattern, entry):
-                    table.writerow(all_runs | row)
-    return out.getvalue()
+                    table.append(_cells(all_runs | row))
+    return people_csv(table)
+
+
+def _cells(row: Mapping[str, Any]) -> list[Any]:
+    """The cells of a row, one a column."""
+    if unknown := set(row) - set(COLUMNS):
+        names, allowed = ", ".join(sorted(unknown)), ", ".join(COLUMNS)
+        raise AnalysisError(f"a row has {names}; allowed are {allowed}")
+    return [row.get(column, "") for column in COLUMNS]
 
 
 def _rows(tree: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -19,8 +19,6 @@ and each run with the average reader. ratings.csv has a row a comparison.
 """
 
 import argparse
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -71,6 +69,7 @@ from ultrasound_jax.analysis.table.judged import Judged, judge
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.splits import default_split
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -325,16 +324,14 @@ def to_csv(tree: Mapping[str, Any]) -> str:
     """One row a pair and pattern; what is not defined is an empty cell."""
     ends = [f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")]
     counts = ("examples", "patients", "unknown", *CELLS)
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
-    table.writerow(["first", "second", "pattern", *counts, *ends])
+    table: list[list[Any]] = [["first", "second", "pattern", *counts, *ends]]
     for pair in tree["pairs"]:
         for name, entry in pair["patterns"].items():
             cells: list[Any] = [entry[count] for count in counts]
             for measure in MEASURES:
                 cells += [entry[measure], *(entry[f"{measure}_ci"] or (None, None))]
-            table.writerow(
+            table.append(
                 [pair["first"], pair["second"], name]
                 + ["" if cell is None else cell for cell in cells]
             )
-    return out.getvalue()
+    return people_csv(table)

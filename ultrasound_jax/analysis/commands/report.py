@@ -37,6 +37,7 @@ from ultrasound_jax.analysis.judge.seeds import seeds_of
 from ultrasound_jax.analysis.report.checklist import FILES, write_checklist
 from ultrasound_jax.analysis.report.html import write_html
 from ultrasound_jax.analysis.report.markdown import write_markdown
+from ultrasound_jax.analysis.report.readers_section import sections
 from ultrasound_jax.analysis.report.study_section import (
     Further,
     document,
@@ -112,6 +113,13 @@ def _readers(path: str) -> Any:
             f"{path}: not what the verb `readers` writes: it lacks "
             f"{', '.join(sorted(lacking))}"
         )
+    try:
+        sections(tree)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise AnalysisError(
+            f"{path}: not what the verb `readers` writes ({type(error).__name__}: "
+            f"{error}); make it anew"
+        ) from error
     return tree
 
 
@@ -183,8 +191,10 @@ def write_study(
 def _title(runs: Sequence[Run]) -> str:
     """Names the runs, and the dataset where all of them say that it is the same."""
     found = [one.read_json("metrics.json") for one in runs]
-    facts = [tree.get("run", {}) if isinstance(tree, dict) else {} for tree in found]
-    datasets = {str(fact.get("dataset", "")) for fact in facts}
+    facts = [tree.get("run") if isinstance(tree, dict) else None for tree in found]
+    datasets = {
+        str(fact.get("dataset", "")) if isinstance(fact, dict) else "" for fact in facts
+    }
     what = " and ".join(one.name for one in runs)
     if len(runs) > 2:
         what = f"{len(runs)} models compared"

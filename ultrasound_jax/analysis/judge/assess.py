@@ -14,6 +14,7 @@ from ultrasound_jax.analysis.table.levels import levels_of
 from ultrasound_jax.analysis.table.mask_table import AnyTable
 from ultrasound_jax.analysis.table.predictions import FRAMES, MULTICLASS, MULTILABEL
 from ultrasound_jax.analysis.table.splits import default_split
+from ultrasound_jax.runs.bar import Progress
 
 _DECISIONS = {MULTILABEL: "threshold", MULTICLASS: "argmax"}
 
@@ -63,6 +64,8 @@ def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
         raise AnalysisError(f"level '{own}' is not one of {', '.join(levels)}")
     check_options(statistics(further=wanted.further), wanted.options)
     known = statistics(table.kind, wanted.further)
+    if same := [one.name for one in known if one.name in levels]:
+        raise AnalysisError(f"statistic '{same[0]}' is called as a level is")
     found = {
         level: judge(
             table,
@@ -89,17 +92,17 @@ def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
             "methods": dict(METHOD_OF),
             **drawing,
         },
-        "levels": {
-            level: level_tree(one, known, wanted.options, drawing)
-            for level, one in found.items()
-        },
+        "levels": {},
     }
     if wanted.further:
         tree["further"] = list(wanted.further)
-    for one in known:
-        if one.name in levels:
-            raise AnalysisError(f"statistic '{one.name}' is called as a level is")
-        if not one.every_level:
+    others = [one for one in known if not one.every_level]
+    with Progress(len(levels) + len(others), "parts", of=f"split {split}") as progress:
+        for level, one in found.items():
+            tree["levels"][level] = level_tree(one, known, wanted.options, drawing)
+            progress.advance()
+        for one in others:
             options = one.own_options(wanted.options)
             tree[one.name] = one.compute(judged, options, drawing)
+            progress.advance()
     return tree

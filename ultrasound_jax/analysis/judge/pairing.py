@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.table.judged import judge
+from ultrasound_jax.analysis.table.levels import check_groups
 from ultrasound_jax.analysis.table.mask_table import AnyTable
 from ultrasound_jax.analysis.table.predictions import (
     MULTICLASS,
@@ -143,6 +144,7 @@ def same_rows(tables: Mapping[str, T], reference: str, split: str) -> dict[str, 
 def _rows(table: T, name: str, split: str) -> T:
     try:
         rows = rows_of(table, split)
+        check_groups(rows)
     except AnalysisError as error:
         raise AnalysisError(f"run '{name}': {error}") from error
     folds = sorted(set(rows.fold.tolist()))

@@ -1,6 +1,5 @@
 """Readers' label tables beside the decisions of networks, on the same examples."""
 
-import csv
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +12,12 @@ from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.table.judged import Judged
 from ultrasound_jax.analysis.table.predictions import MULTICLASS
+from ultrasound_jax.analysis.table.spelling import tidy
+from ultrasound_jax.runs.table_cells import Table, read_table
+from ultrasound_jax.types import InputError
 
 ID_NAMES = ("example_id", "clip_id")
+_LABELS = {"1": 1.0, "0": 0.0, "-1": np.nan, "": np.nan, "1.0": 1.0, "0.0": 0.0}
 READER, NETWORK, TRUTH, CONSENSUS = "reader", "network", "truth", "consensus"
 
 
@@ -48,20 +51,23 @@ class Sheet:
 def read_sheet(path: str | os.PathLike[str], classes: Sequence[str]) -> Sheet:
     """Reads a table with `example_id` or `clip_id` and `label_<class>` columns.
 
-    Such are predictions tables and what `python -m ultrasound_jax.dicom clips` writes.
-    Cells are 1, 0, or -1 or empty for unknown. `NAME=PATH` names the reader; otherwise
-    it is the file's name.
+    Such are predictions tables and what `python -m ultrasound_jax.dicom clips` writes,
+    also after a spreadsheet program has saved them, as an Excel workbook, with
+    semicolons or in another encoding (see `runs.table_cells`). Cells are 1, 0, or -1 or
+    empty for unknown. `NAME=PATH` names the reader; otherwise it is the file's name.
 
     Raises:
         AnalysisError: it cannot be read, lacks a column, has an example twice, or
             another label, with the file and the line.
     """
     name, rest = named_path(path)
+    wanted = [*ID_NAMES, *(f"label_{one}" for one in classes)]
     try:
-        with Path(rest).open(newline="", encoding="utf-8-sig") as lines:
-            return _parse(csv.DictReader(lines), name, tuple(classes))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnalysisError(f"{rest}: cannot be read: {error}") from error
+        table = read_table(rest, wanted)
+    except InputError as error:
+        raise AnalysisError(str(error)) from error
+    try:
+        return _parse(table, name, tuple(classes))
     except AnalysisError as error:
         raise AnalysisError(f"{rest}: {error}") from error
 
@@ -74,31 +80,39 @@ def named_path(path: str | os.PathLike[str]) -> tuple[str, str]:
     return name, rest
 
 
-def _parse(table: "csv.DictReader[str]", name: str, classes: tuple[str, ...]) -> Sheet:
-    header = table.fieldnames or []
-    key = next((one for one in ID_NAMES if one in header), None)
+def _parse(table: Table, name: str, classes: tuple[str, ...]) -> Sheet:
+    place = {tidy(title): i for i, title in reversed([*enumerate(table.heading)])}
+    key = next((one for one in ID_NAMES if one in place), None)
     wanted = [f"label_{one}" for one in classes]
-    missing = [one for one in wanted if one not in header]
+    missing = [one for one in wanted if one not in place]
     if key is None:
         missing.insert(0, " or ".join(ID_NAMES))
     if key is None or missing:
         raise AnalysisError(f"missing columns: {', '.join(missing)}")
+    columns = [place[one] for one in wanted]
+    read = {place[key], *columns}
+    doubts = {row: why for (row, at), why in table.doubts.items() if at in read}
     labels: dict[str, tuple[float, ...]] = {}
-    for row in table:
-        where = f"line {table.line_num}"
-        example = row[key] or ""
+    for number, row in zip(table.numbers, table.rows, strict=True):
+        where = f"line {number}"
+        if number in doubts:
+            raise AnalysisError(f"{where}: {doubts[number]}")
+        example = tidy(row[place[key]])
         if not example or example in labels:
             what = "occurs twice" if example else "is empty"
             raise AnalysisError(f"{where}: {key} '{example}' {what}")
-        labels[example] = tuple(_label(row[column], where, column) for column in wanted)
+        labels[example] = tuple(
+            _label(row[at], where, column)
+            for at, column in zip(columns, wanted, strict=True)
+        )
     return Sheet(name, classes, labels)
 
 
-def _label(cell: str | None, where: str, column: str) -> float:
-    values = {"1": 1.0, "0": 0.0, "-1": np.nan, "": np.nan, "1.0": 1.0, "0.0": 0.0}
-    if cell is None or cell.strip() not in values:
+def _label(cell: str, where: str, column: str) -> float:
+    value = _LABELS.get(cell.strip())
+    if value is None:
         raise AnalysisError(f"{where}: {column} is '{cell}', not 1, 0, -1 or empty")
-    return values[cell.strip()]
+    return value
 
 
 def common_examples(

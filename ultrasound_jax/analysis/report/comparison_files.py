@@ -1,7 +1,5 @@
 """The files of a comparison: the tree itself, its rows as CSV, its page."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +10,7 @@ from ultrasound_jax.analysis.report.comparison_section import page
 from ultrasound_jax.analysis.report.markdown import write_markdown
 from ultrasound_jax.analysis.table.mask_table import MASKS
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 COLUMNS = (
     "model",
@@ -75,11 +74,9 @@ def compare_csv(comparison: Mapping[str, Any]) -> str:
     shares = [f"share{of}{part}" for of in ("_reference", "") for part in _PARTS]
     kinds = (*shares, "p_exact", "p_mid", "p_patients", "holm_p")
     more = [(measure, kind) for measure in measures for kind in kinds]
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
     asked = MARGIN_COLUMNS if "margin" in comparison else ()
     header = [*columns, *(f"mcnemar_{m}_{k}" for m, k in more)]
-    table.writerow([*header, *(f"non_inferiority_{name}" for name in asked)])
+    table: list[list[Any]] = [[*header, *(f"non_inferiority_{name}" for name in asked)]]
     for row in comparison["differences"]:
         flat = dict(row)
         for name in ("ci", "clustered_ci"):
@@ -88,8 +85,8 @@ def compare_csv(comparison: Mapping[str, Any]) -> str:
         found = {m: _flat(entry) for m, entry in (row.get("mcnemar") or {}).items()}
         cells += [found.get(m, {}).get(k) for m, k in more]
         cells += [row["non_inferiority"][name] for name in asked]
-        table.writerow(["" if cell is None else cell for cell in cells])
-    return out.getvalue()
+        table.append(["" if cell is None else cell for cell in cells])
+    return people_csv(table)
 
 
 def _flat(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def model(one: Run, tree: Mapping[str, Any], place: int) -> list[Block]:
     blocks += assessment(tree, str(place))
     blocks += attention(one, place)
     metrics = one.read_json("metrics.json")
-    facts = metrics.get("run", {}) if isinstance(metrics, dict) else {}
+    facts = metrics.get("run") if isinstance(metrics, dict) else None
+    facts = facts if isinstance(facts, dict) else {}
     rows = [[k, str(v)] for k, v in facts.items() if isinstance(v, str | int | float)]
     if rows:
         blocks.append(Table(["run", ""], rows, caption="How the run was made."))

@@ -103,20 +103,22 @@ def conformal_limit(
     if way not in WAYS:
         raise AnalysisError(f"way '{way}'; allowed are {', '.join(WAYS)}")
     _check(alpha)
-    if way == "whole_patient":
-        worst: dict[int, float] = {}
-        for who, value in zip(patient.tolist(), values.tolist(), strict=True):
-            worst[who] = max(value, worst.get(who, -np.inf))
-        values = np.array(list(worst.values()))
-        patient = np.arange(len(values))
-    if way == "clip":
-        patient = np.arange(len(values))
-    _, member, counts = np.unique(patient, return_inverse=True, return_counts=True)
-    weights = 1.0 / counts[member]  # of the new patient, infinitely far away: 1
-    needed = (len(counts) + 1) * (1 - alpha) - _SLACK
     order = np.argsort(values, kind="stable")
-    reached = np.flatnonzero(np.cumsum(weights[order]) >= needed)
-    return float(values[order][reached[0]]) if len(reached) else float("inf")
+    ordered = values[order]
+    _, member, counts = np.unique(patient, return_inverse=True, return_counts=True)
+    if way == "whole_patient":  # the last of a patient in this order is the worst
+        worst = np.zeros(len(counts), ordered.dtype)
+        worst[member[order]] = ordered
+        ordered, weights = np.sort(worst), np.ones(len(worst))
+    elif way == "patient":
+        weights = 1.0 / counts[member[order]]
+    else:
+        weights = np.ones(len(ordered))
+    # The weights of as many as count, and of the new one, infinitely far away: 1.
+    count = len(ordered) if way == "clip" else len(counts)
+    needed = (count + 1) * (1 - alpha) - _SLACK
+    reached = np.flatnonzero(np.cumsum(weights) >= needed)
+    return float(ordered[reached[0]]) if len(reached) else float("inf")
 
 
 def _check(alpha: float) -> None:
@@ -143,11 +145,11 @@ def limits_of(
     strange = nonconformity(labels, scores)
     chosen = [labels == 0, labels == 1]
     if kind == "marginal":
-        chosen = [~np.isnan(labels.astype(float))] * 2
-    absent, present = (
+        chosen = [~np.isnan(labels.astype(float))]
+    found = [
         conformal_limit(strange[rows], patient[rows], way, alpha) for rows in chosen
-    )
-    return absent, present
+    ]
+    return found[0], found[-1]
 
 
 def holds(
@@ -193,10 +195,12 @@ def conform(
     resampling = Resampling(
         judged.rows.patient_index(), replicates=replicates, seed=seed
     )
+    patients = {fold: rows.patient_index() for fold, rows in judged.references.items()}
     for k, name in enumerate(judged.rows.classes):
         tree["classes"][name] = {
             kind: {
-                way: _assess(judged, k, kind, way, alpha, resampling) for way in WAYS
+                way: _assess(judged, k, kind, way, alpha, resampling, patients)
+                for way in WAYS
             }
             for kind in LIMITS
         }
@@ -204,13 +208,19 @@ def conform(
 
 
 def _assess(
-    judged: Judged, k: int, kind: str, way: str, alpha: float, resampling: Resampling
+    judged: Judged,
+    k: int,
+    kind: str,
+    way: str,
+    alpha: float,
+    resampling: Resampling,
+    patients: Mapping[int, np.ndarray],
 ) -> dict[str, Any]:
     sets = np.zeros((len(judged.rows), 2), bool)
     limits: dict[str, list[float | None]] = {}
     calibration = []
     for fold, reference in judged.references.items():
-        labels, patient = reference.labels[:, k], reference.patient_index()
+        labels, patient = reference.labels[:, k], patients[fold]
         found = limits_of(
             labels, reference.scores[:, k], patient, way=way, kind=kind, alpha=alpha
         )
@@ -218,7 +228,7 @@ def _assess(
         sets[here] = holds(judged.rows.scores[here, k], found)
         limits[str(fold)] = [None if np.isinf(x) else x for x in found]
         sides = ([labels == 0, labels == 1]) if kind == "by_class" else [labels >= 0]
-        calibration += [len(set(patient[rows].tolist())) for rows in sides]
+        calibration += [len(np.unique(patient[rows])) for rows in sides]
     labels = judged.rows.labels[:, k]
     entry = coverage(labels, sets, resampling)
     useless = entry["examples"] > 0 and entry["both"] == 1

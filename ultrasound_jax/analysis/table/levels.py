@@ -116,6 +116,16 @@ def to_groups(
     )
 
 
+def check_groups(table: AnyTable) -> None:
+    """Refuses a group, as a video, of more than one patient.
+
+    Raises:
+        AnalysisError: names the group.
+    """
+    if table.units[0] != table.units[1]:
+        _groups(table)
+
+
 def sum_over_groups(masks: MaskTable, *, patients: bool = False) -> MaskTable:
     """Adds up the pixels of a group's examples, within a split of a fold.
 

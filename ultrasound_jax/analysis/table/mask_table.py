@@ -160,24 +160,25 @@ def _parse(sheet: Sheet) -> MaskTable:
         distances.append(name)
         between = between[len(classes) :]
     further = sheet.check_begins_with(_header(classes, distances))
-    rows, shape = sheet.rows(), (len(sheet.lines), len(classes))
 
     def column(name: str, kind: type) -> np.ndarray:
-        cells = [
-            _cell(cells[f"{name}_{c}"], where, f"{name}_{c}", kind)
-            for where, cells in rows
-            for c in classes
-        ]
-        return np.array(cells, kind).reshape(shape)
+        found = np.empty((len(sheet), len(classes)), kind)
+        for k, one in enumerate(classes):
+            title = f"{name}_{one}"
+            found[:, k] = [
+                _cell(cell, sheet.where(i), title, kind)
+                for i, cell in enumerate(sheet.column(title))
+            ]
+        return found
 
     return MaskTable(
-        **sheet.ids(rows, further),
+        **sheet.ids(further),
         classes=classes,
         tp=column("tp", int),
         fp=column("fp", int),
         fn=column("fn", int),
         distances={name: column(name, float) for name in distances},
-        mask_file=tuple(cells[FILE] for _, cells in rows),
+        mask_file=tuple(sheet.column(FILE)),
     )
 
 

@@ -16,6 +16,7 @@ from ultrasound_jax.analysis.table.sheet import MOST_FRAMES, Sheet, number, read
 __all__ = ["Predictions", "joined"]
 FRAMES = "frames"  # the column of how many frames an example has
 MULTILABEL, MULTICLASS = "multilabel", "multiclass"
+_LABELS = {"1": 1.0, "0": 0.0, "": np.nan}  # as they are written
 _SLACK = 1e-4  # float32 softmax of many classes, written and read
 
 
@@ -152,36 +153,55 @@ def _parse(sheet: Sheet) -> Predictions:
         c.removeprefix("label_") for c in sheet.header if c.startswith("label_")
     )
     if not classes:
-        raise AnalysisError("missing columns: label_<class>")
+        raise AnalysisError(f"missing columns: label_<class>{sheet.hint()}")
     further = sheet.check_begins_with(_header(classes))
-    rows, shape = sheet.rows(), (len(sheet.lines), len(classes))
     frames = None
     if FRAMES in further:
         further.remove(FRAMES)
-        frames = np.array([_frames(c[FRAMES], where) for where, c in rows], np.int64)
-    labels = [_label(c[f"label_{k}"], where, k) for where, c in rows for k in classes]
-    scores = [_score(c[f"score_{k}"], where, k) for where, c in rows for k in classes]
+        known = {c: _frames(c, at) for c, at in sheet.distinct(FRAMES)}
+        frames = np.array([known[cell] for cell in sheet.column(FRAMES)], np.int64)
+    shape = (len(sheet), len(classes))
+    labels, scores = np.empty(shape), np.empty(shape)
+    for k, name in enumerate(classes):
+        labels[:, k] = _labels(sheet, name)
+        scores[:, k] = _scores(sheet, name)
     return Predictions(
-        **sheet.ids(rows, further),
+        **sheet.ids(further),
         classes=classes,
-        labels=np.array(labels, float).reshape(shape),
-        scores=np.array(scores, float).reshape(shape),
+        labels=labels,
+        scores=scores,
         frames=frames,
     )
 
 
+def _labels(sheet: Sheet, name: str) -> list[float]:
+    return [
+        _LABELS[cell] if cell in _LABELS else _label(cell, sheet.where(i), name)
+        for i, cell in enumerate(sheet.column(f"label_{name}"))
+    ]
+
+
 def _label(cell: str, where: str, name: str) -> float:
-    value = number(cell, where, f"label_{name}", float) if cell else np.nan
-    if cell and value not in (0.0, 1.0):
+    value = number(cell, where, f"label_{name}", float)
+    if value not in (0.0, 1.0):
         raise AnalysisError(f"{where}: label_{name} is '{cell}', not 1, 0 or empty")
     return value
 
 
-def _score(cell: str, where: str, name: str) -> float:
-    value = number(cell, where, f"score_{name}", float)
-    if not 0 <= value <= 1:
-        raise AnalysisError(f"{where}: score_{name} is '{cell}', not within 0 and 1")
-    return value
+def _scores(sheet: Sheet, name: str) -> Float[np.ndarray, " n"]:
+    column = f"score_{name}"
+    cells = sheet.column(column)
+    try:
+        values = np.array(list(map(float, cells)))
+    except ValueError:
+        found = [number(c, sheet.where(i), column, float) for i, c in enumerate(cells)]
+        values = np.array(found)
+    if wrong := np.flatnonzero(~((values >= 0) & (values <= 1))).tolist():
+        cell = sheet.column(column)[wrong[0]]
+        raise AnalysisError(
+            f"{sheet.where(wrong[0])}: {column} is '{cell}', not within 0 and 1"
+        )
+    return values
 
 
 def _frames(cell: str, where: str) -> int:

@@ -1,9 +1,11 @@
 """What rows of any predictions table have in common: whose they are, and the file."""
 
+import copy
 import csv
 import io
 import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
@@ -14,14 +16,18 @@ from jaxtyping import Bool, Int
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.table import units as words
 from ultrasound_jax.analysis.table.sheet import ID_FIELDS, id_columns
+from ultrasound_jax.analysis.table.spelling import check_spelling, tidy
 from ultrasound_jax.runs.files import write_whole
 
+MACRO = "macro"  # what the mean over classes is called in tables
 T = TypeVar("T", bound="Rows")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Rows(ABC):
     """The ids of examples, and where in the folds' splits they are.
+
+    Ids are kept without blanks around them and in Unicode's NFC (see `spelling`).
 
     video_id: of the group that an example belongs to; in the file the column is called
         by the group's unit (`video_id`, `image_id`, `lesion_id`, `volume_id`).
@@ -33,9 +39,9 @@ class Rows(ABC):
         a group `x` that `units.OF_GROUP` lacks is read back as `("example", x)`.
 
     Raises:
-        AnalysisError: columns of different lengths, an empty id, an example twice in
-            one split of one fold, a further column whose name is taken, or units that
-            are no words.
+        AnalysisError: columns of different lengths, an empty id, ids that differ only
+            in blanks or case, an example twice in one split of one fold, a class called
+            `macro`, a further column whose name is taken, or units that are no words.
     """
 
     # Columns of content, by which a file tells what kind of table it is.
@@ -53,6 +59,7 @@ class Rows(ABC):
 
     def __post_init__(self) -> None:
         words.check(self.units)
+        _check_classes(self.classes)
         for name in ID_FIELDS:
             if len(getattr(self, name)) != len(self):
                 raise AnalysisError(
@@ -83,19 +90,19 @@ class Rows(ABC):
         """The fields of content of these rows and then of others."""
 
     def _check_ids(self) -> None:
-        for name in ID_FIELDS[:3]:
-            if any(not one.strip() for one in getattr(self, name)):
-                column = f"{self.units[1]}_id" if name == "video_id" else name
+        columns = id_columns(self.units)
+        for name, column in zip(ID_FIELDS[:3], columns, strict=False):
+            ids = tuple(map(tidy, getattr(self, name)))
+            object.__setattr__(self, name, ids)
+            if not all(ids):
                 raise AnalysisError(f"a row has no {column}; every row needs one")
-        seen: set[tuple[str, int, str]] = set()
-        for example, fold, split in zip(
-            self.example_id, self.fold.tolist(), self.split, strict=True
-        ):
-            if (example, fold, split) in seen:
-                raise AnalysisError(
-                    f"example {example!r} occurs twice in split {split} of fold {fold}"
-                )
-            seen.add((example, fold, split))
+            check_spelling(ids, column)
+        keys = list(zip(self.example_id, self.fold.tolist(), self.split, strict=True))
+        if len(set(keys)) < len(keys):
+            example, fold, split = Counter(keys).most_common(1)[0][0]
+            raise AnalysisError(
+                f"example {example!r} occurs twice in split {split} of fold {fold}"
+            )
 
     def _check_extra(self) -> None:
         taken = self._taken()
@@ -116,21 +123,28 @@ class Rows(ABC):
         return len(self.example_id)
 
     def rows(self: T, chosen: Bool[np.ndarray, " n"] | Int[np.ndarray, " m"]) -> T:
-        """Some rows, by mask or by place."""
+        """Some rows, by mask or by place; none twice."""
         places = np.arange(len(self))[chosen]
-        return replace(
-            self,
-            example_id=tuple(self.example_id[i] for i in places),
-            video_id=tuple(self.video_id[i] for i in places),
-            patient_id=tuple(self.patient_id[i] for i in places),
-            split=tuple(self.split[i] for i in places),
-            fold=self.fold[places],
-            extra={
-                name: tuple(column[i] for i in places)
-                for name, column in self.extra.items()
-            },
-            **self._content_at(places),
-        )
+        if len(np.unique(places)) < len(places):
+            raise AnalysisError("a row that is chosen twice occurs twice")
+        spots = places.tolist()
+
+        def some(column: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple([column[i] for i in spots])
+
+        # Rows of a table that has been checked need no check of their own.
+        found = copy.copy(self)
+        content = self._content_at(places) | {
+            "example_id": some(self.example_id),
+            "video_id": some(self.video_id),
+            "patient_id": some(self.patient_id),
+            "split": some(self.split),
+            "fold": self.fold[places],
+            "extra": {name: some(column) for name, column in self.extra.items()},
+        }
+        for name, value in content.items():
+            object.__setattr__(found, name, value)
+        return found
 
     def of_split(self: T, split: str) -> T:
         """The rows of one split; raises AnalysisError where there are none."""
@@ -144,7 +158,8 @@ class Rows(ABC):
 
     def patient_index(self) -> Int[np.ndarray, " n"]:
         """Each row's patient as a number from 0."""
-        return np.unique(np.array(self.patient_id, str), return_inverse=True)[1]
+        number = {name: i for i, name in enumerate(sorted(set(self.patient_id)))}
+        return np.array([number[name] for name in self.patient_id], np.intp)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes csv, whole or not at all; numbers are read back exactly.
@@ -180,6 +195,18 @@ class Rows(ABC):
             },
             **self._content_with(others),
         )
+
+
+def _check_classes(classes: Sequence[str]) -> None:
+    for name in classes:
+        if tidy(name) != name or not name or name == MACRO:
+            raise AnalysisError(
+                f"a class cannot be called {name!r}: allowed are names without blanks "
+                f"around them, in Unicode's NFC, other than {MACRO!r}, which is what "
+                "the mean over the classes is called"
+            )
+        if list(classes).count(name) > 1:
+            raise AnalysisError(f"class {name!r} is there twice; allowed is once")
 
 
 def joined(tables: Sequence[T]) -> T:

@@ -1,7 +1,5 @@
 """What an audit found: a page, a JSON file, a table of pairs and pictures of them."""
 
-import csv
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from ultrasound_jax.data.audit.thumbnails import (
 )
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 SHOWN = 12  # pairs on the page
 PICTURED = 24  # pairs on the contact sheet
@@ -185,12 +184,10 @@ class Report:
         return "; ".join(lines)
 
     def _csv(self) -> str:
-        out = io.StringIO()
-        rows = csv.writer(out)
         kinds = ("example_id", "video_id", "patient_id")
         columns = [f"{kind}_{n}" for n in (1, 2) for kind in (*kinds, "side")]
         rest = ("correlation", "detail", "times", "crosses", "labels_differ", "leak")
-        rows.writerow([*columns, *rest, "how"])
+        rows: list[list[Any]] = [[*columns, *rest, "how"]]
         for pair in self.leaks.pairs:
             cells = [
                 cell
@@ -204,8 +201,8 @@ class Report:
             leak = pair.crosses and self.leaks.counts(pair)
             flags = (pair.crosses, pair.labels_differ, leak)
             figures = (f"{pair.correlation:.4f}", grain, pair.times)
-            rows.writerow([*cells, *figures, *map(int, flags), pair.how])
-        return out.getvalue()
+            rows.append([*cells, *figures, *map(int, flags), pair.how])
+        return people_csv(rows)
 
     def _sheet(self) -> Any:
         source, sides = self.source, self.leaks.sides

@@ -16,8 +16,6 @@ missed. Everything follows from the seed.
 """
 
 import argparse
-import csv
-import io
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +51,7 @@ from ultrasound_jax.labels.sheet import (
 from ultrasound_jax.runs import cli
 from ultrasound_jax.runs.bar import Progress
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 READERS = {
     "development": ("annotator_1", "annotator_2"),
@@ -231,21 +230,19 @@ def _screens(frames: np.ndarray, text: str) -> np.ndarray:
 
 
 def _sheet(videos: list[Filmed], seed: int, reader: int) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADING)
+    rows: list[list[str | int]] = [list(HEADING)]
     for place, video in enumerate(videos):
         marks = video.marks
         if reader:
             rng = np.random.default_rng([seed, 4, reader, place])
             marks = imagined(marks, video.length, rng)
         present = [name for name, ranges in marks.items() if ranges]
-        writer.writerow(
+        rows.append(
             [video.patient_id, video.data_idx, DATES[video.part], "video", video.zone]
             + [format_ranges(marks[name]) for name in COLUMNS]
             + ["+", score_text(present)]
         )
-    return text.getvalue()
+    return people_csv(rows)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.pocus.sheet import Row, key
-from ultrasound_jax.labels.table_cells import read_table
 from ultrasound_jax.media.grouping import join_names
+from ultrasound_jax.runs.table_cells import read_table
 from ultrasound_jax.types import InputError
 
 # Names whose numbers count the clips of one patient: `Pneu_northumbria_0409_set2_vid3`,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.nameless_csv import read_rows
-from ultrasound_jax.labels.table_cells import one_spelling, told_if_joined
+from ultrasound_jax.runs.table_cells import one_spelling, told_if_joined
 
 FILE = "pu2756.csv"
 REQUIRED = ("id", "label2", "label6", "fold")

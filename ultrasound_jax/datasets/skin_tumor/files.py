@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.labels.table_cells import (
+from ultrasound_jax.media.pictures import SUFFIXES, list_images
+from ultrasound_jax.runs.table_cells import (
     one_spelling,
     read_table,
     told_if_joined,
 )
-from ultrasound_jax.media.pictures import SUFFIXES, list_images
 from ultrasound_jax.types import InputError
 
 CLASSES = ("epidermal_cyst", "lipoma", "pilomatricoma")

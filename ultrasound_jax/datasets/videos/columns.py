@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ultrasound_jax.datasets.videos.options import VideosConfig, listed, renames
-from ultrasound_jax.labels.table_cells import Table, plain
+from ultrasound_jax.runs.table_cells import Table, plain
 from ultrasound_jax.types import UNKNOWN
 
 FILE = ("file", "filename", "file_name", "video", "video_file", "path")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ultrasound_jax.datasets.errors import DatasetError
-from ultrasound_jax.labels.table_cells import SUFFIXES as SHEETS
 from ultrasound_jax.media.open import kind_of
+from ultrasound_jax.runs.table_cells import SUFFIXES as SHEETS
 from ultrasound_jax.types import InputError
 
 SHEET = ("videos.csv", "videos.xlsx", "videos.tsv")

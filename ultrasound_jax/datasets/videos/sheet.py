@@ -4,13 +4,12 @@ Everything that is wrong is said at once, in one line that names the sheet's row
 may be left out is counted and listed.
 """
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.videos.columns import (
@@ -33,13 +32,14 @@ from ultrasound_jax.datasets.videos.files import (
 )
 from ultrasound_jax.datasets.videos.options import VideosConfig, renames
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
-from ultrasound_jax.labels.table_cells import (
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
+from ultrasound_jax.runs.table_cells import (
     Table,
     one_spelling,
     read_table,
     told_if_joined,
 )
-from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import UNKNOWN, InputError
 
 NOBODY = ("", "?", "-", "nd", "n/a", "na", "none", "unknown", "anonymous", "anonymized")
@@ -308,13 +308,11 @@ def _items(
 def _write_sources(
     items: Sequence[Item], patients: Mapping[int, str], folder: Path, study: OwnVideos
 ) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["video_id", "row", "file", "patient"])
+    rows: list[list[Any]] = [["video_id", "row", "file", "patient"]]
     for one in items:
         path = Path(one.path).relative_to(folder).as_posix()
-        writer.writerow([one.video_id, one.row, path, patients[one.row]])
+        rows.append([one.video_id, one.row, path, patients[one.row]])
     try:
-        write_whole(folder / SOURCES, text.getvalue(), mode=0o600)
+        write_whole(folder / SOURCES, people_csv(rows), mode=0o600)
     except InputError:
         study.notes.append(f"{SOURCES} could not be written into the folder")

@@ -1,13 +1,12 @@
 """What `convert` says at its end, and the table that it leaves."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 COLUMNS = (
     "video_id",
@@ -85,13 +84,11 @@ def report(table: Sequence[dict[str, Any]], earlier: int) -> list[str]:
 
 def write_table(path: Path, table: Sequence[dict[str, Any]]) -> None:
     """Writes what became of every video, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list[str](COLUMNS), restval="", lineterminator="\n")
-    writer.writeheader()
+    rows: list[list[Any]] = [list(COLUMNS)]
     for row in table:
         joined = {k: "; ".join(v) if isinstance(v, list) else v for k, v in row.items()}
-        writer.writerow(joined)
-    write_whole(path, text.getvalue())
+        rows.append([joined.get(name, "") for name in COLUMNS])
+    write_whole(path, people_csv(rows))
 
 
 def leftovers(out: Path, to: str, wanted: Collection[str]) -> list[str]:

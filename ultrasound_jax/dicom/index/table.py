@@ -6,7 +6,6 @@ names, so that it is readable by its owner only and stays with the user.
 """
 
 import csv
-import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
+from ultrasound_jax.runs.table_cells import read_table
 from ultrasound_jax.types import InputError
 
 LABEL_COLUMNS = (
@@ -30,6 +31,7 @@ LABEL_COLUMNS = (
     "Lung Ultrasound Score",
 )
 STATUSES = ("ok", "skipped")
+_MAX_BYTES = 2**30  # of an index: a million files have fewer
 _SOURCES_FORMAT = "ultrasound_jax sources 1"
 _NOTE = "Private: paths may carry names of patients. This file stays with you."
 _INTEGERS = ("data_idx", "frames", "rows", "columns", "region_index", "heart_rate")
@@ -109,38 +111,34 @@ OWN_COLUMNS = tuple(f.name for f in fields(IndexRow) if f.name != "labels")
 def read_index(path: str | os.PathLike[str]) -> list[IndexRow]:
     """Reads index.csv, also after a spreadsheet program has saved it.
 
-    A byte-order mark, semicolons instead of commas, other orders of columns and
-    columns of the user's own are fine; rows without any text are left out.
+    Semicolons instead of commas, encodings of Windows, an Excel workbook, other orders
+    of columns and columns of the user's own are fine (see `runs.table_cells`); rows
+    without any text are left out.
 
     Raises:
-        InputError: no such file, not UTF-8, a column is missing, a cell is not what its
+        InputError: no such file, no sheet, a column is missing, a cell is not what its
             column holds, or an id stands twice; names the file and its line.
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}: no readable index: not text in UTF-8. An Excel workbook is read "
-            "as a labelling sheet; the index itself stays the csv that `index` wrote"
-        ) from None
-    except OSError as error:
+        table = read_table(path, OWN_COLUMNS, most_bytes=_MAX_BYTES)
+    except InputError as error:
         raise InputError(f"{path}: no readable index: {error}") from error
-    header = text.partition("\n")[0]
-    separator = ";" if header.count(";") > header.count(",") else ","
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator)
-    names = list(reader.fieldnames or ())
+    names = table.heading
+    keys = names
     if _LATER[-1] not in names:
         later = {name: _THEIRS.format(name) for name in _LATER}
-        reader.fieldnames = [later.get(name, name) for name in names]
+        keys = [later.get(name, name) for name in names]
     missing = [c for c in OWN_COLUMNS if c not in names and c not in _LATER]
     if missing:
         raise InputError(f"{path}: not an index, it lacks {', '.join(missing)}")
     rows, seen = [], set()
-    for cells in reader:
-        if not any(isinstance(v, str) and v.strip() for v in cells.values()):
-            continue
-        row = _parsed_row(cells, f"{path}: line {reader.line_num}")
+    doubts = {number: why for (number, _), why in table.doubts.items()}
+    for number, line in zip(table.numbers, table.rows, strict=True):
+        place = f"{path}: line {number}"
+        if number in doubts:
+            raise InputError(f"{place}: {doubts[number]}")
+        row = _parsed_row(dict(zip(keys, line, strict=False)), place)
         if row.video_id in seen:
             raise InputError(f"{path}: {row.video_id} stands there twice")
         seen.add(row.video_id)
@@ -148,12 +146,9 @@ def read_index(path: str | os.PathLike[str]) -> list[IndexRow]:
     return rows
 
 
-def _parsed_row(cells: dict[Any, Any], place: str) -> IndexRow:
-    # The key None holds cells beyond the header; the value None, cells that are absent.
-    if None in cells:
-        raise InputError(f"{place}: more cells than the header has columns")
+def _parsed_row(cells: dict[str, str], place: str) -> IndexRow:
     values: dict[str, Any] = dict.fromkeys(_LATER, "")
-    values |= {k: (v or "").strip() for k, v in cells.items()}
+    values |= {name: cell.strip() for name, cell in cells.items()}
     name = ""
     try:
         for name in _INTEGERS:
@@ -164,8 +159,8 @@ def _parsed_row(cells: dict[Any, Any], place: str) -> IndexRow:
             values[name] = float(number) if number else None
         name = "regions"
         values[name] = tuple(json.loads(values[name] or "[]"))
-    except (ValueError, TypeError, OverflowError):
-        raise InputError(f"{place}: {name} is {values[name]!r}") from None
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise InputError(f"{place}: {name} is {values[name]!r:.80}") from None
     if values["status"] not in STATUSES or not values["video_id"]:
         raise InputError(
             f"{place}: video_id {values['video_id']!r}, status {values['status']!r}; "
@@ -186,13 +181,11 @@ def write_index(path: str | os.PathLike[str], rows: Iterable[IndexRow]) -> None:
     names += dict.fromkeys(
         n for row in rows for n in row.labels if n not in LABEL_COLUMNS
     )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*OWN_COLUMNS, *names])
+    table = [[*OWN_COLUMNS, *names]]
     for row in rows:
         own = [_cell(getattr(row, name)) for name in OWN_COLUMNS]
-        writer.writerow(own + [row.labels.get(name, "") for name in names])
-    write_whole(path, text.getvalue())
+        table.append(own + [row.labels.get(name, "") for name in names])
+    write_whole(path, people_csv(table))
 
 
 def _cell(value: Any) -> str:

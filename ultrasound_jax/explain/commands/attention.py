@@ -12,7 +12,6 @@ Writes into DIR/<run>/<video>/:
 """
 
 import argparse
-import re
 from pathlib import Path
 
 from absl import logging
@@ -29,6 +28,7 @@ from ultrasound_jax.explain.see.views import (
     open_trained,
     shows_where,
 )
+from ultrasound_jax.runs.names import file_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         footages = [read_footage(experiment, video) for video in options.video]
         for footage in footages:
             view = look(footage, opened.name)
-            folder = options.out / _safe(opened.name) / _safe(footage.video_id)
+            folder = options.out / file_name(opened.name) / file_name(footage.video_id)
             make_folder(folder / "clips")
             page = Page(folder, view, tuple(chosen), options.top)
             page.write(videos=not options.no_videos)
@@ -109,7 +109,3 @@ def _chosen(patterns: list[str], classes: tuple[str, ...]) -> list[int]:
         if name not in classes:
             raise ExplainError(f"--pattern {name!r}: there are {', '.join(classes)}")
     return [k for k, name in enumerate(classes) if not patterns or name in patterns]
-
-
-def _safe(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name).strip(".") or "_"

@@ -1,7 +1,5 @@
 """All files that are written about one video."""
 
-import csv
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from ultrasound_jax.explain.see.views import (
 )
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 _SEEN = {"train": "trained on it", "none": "of no split"}
 
@@ -167,9 +166,8 @@ class Page:
             )
 
     def _write_table(self) -> None:
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(("example_id", "frame", "pattern", "head", "kind", "value"))
+        header = ("example_id", "frame", "pattern", "head", "kind", "value")
+        rows: list[tuple[Any, ...]] = [header]
         for view in self.view.clips:
             if view.weights is None:
                 continue
@@ -177,8 +175,8 @@ class Page:
                 if k in self.chosen:
                     name, frame = self.view.footage.classes[k], view.clip.start + t + 1
                     row = (view.clip.example_id, frame, name, head, view.weights.kind)
-                    table.writerow((*row, f"{value:.6g}"))
-        write_whole(self.folder / "attention.csv", text.getvalue().encode())
+                    rows.append((*row, f"{value:.6g}"))
+        write_whole(self.folder / "attention.csv", people_csv(rows))
 
     def _write_about(self) -> None:
         view, weights, maps = self.view, self.view.weights(), self.view.maps()

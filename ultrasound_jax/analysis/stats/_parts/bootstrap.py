@@ -18,14 +18,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.stats._parts.metrics import (
-    METRICS,
-    measure,
-)
+from ultrasound_jax.analysis.stats._parts.metrics import measure_owners
 
 REPLICATES = 2000
 FEWEST = 200  # replicates: of fewer, the ends hang on the two or three outermost
-_CHUNK = 1 << 18  # weights at a time: what fits into a core's cache
 
 
 @dataclass(frozen=True)
@@ -99,12 +95,7 @@ def replicate(
     A value is NaN in a replicate that drew no positives or no negatives, where the
     metric needs them. Decisions are taken as given: thresholds are not estimated anew.
     """
-    size = max(1, _CHUNK // max(len(labels), 1))
-    chunks = []
-    for start in range(0, len(drawn), size):
-        weights = drawn[start : start + size].astype(float)[:, patient]
-        chunks.append(measure(labels, scores, decisions, weights))
-    return {name: np.concatenate([c[name] for c in chunks]) for name in METRICS}
+    return measure_owners(labels, scores, decisions, patient, drawn.astype(float))
 
 
 def estimable(

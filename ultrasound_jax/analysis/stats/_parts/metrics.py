@@ -9,9 +9,9 @@ specificity negatives. A score at or above its threshold counts as positive.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 
-from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.ranking import Ranking, sorted_rows
 
 RANKING = ("auroc", "average_precision")
 DECIDING = ("f1", "sensitivity", "specificity")
@@ -50,23 +50,9 @@ def roc_points(
     Raises:
         AnalysisError: a score that is NaN or infinite.
     """
-    order, marks, truth, ends = _sorted(labels, scores)
+    _, marks, truth, ends = sorted_rows(labels, scores)
     true = np.cumsum(truth, dtype=np.int64)[ends]
     return RocPoints(thresholds=marks[ends], true=true, false=ends + 1 - true)
-
-
-def _sorted(
-    labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, scores and truths by falling score, and the last of each score."""
-    known = np.flatnonzero(labels >= 0)
-    marks = np.asarray(scores, np.float64)[known]
-    if not np.isfinite(marks).all():
-        raise AnalysisError(f"{(~np.isfinite(marks)).sum()} scores are not numbers")
-    order = np.argsort(-marks, kind="stable")
-    marks, rows = marks[order], known[order]
-    ends = np.flatnonzero(np.append(marks[1:] != marks[:-1], True)[: len(marks)])
-    return rows, marks, labels[rows] > 0, ends
 
 
 def rank(
@@ -74,41 +60,16 @@ def rank(
     scores: Num[np.ndarray, " n"],
     weights: Float[np.ndarray, "r n"] | None = None,
 ) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, " r"]]:
-    """AUROC and average precision for each set of weights.
+    """AUROC and average precision for each set of the rows' weights.
 
-    Equal scores count half in the AUROC; precision is not interpolated. One sort and
-    one cumulative sum over all rows serve both; the rest looks at positives only.
+    Equal scores count half in the AUROC; precision is not interpolated.
 
     Raises:
         AnalysisError: a score that is NaN or infinite.
     """
     if weights is None:
         weights = np.ones((1, len(labels)))
-    rows, _, truth, ends = _sorted(labels, scores)
-    total = np.zeros((len(weights), len(rows) + 1))
-    np.cumsum(np.take(weights, rows, axis=1), axis=1, out=total[:, 1:])
-    places = np.flatnonzero(truth)
-    here = np.take(weights, rows[places], axis=1)
-    group = np.searchsorted(ends, places)  # the group of equal scores of each positive
-    groups = np.unique(group)
-    gained = np.add.reduceat(here, np.searchsorted(group, groups), axis=1)
-    found = np.cumsum(gained, axis=1)
-    starts = np.append(0, ends[:-1] + 1)[groups] if len(ends) else groups
-    above, upto = (
-        np.take(total, starts, axis=1),
-        np.take(total, ends[groups] + 1, axis=1),
-    )
-    positives = found[:, -1] if len(groups) else np.zeros(len(weights))
-    negatives = total[:, -1] - positives
-    # Negatives above a group and half of those in it are ranked wrongly against it.
-    wrong = (above + upto + gained) / 2 - found
-    concordant = negatives * positives - np.einsum("rj,rj->r", gained, wrong)
-    precision = found / np.maximum(upto, 1e-300)
-    defined = (positives > 0) & (negatives > 0)
-    return (
-        _where(defined, concordant, positives * negatives),
-        _where(defined, np.einsum("rj,rj->r", gained, precision), positives),
-    )
+    return Ranking(labels, scores).weigh(weights)
 
 
 def auroc(labels: Num[np.ndarray, " n"], scores: Num[np.ndarray, " n"]) -> float | None:
@@ -155,23 +116,56 @@ def measure(
     """
     if weights is None:
         weights = np.ones((1, len(labels)))
+    return measure_owners(labels, scores, decisions, np.arange(len(labels)), weights)
+
+
+def measure_owners(
+    labels: Float[np.ndarray, "n k"],
+    scores: Float[np.ndarray, "n k"],
+    decisions: Float[np.ndarray, "n k"],
+    owner: Int[np.ndarray, " n"],
+    weights: Float[np.ndarray, "r p"],
+) -> dict[str, Float[np.ndarray, "r k"]]:
+    """`measure`, where all rows of an owner, as of a patient, have the same weight.
+
+    Args:
+        labels: 1, 0 or unknown.
+        scores: of the same.
+        decisions: 1, 0, or NaN without a threshold.
+        owner: whose each row is, a number from 0.
+        weights: of each owner.
+    """
+    owners = weights.shape[1]
     known = labels >= 0
-    truth = np.where(known, labels, 0.0)
-    positive = np.nan_to_num(decisions)
-    hit = weights @ (truth * positive)
-    alarm = weights @ ((known - truth) * positive)
-    positives, negatives = weights @ truth, weights @ (known - truth)
+    positive, negative = known & (labels > 0), known & (labels <= 0)
+    called = decisions > 0
+    hit, alarm, positives, negatives = (
+        weights @ _by_owner(part, owner, owners)
+        for part in (positive & called, negative & called, positive, negative)
+    )
     undecided = (known & np.isnan(decisions)).any(axis=0)
-    ranks = [rank(labels[:, k], scores[:, k], weights) for k in range(labels.shape[1])]
+    ranks = [
+        Ranking(labels[:, k], scores[:, k], owner, owners).weigh(weights)
+        for k in range(labels.shape[1])
+    ]
+    found = np.array(ranks).reshape(-1, 2, len(weights))
     return {
-        "auroc": np.stack([r[0] for r in ranks], axis=1),
-        "average_precision": np.stack([r[1] for r in ranks], axis=1),
+        "auroc": found[:, 0].T,
+        "average_precision": found[:, 1].T,
         "f1": _where(~undecided & (positives > 0), 2 * hit, hit + alarm + positives),
         "sensitivity": _where(~undecided & (positives > 0), hit, positives),
         "specificity": _where(
             ~undecided & (negatives > 0), negatives - alarm, negatives
         ),
     }
+
+
+def _by_owner(
+    chosen: Bool[np.ndarray, "n k"], owner: Int[np.ndarray, " n"], owners: int
+) -> Float[np.ndarray, "p k"]:
+    """How many chosen rows each owner has."""
+    columns = [np.bincount(owner[one], minlength=owners) for one in chosen.T]
+    return np.array(columns, float).reshape(-1, owners).T
 
 
 def number(value: float | np.floating) -> float | None:

@@ -15,9 +15,7 @@ same sizes in our simulations.) With few patients both are too sure of themselve
 import numpy as np
 from jaxtyping import Float, Int
 
-from ultrasound_jax.analysis.stats._parts.metrics import rank
-
-_CHUNK = 1 << 18  # weights at a time: what fits into a core's cache
+from ultrasound_jax.analysis.stats._parts.ranking import Ranking
 
 
 def aurocs(
@@ -31,14 +29,12 @@ def aurocs(
     `drawn` says how often each patient is drawn (`bootstrap.draw_patients`). NaN where
     a replicate has no positives or no negatives of a class.
     """
-    size = max(1, _CHUNK // max(len(labels), 1))
+    weights = drawn.astype(float)
     found = np.full((len(scores), len(drawn), labels.shape[1]), np.nan)
-    for start in range(0, len(drawn), size):
-        rows = slice(start, start + size)
-        weights = drawn[rows].astype(float)[:, patient]
-        for s, model in enumerate(scores):
-            for k in range(labels.shape[1]):
-                found[s, rows, k] = rank(labels[:, k], model[:, k], weights)[0]
+    for s, model in enumerate(scores):
+        for k in range(labels.shape[1]):
+            one = Ranking(labels[:, k], model[:, k], patient, drawn.shape[1])
+            found[s, :, k] = one.weigh(weights)[0]
     return found
 
 

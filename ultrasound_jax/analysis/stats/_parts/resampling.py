@@ -38,9 +38,9 @@ class Resampling:
         self, columns: Shaped[np.ndarray, "n j"]
     ) -> Float[np.ndarray, "p j"]:
         """Each column's sum over each patient's examples."""
-        found = np.zeros((max(self.patients, 1), columns.shape[1]))
-        np.add.at(found, self.patient, columns)
-        return found
+        count = max(self.patients, 1)
+        found = [np.bincount(self.patient, one, minlength=count) for one in columns.T]
+        return np.array(found, float).reshape(-1, count).T
 
     def sums(self, columns: Shaped[np.ndarray, "n j"]) -> Float[np.ndarray, "r j"]:
         """Each column's sum over the table and over each replicate."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 
 from ultrasound_jax.analysis.canvas import (
@@ -15,13 +16,14 @@ from ultrasound_jax.analysis.canvas import (
     style,
 )
 from ultrasound_jax.analysis.document import label, value_text
-from ultrasound_jax.analysis.stats._parts.metrics import roc_points
+from ultrasound_jax.analysis.stats._parts.metrics import RocPoints, roc_points
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.units import plural
 
 # Inches: two panels of one model are 1200 pixels; of several models, a panel is as wide
 # as a phone, or four as a page.
 _PANEL, _PHONE, _SMALL = 4.0, 3.4, 2.95
+_CELLS = 2048  # of the grid on which points of a curve are told apart
 # The levels of a model lie close together, so their dashes differ, too.
 LEVEL_STYLES = tuple(zip(COLOURS, DASHES, strict=False))
 
@@ -111,10 +113,25 @@ def _draw_curve(
     points = roc_points(table.labels[:, k], table.scores[:, k])
     x, y = [], []
     if points.defined():
-        x = np.append(0.0, points.false / points.false[-1])
-        y = np.append(0.0, points.true / points.true[-1])
+        x, y = drawn_points(points)
     panel.plot(x, y, dashes, color=colour, linewidth=1.6, label=text)
     return points.defined()
+
+
+def drawn_points(
+    points: RocPoints,
+) -> tuple[Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    """1 - specificity and sensitivity from (0, 0) to (1, 1), as many as can be seen.
+
+    Of the points that share a cell of a grid finer than a panel's pixels, the first is
+    drawn, so that a curve of 200,000 scores has no more corners than eyes can tell.
+    """
+    x = np.append(0.0, points.false / points.false[-1])
+    y = np.append(0.0, points.true / points.true[-1])
+    cells = np.stack([np.floor(x * _CELLS), np.floor(y * _CELLS)])
+    other = np.append(True, (np.diff(cells) != 0).any(axis=0))
+    other[-1] = True
+    return x[other], y[other]
 
 
 def _finish(panel: Axes, title: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from ultrasound_jax.labels import workbook
+from ultrasound_jax.runs.spreadsheet import as_meant
 from ultrasound_jax.types import InputError
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".xlsx", ".xlsm")
@@ -48,7 +48,9 @@ class Table:
         return iter((self.heading, self.rows))
 
 
-def read_table(path: str | Path, wanted: Collection[str] = ()) -> Table:
+def read_table(
+    path: str | Path, wanted: Collection[str] = (), *, most_bytes: int = _MAX_BYTES
+) -> Table:
     """The table of a CSV or XLSX file, whatever its name ends with.
 
     CSV: commas, semicolons or tabs; UTF-8, UTF-16, the Korean CP949 or the western
@@ -59,13 +61,15 @@ def read_table(path: str | Path, wanted: Collection[str] = ()) -> Table:
     Args:
         path: the file.
         wanted: headings that the caller knows, in any spelling (see `plain`).
+        most_bytes: of the file; what is larger is no such sheet.
 
     Raises:
-        InputError: no such file, no text or workbook, two worksheets that might be
-            meant, nothing in it, or CSV rows longer than the heading.
+        InputError: no such file, one that is too large, no text or workbook, two
+            worksheets that might be meant, nothing in it, or CSV rows longer than the
+            heading.
     """
     path = Path(path)
-    content = _content(path)
+    content = _content(path, most_bytes)
     known = {plain(name) for name in wanted}
     if content.startswith(_ZIP):
         return _of_workbook(path, content, known)
@@ -104,11 +108,13 @@ def told_if_joined(patients: Iterable[str]) -> list[str]:
     ]
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, most_bytes: int) -> bytes:
     if not path.is_file():
         raise InputError(f"{path}: no such sheet")
-    if path.stat().st_size > _MAX_BYTES:
-        raise InputError(f"{path.name}: over 64 MiB, which no labelling sheet is")
+    if path.stat().st_size > most_bytes:
+        raise InputError(
+            f"{path.name}: over {most_bytes >> 20} MiB, which no such sheet is"
+        )
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -164,6 +170,8 @@ def _fit(text: str, separator: str, known: Collection[str]) -> tuple[int, int]:
 
 
 def _of_workbook(path: Path, content: bytes, known: Collection[str]) -> Table:
+    from ultrasound_jax.runs import workbook  # slow, and few sheets are workbooks
+
     sheets = workbook.read(content, path.name)
     tables = {}
     for name, sheet in sheets.items():
@@ -189,6 +197,7 @@ def _below(
     known: Collection[str],
     doubts: dict[tuple[int, int], str],
 ) -> Table:
+    numbered = [(number, list(map(as_meant, cells))) for number, cells in numbered]
     first = [cells for _, cells in numbered[:HEADING_WITHIN]]
     place = _heading_place(first, known)
     heading = [cell.strip() for cell in first[place]]
