@@ -9,7 +9,6 @@ it could not be looked at.
 """
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from ultrasound_jax.data.audit.thumbnails import (
 )
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.media.near_duplicates import THRESHOLD
-from ultrasound_jax.runs import cli
+from ultrasound_jax.runs import cli, json_text
 from ultrasound_jax.runs.bar import watched
 
 MOST_PICTURES = 100_000  # 400 MB of thumbnails on disk, three times that in memory
@@ -144,6 +143,6 @@ def _option(text: str) -> tuple[str, Any]:
     if not key or not equal:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
+        return key, json_text.parsed(value)
+    except ValueError:
         return key, value
