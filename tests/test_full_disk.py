@@ -26,8 +26,8 @@ from ultrasound_jax.types import InputError, UltrasoundError
 FRAMES = np.random.default_rng(0).integers(0, 256, (20, 64, 64), dtype=np.uint8)
 ROWS = [IndexRow(video_id=f"v{place}", reason="x" * 40) for place in range(200)]
 WRITERS = {
-    "film.avi": lambda path: write_avi(path, FRAMES, 25),
-    "film_mjpeg.avi": lambda path: write_avi(path, FRAMES, 25, codec="mjpeg"),
+    "film.avi": lambda path: write_avi(path, FRAMES, 25.0),
+    "film_mjpeg.avi": lambda path: write_avi(path, FRAMES, 25.0, codec="mjpeg"),
     "frame.png": lambda path: write_png(path, FRAMES[0]),
     "index.csv": lambda path: write_index(path, ROWS),
     "metrics.json": lambda path: write_whole(path, json.dumps([*range(3000)])),
@@ -134,7 +134,7 @@ def test_a_dataset_that_has_no_room_is_one_line_and_is_built_later(size, tmp_pat
 
 def test_a_file_is_not_left_out_of_a_dataset_because_the_disk_is_full(tmp_path):
     path = tmp_path / "film.avi"
-    write_avi(path, FRAMES, 25)
+    write_avi(path, FRAMES, 25.0)
     refused = pytest.raises(NoRoomError, match="no room on the disk.*of film.*TMPDIR")
     with full_after(2000), refused as error, decoded_module.workers():
         with decoded_module.decoded(path, CleanSettings()):

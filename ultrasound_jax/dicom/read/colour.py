@@ -99,7 +99,7 @@ def _witness(stated: str, samples: UInt8[np.ndarray, "h w 3"]) -> str | None:
     step = max(1, int((samples.size / 300_000) ** 0.5))
     # A row a channel: along rows of 3 NumPy takes ten times as long.
     few = np.ascontiguousarray(samples[::step, ::step].reshape(-1, 3).T)
-    chroma = (_away(few[1], 128) <= _NEAR) & (_away(few[2], 128) <= _NEAR)
+    chroma = (_away(few[1], 128.0) <= _NEAR) & (_away(few[2], 128.0) <= _NEAR)
     equal = few.max(axis=0) - few.min(axis=0) <= _NEAR
     telling = ~(chroma & equal)  # a middle grey is grey in both
     few, chroma, equal = few[:, telling], chroma[telling], equal[telling]
@@ -118,7 +118,7 @@ def _witness(stated: str, samples: UInt8[np.ndarray, "h w 3"]) -> str | None:
 
 def _away(channel: UInt8[np.ndarray, " n"], level: float) -> Float[np.ndarray, " n"]:
     """How far each sample is from a level, looked up."""
-    return np.abs(np.arange(256) - float(level))[channel]
+    return np.abs(np.arange(256) - level)[channel]
 
 
 def _median(channel: UInt8[np.ndarray, " n"]) -> float:
