@@ -5,6 +5,7 @@ import csv
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -94,8 +95,20 @@ class Scalars:
             raise InputError(
                 f"{self._path}: cannot be written: {error.strerror}"
             ) from error
+        if not self._board_is_written():
+            raise InputError(
+                f"{self._path.parent / 'tensorboard'}: cannot be written: is there room?"
+            )
         for name, value in scalars.items():
             self._board.add_scalar(name, value, step)
+
+    def _board_is_written(self) -> bool:
+        """Whether TensorBoard's thread lives; once it is dead, its queue waits for ever.
+
+        It dies of a full disk.
+        """
+        board: Any = self._board
+        return board.file_writer.event_writer._worker.is_alive()
 
     def __enter__(self) -> "Scalars":
         return self
@@ -105,8 +118,9 @@ class Scalars:
             # What could not be written has been told by `write`, and is tried again.
             with contextlib.suppress(OSError):
                 self._file.close()
-            with contextlib.suppress(OSError):
-                self._board.close()
+            if self._board_is_written():
+                with contextlib.suppress(OSError):
+                    self._board.close()
 
 
 def _rows_until(path: Path, step: int) -> list[list[str]]:
