@@ -96,16 +96,15 @@ class Scalars:
                 f"{self._path}: cannot be written: {error.strerror}"
             ) from error
         if not self._board_is_written():
-            raise InputError(
-                f"{self._path.parent / 'tensorboard'}: cannot be written: is there room?"
-            )
+            events = self._path.parent / "tensorboard"
+            raise InputError(f"{events}: cannot be written: is there room?")
         for name, value in scalars.items():
             self._board.add_scalar(name, value, step)
 
     def _board_is_written(self) -> bool:
-        """Whether TensorBoard's thread lives; once it is dead, its queue waits for ever.
+        """Whether TensorBoard's thread lives, which a full disk ends.
 
-        It dies of a full disk.
+        Its queue would wait for it for ever.
         """
         board: Any = self._board
         return board.file_writer.event_writer._worker.is_alive()
