@@ -155,6 +155,7 @@ def installed() -> list[Distribution]:
     return [found[name] for name in sorted(found)]
 
 
+@cache
 def wheel_name(one: Distribution) -> str:
     """The name of a distribution in the spelling of the lock."""
     return re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower()
