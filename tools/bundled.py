@@ -6,6 +6,7 @@ out shows.
 """
 
 import re
+from functools import cache
 from importlib.metadata import Distribution, distributions
 from typing import NamedTuple
 
@@ -147,17 +148,20 @@ def name_of(file: str) -> str:
     return found[1] if found else file
 
 
+@cache
 def installed() -> list[Distribution]:
     """What is installed here, by name, each once."""
     found = {wheel_name(one): one for one in distributions()}
     return [found[name] for name in sorted(found)]
 
 
+@cache
 def wheel_name(one: Distribution) -> str:
     """The name of a distribution in the spelling of the lock."""
     return re.sub(r"[-_.]+", "-", one.metadata["Name"]).lower()
 
 
+@cache
 def libraries() -> list[Library]:
     """Every shared library of others in the wheels that are installed here.
 

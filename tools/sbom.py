@@ -45,7 +45,7 @@ def locked() -> set[str]:
 
 def licence_of(one: Distribution) -> str:
     """What a distribution's metadata says: an SPDX expression if there is one."""
-    stated = one.metadata
+    stated: Any = one.metadata  # a message of email, whose type says less
     if expression := stated.get("License-Expression"):
         return expression
     classifiers = stated.get_all("Classifier") or []
@@ -160,7 +160,7 @@ def page() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes both files into a folder."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args(argv).folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -137,7 +137,7 @@ def _run(command: Sequence[str], trouble: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fills the folder; a trouble is one line and exit code 2."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path)
     running = "{}.{}".format(*sys.version_info)
     parser.add_argument("--python-version", default=running, help=f"such as {running}")

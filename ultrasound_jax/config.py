@@ -89,7 +89,7 @@ def parsed(text: str) -> Any:
     """The value that a command line means: JSON where it is any, else the text."""
     try:
         return json.loads(text.lower() if text in ("True", "False") else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

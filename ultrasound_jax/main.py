@@ -31,7 +31,7 @@ class JsonList(flags.ArgumentParser):
         """Reads a list in JSON; a default is one already."""
         try:
             value = json.loads(argument) if isinstance(argument, str) else argument
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if not isinstance(value, list):
             raise ValueError("it must be a list in JSON, such as []")

@@ -7,6 +7,8 @@ clip is a view of them, and `Source.load` writes it into the batch's own array.
 import contextlib
 import copy
 import dataclasses
+import errno
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,12 @@ from ultrasound_jax.data.table_file import group_readers, read_table
 from ultrasound_jax.runs.import_by_name import named
 from ultrasound_jax.runs.unfinished import sweep_folders
 from ultrasound_jax.types import UltrasoundError
+
+# What the system says where a disk is full, over its quota, broken or read-only.
+_REFUSALS = [
+    os.strerror(number)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+]
 
 
 class SourceError(UltrasoundError):
@@ -120,11 +128,30 @@ def prepare(
         )
     say(f"dataset {builder.info.full_name} is not there: building {builder.data_dir}")
     manual = str(Path(manual_dir).expanduser().absolute()) if manual_dir else None
-    builder.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(manual_dir=manual)
-    )
+    with _writing(builder):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(manual_dir=manual)
+        )
     if hasattr(builder, "page"):
         say(f"what was built: {builder.page()}")
+
+
+@contextlib.contextmanager
+def _writing(builder: Any) -> Iterator[None]:
+    """Turns what a disk refuses into a line that names the dataset's folder.
+
+    ArrayRecord and Beam raise a RuntimeError that quotes the system's words.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        said = [word for word in _REFUSALS if word in str(error)]
+        if isinstance(error, UltrasoundError) or not said:
+            raise
+        raise SourceError(
+            f"{builder.data_dir}: cannot be written: {said[0]}; nothing of the dataset "
+            "is kept, and the same command builds it once that is mended"
+        ) from error
 
 
 def _check_up_to_date(

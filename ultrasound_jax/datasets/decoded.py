@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
+from ultrasound_jax.datasets.errors import NoRoomError
 from ultrasound_jax.dicom.clean.any_file import is_black, open_clean
 from ultrasound_jax.dicom.clean.cleaning import CleanSettings
 from ultrasound_jax.media.pictures import read_picture
@@ -137,6 +138,7 @@ def workers() -> Iterator[None]:
             pool.close()
 
 
+NO_ROOM = "there is no room on the disk"
 _POOLS: dict[int, KeptWorkers] = {}  # by the bytes of memory that a call may take
 
 
@@ -152,6 +154,11 @@ def _called(
     with tempfile.TemporaryDirectory(prefix="ultrasound_jax_") as folder:
         item = {"job": job.__name__, "folder": folder, "arguments": dict(arguments)}
         outcome = pool.call(item, seconds=limits.seconds)
+        if not outcome.ok and NO_ROOM in outcome.reason:
+            raise NoRoomError(
+                f"{tempfile.gettempdir()}: {outcome.reason} of {of}; free some, or set "
+                "TMPDIR to a folder of a larger disk, and build again"
+            )
         if not outcome.ok:
             raise InputError(f"{of}: {outcome.reason}")
         about = outcome.value
@@ -223,4 +230,4 @@ def _write(write: Callable[[Any], Any], pixels: np.ndarray) -> None:
     try:
         write(np.ascontiguousarray(pixels).data)
     except OSError as error:
-        raise InputError(f"its pixels cannot be kept: {error.strerror}") from error
+        raise InputError(f"{NO_ROOM} ({error.strerror}) for the pixels") from error

@@ -57,7 +57,7 @@ def whole_file(
         os.close(os.open(temporary, flags, 0o666 if mode is None else mode))
         yield temporary
         if over:
-            temporary.replace(path)
+            _replace(temporary, path)
         else:
             _rename_if_free(temporary, path)
     except OSError as error:
@@ -72,6 +72,13 @@ def whole_file(
 def _sweep(folder: str) -> None:
     """Takes away what killed processes left in a folder, the first time we write."""
     sweep_files(Path(folder))
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Renames, but never over a device or a pipe, in whose place a file would be."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is there and is no file")
+    temporary.replace(path)
 
 
 def _rename_if_free(temporary: Path, path: Path) -> None:

@@ -1,11 +1,13 @@
 """Runs that are continued where they were interrupted."""
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.runs import json_text
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
 
@@ -71,7 +73,8 @@ class Journal:
     def close(self) -> None:
         """Keeps it on disk, for the run that continues."""
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # `record` has told of it
+                self._file.close()
             self._file = None
 
     def remove(self) -> None:
@@ -82,6 +85,6 @@ class Journal:
 
 def _parsed(line: bytes) -> Any:
     try:
-        return json.loads(line)
+        return json_text.parsed(line)
     except ValueError:
         return None

@@ -1,10 +1,11 @@
 """What a run tells while it trains: lines, a progress bar, scalars, lost time."""
 
+import contextlib
 import csv
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from tensorboardX import SummaryWriter
 
 from ultrasound_jax.runs.bar import Progress, say
 from ultrasound_jax.runs.files import whole_file
-from ultrasound_jax.types import ArrayTree
+from ultrasound_jax.types import ArrayTree, InputError
 
 
 class Console:
@@ -75,11 +76,10 @@ class Scalars:
         path = folder / "scalars.csv"
         kept: list[list[str]] = []
         if path.exists():
-            rows = list(csv.reader(path.read_text().splitlines()))[1:]
-            kept = [r for r in rows if len(r) == 3 and int(r[0]) <= step]
+            kept = _rows_until(path, step)
         with whole_file(path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([self.FIELDS, *kept])
-        self._file = path.open("a", newline="")
+        self._path, self._file = path, path.open("a", newline="")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -87,18 +87,49 @@ class Scalars:
         if self._file is None or self._board is None:
             return
         rows = csv.writer(self._file)
+        try:
+            for name, value in scalars.items():
+                rows.writerow([step, name, f"{value:.9g}"])
+            self._file.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self._path}: cannot be written: {error.strerror}"
+            ) from error
+        if not self._board_is_written():
+            events = self._path.parent / "tensorboard"
+            raise InputError(f"{events}: cannot be written: is there room?")
         for name, value in scalars.items():
-            rows.writerow([step, name, f"{value:.9g}"])
             self._board.add_scalar(name, value, step)
-        self._file.flush()
+
+    def _board_is_written(self) -> bool:
+        """Whether TensorBoard's thread lives, which a full disk ends.
+
+        Its queue would wait for it for ever.
+        """
+        board: Any = self._board
+        return board.file_writer.event_writer._worker.is_alive()
 
     def __enter__(self) -> "Scalars":
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._file is not None and self._board is not None:
-            self._file.close()
-            self._board.close()
+            # What could not be written has been told by `write`, and is tried again.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            if self._board_is_written():
+                with contextlib.suppress(OSError):
+                    self._board.close()
+
+
+def _rows_until(path: Path, step: int) -> list[list[str]]:
+    try:
+        rows = list(csv.reader(path.read_text().splitlines()))[1:]
+        return [row for row in rows if len(row) == 3 and int(row[0]) <= step]
+    except (ValueError, csv.Error) as error:
+        raise InputError(
+            f"{path}: cannot be read: {error}; once removed, it is begun anew"
+        ) from error
 
 
 class Stopwatch:
@@ -112,7 +143,7 @@ class Stopwatch:
         for purpose, spent in seconds.items():
             self.seconds[purpose] = self.seconds.get(purpose, 0.0) + spent
 
-    @contextmanager
+    @contextlib.contextmanager
     def of(self, purpose: str) -> Iterator[None]:
         """Adds the time of the block to `purpose`."""
         start = time.monotonic()

@@ -10,7 +10,6 @@ at.
 """
 
 import argparse
-import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +30,7 @@ from ultrasound_jax.data.audit.thumbnails import (
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.media.near_duplicates import THRESHOLD
-from ultrasound_jax.runs import cli
+from ultrasound_jax.runs import cli, json_text
 from ultrasound_jax.runs.bar import watched
 from ultrasound_jax.runs.files import read_json
 
@@ -174,6 +173,6 @@ def _option(text: str) -> tuple[str, Any]:
     if not key or not equal:
         raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
     try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
+        return key, json_text.parsed(value)
+    except ValueError:
         return key, value

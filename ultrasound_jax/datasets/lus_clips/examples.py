@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from ultrasound_jax.labels.clip_table import (
 from ultrasound_jax.labels.findings import PATTERNS
 from ultrasound_jax.media.cutting import pad_tail
 from ultrasound_jax.media.open import kind_of
+from ultrasound_jax.runs import json_text
 from ultrasound_jax.types import UNKNOWN, InputError
 
 CLEANED = ("grey", "mask_fan", "region")  # settings that a sidecar must agree on
@@ -129,7 +129,7 @@ def _converted(path: Path, config: LusClipsConfig) -> float:
     """mm a pixel of what `convert --to avi` has cleaned; its sidecar tells, and how."""
     sidecar = path.with_suffix(".avi.json")
     try:
-        about = json.loads(sidecar.read_bytes())
+        about = json_text.parsed(sidecar.read_bytes())
         rows, columns = int(about["rows"]), int(about["columns"])
         pixel_mm = float(about["mm_per_pixel_x"] or NO_SCALE)
         cleaned = {name: about["settings"][name] for name in CLEANED}

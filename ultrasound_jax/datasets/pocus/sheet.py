@@ -66,8 +66,13 @@ def read_sheet(path: Path) -> list[Row]:
         raise DatasetError(f"{path}: no such file; it holds the labels of the videos")
     text = "\n".join(_decode(line) for line in path.read_bytes().split(b"\n"))
     reader = csv.DictReader(io.StringIO(text.lstrip("\ufeff"), newline=""))
-    rows = [{name: cell or "" for name, cell in row.items() if name} for row in reader]
-    columns = reader.fieldnames or []
+    try:
+        columns = reader.fieldnames or []
+        rows = [
+            {name: cell or "" for name, cell in row.items() if name} for row in reader
+        ]
+    except csv.Error as error:
+        raise DatasetError(f"{path}: not a csv file ({error})") from error
     missing = [c for c in ("Filename", *PATTERN_COLUMNS.values()) if c not in columns]
     if missing:
         raise DatasetError(f"{path}: lacks the columns {', '.join(missing)}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ultrasound_jax.dicom.index.table import IndexRow
+from ultrasound_jax.runs import json_text
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import InputError
 
@@ -109,7 +110,7 @@ def write_sidecar(path: Path, fields: Mapping[str, Any]) -> None:
 def read_sidecar(path: Path) -> dict[str, Any] | None:
     """What an earlier run has written; None if it is not there or not whole."""
     try:
-        fields = json.loads(path.read_bytes())
+        fields = json_text.parsed(path.read_bytes())
     except (OSError, ValueError):
         return None
     whole = isinstance(fields, dict) and fields.get("format") == FORMAT

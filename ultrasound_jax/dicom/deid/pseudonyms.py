@@ -13,6 +13,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ultrasound_jax.runs import json_text
 from ultrasound_jax.runs.files import whole_file
 from ultrasound_jax.types import InputError
 
@@ -49,7 +50,7 @@ class Pseudonyms:
         try:
             if not path.exists():
                 _create(path)
-            tree = json.loads(path.read_bytes())
+            tree = json_text.parsed(path.read_bytes())
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or error
             raise InputError(

@@ -7,6 +7,7 @@ names, so that it is readable by its owner only and stays with the user.
 
 import csv
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ultrasound_jax.runs import json_text
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.runs.spreadsheet import people_csv
 from ultrasound_jax.runs.table_cells import read_table
@@ -108,6 +110,9 @@ class IndexRow:
 OWN_COLUMNS = tuple(f.name for f in fields(IndexRow) if f.name != "labels")
 
 
+_SHOWN = 80  # letters of a cell, in messages
+
+
 def read_index(path: str | os.PathLike[str]) -> list[IndexRow]:
     """Reads index.csv, also after a spreadsheet program has saved it.
 
@@ -156,11 +161,12 @@ def _parsed_row(cells: dict[str, str], place: str) -> IndexRow:
         for name in _NUMBERS:
             # Where semicolons separate cells, commas may stand in numbers.
             number = values[name].replace(",", ".")
-            values[name] = float(number) if number else None
+            values[name] = _finite(number) if number else None
         name = "regions"
-        values[name] = tuple(json.loads(values[name] or "[]"))
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        raise InputError(f"{place}: {name} is {values[name]!r:.80}") from None
+        values[name] = _regions(values[name])
+    except (ValueError, TypeError, OverflowError):
+        shown = str(values[name])[:_SHOWN]
+        raise InputError(f"{place}: {name} is {shown!r}") from None
     if values["status"] not in STATUSES or not values["video_id"]:
         raise InputError(
             f"{place}: video_id {values['video_id']!r}, status {values['status']!r}; "
@@ -168,6 +174,21 @@ def _parsed_row(cells: dict[str, str], place: str) -> IndexRow:
         )
     own = {name: values.pop(name) for name in OWN_COLUMNS}
     return IndexRow(**own, labels=values)
+
+
+def _finite(text: str) -> float:
+    """A number; `nan` and `inf`, which Python takes for such, are none here."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _regions(text: str) -> tuple[dict[str, Any], ...]:
+    found = json_text.parsed(text or "[]")
+    if not isinstance(found, list) or not all(isinstance(r, dict) for r in found):
+        raise ValueError
+    return tuple(found)
 
 
 def write_index(path: str | os.PathLike[str], rows: Iterable[IndexRow]) -> None:
@@ -214,7 +235,7 @@ def read_sources(index_path: str | os.PathLike[str]) -> dict[str, Path]:
     """
     path = sources_path(index_path)
     try:
-        tree = json.loads(path.read_bytes())
+        tree = json_text.parsed(path.read_bytes())
         if tree["format"] != _SOURCES_FORMAT:
             raise ValueError(f"format is {tree['format']!r}")
         root = Path(tree["root"])
@@ -236,7 +257,7 @@ def read_series(index_path: str | os.PathLike[str]) -> dict[str, tuple[Path, ...
     """
     path = sources_path(index_path)
     read_sources(index_path)  # a file that is none is refused there
-    tree = json.loads(path.read_bytes())
+    tree = json_text.parsed(path.read_bytes())
     try:
         root = Path(tree["root"])
         series = tree.get("series", {}).items()
