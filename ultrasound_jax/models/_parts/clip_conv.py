@@ -22,6 +22,7 @@ from ultrasound_jax.models._parts.padding import (
     frame_mean,
     real_frames,
 )
+from ultrasound_jax.models._parts.tiny_conv import fits, tiny_conv
 
 
 def convolve_clip(
@@ -43,13 +44,17 @@ def convolve_clip(
     if window[1:] == [1, 1]:
         # Gradients of a product are several times faster than of a convolution.
         return x[:, :, :: stride[1], :: stride[2]] @ kernel[0, 0]
-    frames = jax.lax.conv_general_dilated(
-        x.reshape(-1, *x.shape[2:]),
-        kernel,
-        window_strides=tuple(stride[1:]),
-        padding=[(size // 2, size // 2) for size in window[1:]],
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    images = x.reshape(-1, *x.shape[2:])
+    if fits(images.shape[1:3], tuple(window[1:])):
+        frames = tiny_conv(images, kernel, stride=(stride[1], stride[2]))
+    else:
+        frames = jax.lax.conv_general_dilated(
+            images,
+            kernel,
+            window_strides=tuple(stride[1:]),
+            padding=[(size // 2, size // 2) for size in window[1:]],
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
     return frames.reshape(*x.shape[:2], *frames.shape[1:])
 
 

@@ -22,6 +22,7 @@ from ultrasound_jax.models._parts.initialisers import (
     torch_uniform,
     uniform_bias,
 )
+from ultrasound_jax.models._parts.tiny_conv import fits, tiny_conv
 
 
 class Layout(NamedTuple):
@@ -179,6 +180,21 @@ class Conv(nnx.Conv):
             dtype=dtype,
             rngs=rngs,
         )
+
+    def __call__(self, image: Float[Array, "n *space c"]) -> Float[Array, "n *out k"]:
+        """Convolve; images of 2x2 pixels and less by `tiny_conv`."""
+        space = image.shape[1:-1]
+        if self.feature_group_count > 1 or not fits(space, tuple(self.kernel_size)):
+            return super().__call__(image)
+        strides = self.strides
+        stride = (
+            (strides,) * 2 if isinstance(strides, int) else tuple(strides or (1,) * 2)
+        )
+        dtype = image.dtype if self.dtype is None else self.dtype
+        x = tiny_conv(
+            image.astype(dtype), self.kernel[...].astype(dtype), stride=stride
+        )
+        return x if self.bias is None else x + self.bias[...].astype(dtype)
 
 
 class PointwiseConv(nnx.Linear):
