@@ -5,7 +5,7 @@ and compared, when only the shapes are known; a dataset's are in the configurati
 """
 
 import runpy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
-from ultrasound_jax import augment, config_file, tasks
+from ultrasound_jax import augment, config_file, models, tasks
 from ultrasound_jax import config as settings
 from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.experiment import make_network, network_settings
@@ -43,6 +43,11 @@ class Abstract:
 def names() -> list[str]:
     """Every shipped configuration as `--config` takes it."""
     return [f"{file}:{variant}" for file in FILES for variant in _variants(file)]
+
+
+def networks() -> list[str]:
+    """The networks of clips, each of which configs/video_baselines.py has by name."""
+    return [name for name in _variants(FILES[1]) if name in models.names()]
 
 
 def _variants(file: str) -> list[str]:
@@ -92,6 +97,16 @@ def abstract(config: Settings) -> Abstract:
     return Abstract(config, mesh, task, network, params, stats)
 
 
+def count(experiment: Abstract) -> int:
+    """How many numbers train."""
+    return sum(leaf.size for leaf in jax.tree.leaves(experiment.params))
+
+
+def rows_of(experiment: Abstract, count: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes of a batch of so many rows."""
+    return compiled.batch_shapes(experiment.task.spec.shapes(), count)
+
+
 def programs(experiment: Abstract) -> Iterator[tuple[str, Any, tuple[Any, ...]]]:
     """The `train` and the `eval` step: name, function, and what it takes by shape."""
     config, task = experiment.config, experiment.task
@@ -111,10 +126,9 @@ def programs(experiment: Abstract) -> Iterator[tuple[str, Any, tuple[Any, ...]]]
         accumulate=config.optim.accumulate,
         ema=config.optim.ema,
     )
-    shapes: Mapping[str, Any] = task.spec.shapes()
-    rows = compiled.batch_shapes(shapes, config.data.batch_size)
+    rows = rows_of(experiment, config.data.batch_size)
     scale = jax.ShapeDtypeStruct((), jnp.float32)
     yield "train", train, (state, rows, scale)
-    rows = compiled.batch_shapes(shapes, config.data.eval_batch_size)
+    rows = rows_of(experiment, config.data.eval_batch_size)
     evaluate = steps.make_eval_step(experiment.network, task)
     yield "eval", evaluate, (experiment.params, experiment.stats, rows)
