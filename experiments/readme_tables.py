@@ -282,7 +282,8 @@ def feed() -> str:
     rows = [
         "| clips of 30 x 256 x 256 | clips/s | CPU ms a clip |",
         "|---|---:|---:|",
-        f"| the pipeline | {of['clips_per_s']:.0f} | {of['ours_cpu_ms_per_clip']:.1f} |",
+        f"| the pipeline | {of['clips_per_s']:.0f} | "
+        f"{of['ours_cpu_ms_per_clip']:.1f} |",
         f"| a plain loop over TFDS | {of['plain_tfds_loop_clips_per_s']:.0f} | "
         f"{of['plain_cpu_ms_per_clip']:.1f} |",
         "| what the small LUV-Net's training step eats | "
