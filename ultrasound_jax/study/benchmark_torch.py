@@ -146,7 +146,7 @@ def _one(
         "dtype": config.dtype,
     }
     for part, by_way in calls.items():
-        wall, cpu = _interleaved(by_way, repeats)
+        wall, cpu = interleaved(by_way, repeats)
         figures: dict[str, Any] = {"ours_ms": 1e3 * wall["ours"]}
         figures["ours_cpu_ms"] = 1e3 * cpu["ours"]
         for way in ways:
@@ -163,7 +163,7 @@ def _one(
     return found
 
 
-def _interleaved(
+def interleaved(
     calls: dict[str, Callable[[], Any]], repeats: int
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The median wall and CPU seconds of each, in turns, after two uncounted calls."""
