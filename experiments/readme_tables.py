@@ -315,6 +315,32 @@ def conv_scan() -> str:
     return "\n".join([*table, "", f"{note}; {load} ([every shape]({file}))."])
 
 
+def conv_steps() -> str:
+    """Whole steps with XLA's convolutions alone, and with ours."""
+    found = read("conv_steps")
+    run = found["run"]
+    rows = [
+        "| step | XLA's alone, ms | ours, ms | ratio | ratio of CPU time |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, of in found["steps"].items():
+        for part in ("train", "eval"):
+            ms = f"{of[part]['xla_ms']:.0f} | {of[part]['ours_ms']:.0f}"
+            ratios = (
+                f"{of[part]['xla_to_ours']:.2f} | {of[part]['xla_to_ours_cpu']:.2f}"
+            )
+            rows.append(f"| {name} {part} | {ms} | {ratios} |")
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
+    load = f"load {found['load_average']}; medians of {found['repeats']}"
+    return "\n".join([*rows, "", f"{note}; {load}."])
+
+
+def once_there(name: str, table: Callable[[], str]) -> Callable[[], str]:
+    """The table, or a word that its results are not measured yet."""
+    measured = (RESULTS / f"{name}.json").exists()
+    return table if measured else lambda: "Not measured yet."
+
+
 def damaged_frames() -> str:
     """Which damage of compressed frames is noticed."""
     found = read("damaged_frames")
@@ -395,9 +421,10 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/speed.md": {
         "benchmark": benchmark,
-        "benchmark_torch": benchmark_torch,
-        "conv_scan": conv_scan,
-        "feed": feed,
+        "benchmark_torch": once_there("benchmark_torch_cpu", benchmark_torch),
+        "conv_scan": once_there("conv_scan", conv_scan),
+        "conv_steps": once_there("conv_steps", conv_steps),
+        "feed": once_there("feed_cpu", feed),
         "ingest": ingest,
     },
 }
