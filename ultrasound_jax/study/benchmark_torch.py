@@ -168,7 +168,8 @@ def interleaved(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """The median wall and CPU seconds of each, in turns, after two uncounted calls."""
     for call in calls.values():
-        call(), call()
+        call()
+        call()
     spent: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():

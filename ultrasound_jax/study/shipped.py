@@ -7,6 +7,7 @@ and compared, when only the shapes are known; a dataset's are in the configurati
 import runpy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -61,16 +62,16 @@ def spec_of(config: Settings) -> Spec:
     A class counts for the shapes only: clips have the four patterns, images BUSI's.
     """
     options = config.data.options
-    pixels = {"dtype": "uint8", "role": "pixels"}
+    pixels = partial(Field, dtype="uint8", role="pixels")
     square = (options.size, options.size, 1)
     if config.data.name == "busi":
-        image = Field(shape=square, **pixels)
+        image = pixels(shape=square)
         mask = Field(shape=square, dtype="uint8", role="mask", classes=("lesion",))
         fields = {"image": image, "labels": _labels(BUSI), "mask": mask}
         return Spec(fields, ("image", "image"))
     cut = options.get("clip_frames", 0)
     frames = cut or round(options.frame_rate * options.clip_seconds)
-    clip = Field(shape=(None, *square), longest=frames, **pixels)
+    clip = pixels(shape=(None, *square), longest=frames)
     return Spec({"clip": clip, "labels": _labels(PATTERNS)})
 
 
