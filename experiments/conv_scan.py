@@ -281,12 +281,13 @@ def row_of(shape: Shape, repeats: int) -> dict[str, Any]:
     row: dict[str, Any] = asdict(cut)
     for part, calls in programs(cut).items():
         seconds = timed(calls, repeats)
+        seconds = {way: max(spent, 1e-9) for way, spent in seconds.items()}
         speeds = {
-            way: round(2e-9 * cut.operations / max(s, 1e-9), 2)
-            for way, s in seconds.items()
+            way: float(f"{2e-9 * cut.operations / spent:.3g}")
+            for way, spent in seconds.items()
         }
-        best = max(speeds, key=lambda way: speeds[way])
-        ratio = round(speeds[best] / speeds["ours"], 2)
+        best = min(seconds, key=lambda way: seconds[way])
+        ratio = round(seconds["ours"] / seconds[best], 2)
         row[part] = {"gflops": speeds, "best": best, "best_to_ours": ratio}
     return row
 
