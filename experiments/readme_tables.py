@@ -242,6 +242,105 @@ def ingest() -> str:
     return "\n".join([*rows, "", f"{note}; medians of {found['repeats']}."])
 
 
+def benchmark_torch() -> str:
+    """Steps beside PyTorch's: how many times our time each of its ways takes."""
+    found = read("benchmark_torch_cpu")
+    run, torch = found["run"], found["torch"]
+    ways = ("eager", "channels_last", "compiled")
+    titles = ["", "ours, ms", *(way.replace("_", " ") for way in ways)]
+    rows = [f"| {' | '.join(titles)} |", "|---|" + "---:|" * (len(titles) - 1)]
+    for name, of in torch["networks"].items():
+        if "failed" in of:
+            rows.append(f"| {name} | failed | | | |")
+            continue
+        for part in ("train", "eval"):
+            told = [by_way(of[part].get(way)) for way in ways]
+            ours = f"{of[part]['ours_ms']:.0f}"
+            rows.append(f"| {name}, {part} | {ours} | {' | '.join(told)} |")
+    without = torch["left_out"]
+    left = f" No time was left for {', '.join(without)}." if without else ""
+    about = (
+        f"{', '.join(torch['versions'])}, {run['cpu']}, load {found['load_average']}"
+    )
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}; {about}"
+    return "\n".join([*rows, "", f"{note}; medians of {found['repeats']}.{left}"])
+
+
+def by_way(found: dict | None) -> str:
+    """How many times our time, of wall time and of CPU time."""
+    if found is None:
+        return "not run"
+    if "failed" in found:
+        return "failed"
+    return f"{found['ratio_to_ours']:.2f} ({found['cpu_ratio_to_ours']:.2f})"
+
+
+def feed() -> str:
+    """Reading clips as large as the published networks take them."""
+    found = read("feed_cpu")
+    run, of = found["run"], found["feed"]
+    rows = [
+        "| clips of 30 x 256 x 256 | clips/s | CPU ms a clip |",
+        "|---|---:|---:|",
+        f"| the pipeline | {of['clips_per_s']:.0f} | "
+        f"{of['ours_cpu_ms_per_clip']:.1f} |",
+        f"| a plain loop over TFDS | {of['plain_tfds_loop_clips_per_s']:.0f} | "
+        f"{of['plain_cpu_ms_per_clip']:.1f} |",
+        "| what the small LUV-Net's training step eats | "
+        f"{of['small_step_clips_per_s']:.1f} | |",
+    ]
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
+    load = found["load_average"]
+    return "\n".join([*rows, "", f"{note}; load {load}."])
+
+
+def conv_scan() -> str:
+    """What the scan over convolutions found."""
+    found = read("conv_scan")
+    run, rows = found["run"], found["rows"]
+    parts = ("values", "input gradient", "kernel gradient")
+    table = ["| | shapes | ours to XLA's, median | most | cliffs left |"]
+    table += ["|---|---:|---:|---:|---:|"]
+    for part in parts:
+        speeds = [row[part]["gflops"] for row in rows if part in row]
+        gains = sorted(speed["ours"] / speed["xla"] for speed in speeds)
+        left = sum(f", {part}: " in cliff for cliff in found["cliffs"])
+        middle, most = gains[len(gains) // 2], gains[-1]
+        cells = f"{len(gains)} | {middle:.2f} | {most:.1f} | {left}"
+        table.append(f"| {part} | {cells} |")
+    skipped = len(found["left_out"])
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
+    file = "experiments/results/conv_scan.json"
+    load = f"load {found['load_average']}; {skipped} shapes not reached"
+    return "\n".join([*table, "", f"{note}; {load} ([every shape]({file}))."])
+
+
+def conv_steps() -> str:
+    """Whole steps with XLA's convolutions alone, and with ours."""
+    found = read("conv_steps")
+    run = found["run"]
+    rows = [
+        "| step | XLA's alone, ms | ours, ms | ratio | ratio of CPU time |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for name, of in found["steps"].items():
+        for part in ("train", "eval"):
+            ms = f"{of[part]['xla_ms']:.0f} | {of[part]['ours_ms']:.0f}"
+            ratios = (
+                f"{of[part]['xla_to_ours']:.2f} | {of[part]['xla_to_ours_cpu']:.2f}"
+            )
+            rows.append(f"| {name} {part} | {ms} | {ratios} |")
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
+    load = f"load {found['load_average']}; medians of {found['repeats']}"
+    return "\n".join([*rows, "", f"{note}; {load}."])
+
+
+def once_there(name: str, table: Callable[[], str]) -> Callable[[], str]:
+    """The table, or a word that its results are not measured yet."""
+    measured = (RESULTS / f"{name}.json").exists()
+    return table if measured else lambda: "Not measured yet."
+
+
 def damaged_frames() -> str:
     """Which damage of compressed frames is noticed."""
     found = read("damaged_frames")
@@ -351,7 +450,14 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "overlay_rates": overlay_rates,
     },
     "docs/reader_studies.md": {"multireader_tests": multireader},
-    "docs/speed.md": {"benchmark": benchmark, "ingest": ingest},
+    "docs/speed.md": {
+        "benchmark": benchmark,
+        "benchmark_torch": once_there("benchmark_torch_cpu", benchmark_torch),
+        "conv_scan": once_there("conv_scan", conv_scan),
+        "conv_steps": once_there("conv_steps", conv_steps),
+        "feed": once_there("feed_cpu", feed),
+        "ingest": ingest,
+    },
 }
 
 

@@ -36,10 +36,14 @@ def test_every_table_is_made_from_the_committed_results():
     places = re.findall(r"<!-- results: (\w+) -->", made)
     assert sorted(places) == [
         "benchmark",
+        "benchmark_torch",
         "busi",
         "busi_masks",
+        "conv_scan",
+        "conv_steps",
         "damaged_frames",
         "elsewhere",
+        "feed",
         "frame_watch",
         "ingest",
         "multireader_tests",

@@ -47,6 +47,16 @@ def test_a_restored_iterator_goes_on_where_it_was():
     assert take(other, 5) == rest
 
 
+@pytest.mark.parametrize("weights", [None, np.ones(12)], ids=["uniform", "weighted"])
+def test_batches_of_one_have_what_batches_of_two_have(weights):
+    ones = take(batches(batch_size=1, weights=weights), 30)
+    assert {len(batch) for batch in ones} == {1}
+    assert (
+        np.ravel(ones).tolist()
+        == np.ravel(take(batches(batch_size=2, weights=weights), 15)).tolist()
+    )
+
+
 def test_two_processes_read_the_rows_that_one_would():
     whole = take(batches(), 4)
     halves = [take(batches(process=(rank, 2)), 4) for rank in range(2)]

@@ -229,7 +229,7 @@ class FrameVote(nn.Module):
 
 
 class LuvNet(nn.Module):
-    def __init__(self, encoder, width, temporal, heads=8):
+    def __init__(self, encoder, width, temporal, heads=8, kernel_size=13):
         super().__init__()
         self.encoder = encoder_of(encoder, width)
         size = self.encoder.size
@@ -241,7 +241,10 @@ class LuvNet(nn.Module):
         self.temporal = temporal
         if temporal:
             self.conv1d = nn.Sequential(
-                nn.Conv1d(size, size, 13, padding=6, bias=False), nn.BatchNorm1d(size)
+                nn.Conv1d(
+                    size, size, kernel_size, padding=kernel_size // 2, bias=False
+                ),
+                nn.BatchNorm1d(size),
             )
             # The place of the dropout, off here so that training can be compared.
             self.fc_out_final = nn.Sequential(

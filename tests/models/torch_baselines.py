@@ -43,13 +43,13 @@ class Usvn(nn.Module):
 
 
 class CnnLstm(nn.Module):
-    def __init__(self, encoder, head):
+    def __init__(self, encoder, head, embedding=300, hidden=256, layers=3):
         super().__init__()
         self.cnn, self.head = encoder, head
-        encoder.add_module(head, nn.Linear(encoder.size, 300))
+        encoder.add_module(head, nn.Linear(encoder.size, embedding))
         # Over time, which is the original's intention.
-        self.lstm = nn.LSTM(300, 256, num_layers=3, batch_first=True)
-        self.fc2 = nn.Linear(256, 4)
+        self.lstm = nn.LSTM(embedding, hidden, num_layers=layers, batch_first=True)
+        self.fc2 = nn.Linear(hidden, 4)
 
     def forward(self, clip):
         features = self.cnn(clip.flatten(0, 1)).unflatten(0, clip.shape[:2])

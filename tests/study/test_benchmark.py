@@ -43,3 +43,11 @@ def test_the_ingest_benchmark_writes_its_figures(tmp_path, monkeypatch, capsys):
     figures = json.loads(out.read_text())["ingest"]
     assert set(figures) == set(bench(1, **small))
     assert "ingest.rgb_frames_per_s" in capsys.readouterr().out
+
+
+def test_feeding_is_told_beside_the_plain_loop_and_what_the_step_eats(one_device):
+    found = benchmark.bench_feed(1, size=32, frame_rate=5.0, patients=14)
+    rates = {name: value for name, value in found.items() if name.endswith("per_s")}
+    assert set(rates) > {"clips_per_s", "small_step_clips_per_s"}
+    assert all(value > 0 for value in rates.values())
+    assert found["ours_cpu_ms_per_clip"] >= 0

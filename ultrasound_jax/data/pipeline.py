@@ -53,7 +53,8 @@ def train_batches(
     rows = slice(rank * batch_size // processes, (rank + 1) * batch_size // processes)
     indices = np.asarray(indices, np.int32)
     if weights is None:
-        order = grain.MapDataset.source(indices).seed(seed).shuffle().repeat()  # type: ignore[arg-type]
+        order = grain.MapDataset.source(indices).seed(seed).shuffle()  # type: ignore[arg-type]
+        order = _endless(order)
     else:
         cumulative = np.cumsum(weights / np.sum(weights))
 
@@ -61,10 +62,19 @@ def train_batches(
             place = np.searchsorted(cumulative, rng.random(), side="right")
             return indices[min(int(place), len(indices) - 1)]
 
-        order = grain.MapDataset.range(1).seed(seed).repeat().random_map(draw)
+        order = _endless(grain.MapDataset.range(1).seed(seed)).random_map(draw)
     batches = order.batch(batch_size).map(lambda drawn: source.load(drawn[rows]))
     options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=prefetch)
     return iter(batches.to_iter_dataset(options))
+
+
+def _endless(epoch: grain.MapDataset) -> grain.MapDataset:
+    """Epoch after epoch, for longer than anything lasts.
+
+    Grain's own endless dataset is as long as an index can be, and its batches of one
+    are rounded to one more than that.
+    """
+    return epoch.repeat(2**62 // max(len(epoch), 1))
 
 
 def eval_batches(

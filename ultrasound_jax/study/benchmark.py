@@ -3,17 +3,21 @@
 `data` reads batches, `step` trains and evaluates on one batch over and over, `loop`
 does both together and says for how long the step waited; `all` is these three, on the
 settings of `--config` (default configs/luvnet.py). `ingest` reads a clinical cine of 60
-frames, made for it, and needs neither settings nor a dataset. Everything is the median
-of repeats within one process.
+frames, made for it, and needs neither settings nor a dataset; `feed` reads phantom
+clips of 30 x 256 x 256, as the published networks take them. `torch` runs every
+network's steps beside PyTorch's, where that is installed, in a checkout. Everything is
+the median of repeats within one process.
 """
 
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,7 @@ from ultrasound_jax.dicom.read import speed
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.study import benchmark_torch
 from ultrasound_jax.training import compiled as programs
 from ultrasound_jax.training import optim, sharding, steps
 
@@ -185,6 +190,39 @@ def bench_ingest(
     }
 
 
+def bench_feed(
+    repeats: int, *, size: int = 256, frame_rate: float = 30.0, patients: int = 6
+) -> dict[str, float]:
+    """What reading clips as large as the published networks' gives, and costs.
+
+    Beside clips a second: the CPU seconds that a clip takes, of which a machine with so
+    many cores can spend no more, and what the small network's own step eats on them.
+    """
+    config = settings.load("configs/luvnet.py")
+    large = {"size": size, "frame_rate": frame_rate}
+    config.data.options.update(large | {"patients": patients, "videos": 1})
+    config.data.batch_size = config.data.eval_batch_size = 4
+    config.data.test_fraction, config.data.folds = 0.2, 2
+    with tempfile.TemporaryDirectory() as folder:
+        config.data.data_dir = folder
+        experiment = experiments.open_experiment(config, lambda line: None)
+        found = bench_data(experiment, repeats)
+        for name, stream in (("ours", device_stream), ("plain", plain_stream)):
+            found[f"{name}_cpu_ms_per_clip"] = 1e3 * cpu_of(stream(experiment))
+        step = median_seconds(TrainStep(experiment).once, min(repeats, 3))
+    found["small_step_clips_per_s"] = config.data.batch_size / step
+    return found
+
+
+def cpu_of(batches: Iterator[Any], count: int = 8) -> float:
+    """CPU seconds that a clip takes, all threads of this process together."""
+    size = len(next(batches)["index"])
+    start = time.process_time()
+    for _ in range(count):
+        next(batches)
+    return (time.process_time() - start) / (count * size)
+
+
 class TrainStep:
     """The program's own step, on one batch."""
 
@@ -248,28 +286,58 @@ class FlaxStep:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a figure; `--out` also writes them with their provenance."""
     parser = cli.Parser("python -m ultrasound_jax.benchmark", description=__doc__)
-    parser.add_argument("what", choices=(*WHAT, "ingest", "all"))
+    parser.add_argument("what", choices=(*WHAT, "ingest", "feed", "torch", "all"))
     parser.add_argument("--config", default="configs/luvnet.py")
     parser.add_argument("--manual_dir", default="", help="as config.data.manual_dir")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--out", type=Path, help="a .json file to write")
+    torch = parser.add_argument_group("of torch")
+    known = benchmark_torch.names()
+    torch.add_argument("--networks", nargs="+", choices=known, default=known)
+    sizes = tuple(benchmark_torch.SIZES)
+    torch.add_argument("--size", choices=sizes, default="small")
+    ways = benchmark_torch.WAYS
+    torch.add_argument("--ways", nargs="+", choices=ways, default=ways)
+    torch.add_argument(
+        "--batch", type=int, help="rows; the configuration's if not given"
+    )
+    torch.add_argument("--minutes", type=float, default=7.0, help="no network after it")
     given = parser.parse_args(arguments)
     return cli.guard(lambda prompt: measure(given))
 
 
 def measure(given: argparse.Namespace) -> None:
     """Does what the command line asks for."""
-    if given.what == "ingest":
-        facts, found = provenance.facts(), {"ingest": bench_ingest(given.repeats)}
-        print(f"{facts['cpu']}; 60 frames of 1280 x 720 pixels")
+    if given.what in ("ingest", "feed"):
+        bench = {"ingest": bench_ingest, "feed": bench_feed}[given.what]
+        facts, found = provenance.facts(), {given.what: bench(given.repeats)}
+        print(facts["cpu"])
+    elif given.what == "torch":
+        facts, found = provenance.facts(), {"torch": torch_figures(given)}
     else:
         facts, found = training_figures(given)
     for name, figures in found.items():
         for figure, value in figures.items():
-            print(f"{name}.{figure} {value:.3g}")
+            if isinstance(value, float):
+                print(f"{name}.{figure} {value:.3g}")
     if given.out:
-        text = json.dumps({"run": facts, "repeats": given.repeats} | found, indent=2)
-        write_whole(given.out, text + "\n")
+        load = [round(value, 1) for value in os.getloadavg()]
+        about = {"run": facts, "load_average": load, "repeats": given.repeats}
+        write_whole(given.out, json.dumps(about | found, indent=2) + "\n")
+
+
+def torch_figures(given: argparse.Namespace) -> dict[str, Any]:
+    """What `torch` says of each network; see `benchmark_torch`."""
+    figures = benchmark_torch.bench(
+        given.networks,
+        size=given.size,
+        ways=given.ways,
+        repeats=given.repeats,
+        minutes=given.minutes,
+        batch=given.batch,
+    )
+    versions = [f"{name} {metadata.version(name)}" for name in ("torch", "jax")]
+    return {"size": given.size, "versions": versions} | figures
 
 
 def training_figures(

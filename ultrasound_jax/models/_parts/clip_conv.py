@@ -17,12 +17,12 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from ultrasound_jax.models._parts.image_conv import image_conv
 from ultrasound_jax.models._parts.layers import Conv
 from ultrasound_jax.models._parts.padding import (
     frame_mean,
     real_frames,
 )
-from ultrasound_jax.models._parts.tiny_conv import fits, tiny_conv
 
 
 def convolve_clip(
@@ -45,16 +45,7 @@ def convolve_clip(
         # Gradients of a product are several times faster than of a convolution.
         return x[:, :, :: stride[1], :: stride[2]] @ kernel[0, 0]
     images = x.reshape(-1, *x.shape[2:])
-    if fits(images.shape[1:3], tuple(window[1:])):
-        frames = tiny_conv(images, kernel, stride=(stride[1], stride[2]))
-    else:
-        frames = jax.lax.conv_general_dilated(
-            images,
-            kernel,
-            window_strides=tuple(stride[1:]),
-            padding=[(size // 2, size // 2) for size in window[1:]],
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+    frames = image_conv(images, kernel, stride=stride[1:])
     return frames.reshape(*x.shape[:2], *frames.shape[1:])
 
 

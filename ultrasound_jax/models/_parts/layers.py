@@ -17,12 +17,12 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float
 
+from ultrasound_jax.models._parts.image_conv import image_conv
 from ultrasound_jax.models._parts.initialisers import (
     kaiming_fan_in,
     torch_uniform,
     uniform_bias,
 )
-from ultrasound_jax.models._parts.tiny_conv import fits, tiny_conv
 
 
 class Layout(NamedTuple):
@@ -182,18 +182,14 @@ class Conv(nnx.Conv):
         )
 
     def __call__(self, image: Float[Array, "n *space c"]) -> Float[Array, "n *out k"]:
-        """Convolve; images of 2x2 pixels and less by `tiny_conv`."""
-        space = image.shape[1:-1]
-        if self.feature_group_count > 1 or not fits(space, tuple(self.kernel_size)):
+        """Convolve; images by `image_conv`, anything else by XLA alone."""
+        if self.feature_group_count > 1 or len(self.kernel_size) != 2:
             return super().__call__(image)
         strides = self.strides
-        stride = (
-            (strides,) * 2 if isinstance(strides, int) else tuple(strides or (1,) * 2)
-        )
+        stride = (strides,) * 2 if isinstance(strides, int) else strides or (1, 1)
         dtype = image.dtype if self.dtype is None else self.dtype
-        x = tiny_conv(
-            image.astype(dtype), self.kernel[...].astype(dtype), stride=stride
-        )
+        kernel = self.kernel[...].astype(dtype)
+        x = image_conv(image.astype(dtype), kernel, stride=stride)
         return x if self.bias is None else x + self.bias[...].astype(dtype)
 
 

@@ -2,7 +2,6 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
@@ -13,6 +12,7 @@ from ultrasound_jax.models._parts.checks import (
     require,
 )
 from ultrasound_jax.models._parts.given import Given
+from ultrasound_jax.models._parts.image_conv import image_conv
 from ultrasound_jax.models._parts.initialisers import torch_uniform
 from ultrasound_jax.models._parts.layers import Linear
 from ultrasound_jax.models._parts.stem import (
@@ -110,13 +110,8 @@ class PatchConv(StemConv):
         frames = side_by_side(image)
         batch, steps, *pixels = frames.shape[:4]
         flat = jnp.moveaxis(kernel, 0, 2).reshape(7, 7, -1, kernel.shape[-1])
-        x = jax.lax.conv_general_dilated(
-            frames.reshape(batch * steps, *pixels, -1).astype(self.dtype),
-            flat.astype(self.dtype),
-            window_strides=(4, 4),
-            padding=((3, 3), (3, 3)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        images = frames.reshape(batch * steps, *pixels, -1).astype(self.dtype)
+        x = image_conv(images, flat.astype(self.dtype), stride=(4, 4))
         return x.reshape(batch, steps, *x.shape[1:])
 
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from ultrasound_jax.models._parts.checks import ModelError, require
 from ultrasound_jax.models._parts.clip_conv import convolve_clip
 from ultrasound_jax.models._parts.given import Given
+from ultrasound_jax.models._parts.image_conv import image_conv
 from ultrasound_jax.models._parts.initialisers import kaiming_fan_in
 from ultrasound_jax.models._parts.layers import BatchNorm, Conv
 from ultrasound_jax.models._parts.padding import blank_padding
@@ -87,14 +88,8 @@ class StemConv(Conv):
     ) -> Float[Array, "n *outer k"]:
         if len(self.kernel_size) == 3:
             return convolve_clip(image, kernel, stride=self.stride, dtype=self.dtype)
-        halves = [(size - 1) // 2 for size in self.kernel_size]
-        return jax.lax.conv_general_dilated(
-            image.astype(self.dtype),
-            kernel.astype(self.dtype),
-            window_strides=self.stride,
-            padding=[(half, half) for half in halves],
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
+        x, kernel = image.astype(self.dtype), kernel.astype(self.dtype)
+        return image_conv(x, kernel, stride=self.stride)
 
 
 def grey_inputs(given: Given) -> tuple[tuple[float, ...], tuple[float, ...]]:
