@@ -10,7 +10,6 @@ import jax
 from ultrasound_jax.analysis.judge.run import headline, judge_table, youden_thresholds
 from ultrasound_jax.analysis.report import run_report
 from ultrasound_jax.experiment import Experiment
-from ultrasound_jax.explain.draw.mask_sheet import sheet_blocks
 from ultrasound_jax.predict import model_file, open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.predict.score_split import (
@@ -90,6 +89,10 @@ def write_report(
             seed=config.seed,
             thresholds=thresholds,
         )
+    say("drawing the report's figures")
+    # Whoever trains need not import what draws until there is something to draw.
+    from ultrasound_jax.explain.draw.mask_sheet import sheet_blocks
+
     lines = model_file.facts_of(experiment) | {"minutes": clock.minutes()}
     lines |= facts or {}
     title = f"{lines['network']} on {lines['dataset']}"

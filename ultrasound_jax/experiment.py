@@ -20,6 +20,7 @@ from ultrasound_jax.data.dataset import open_split
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.models import torch_weights
+from ultrasound_jax.models._parts.compiled_start import compiled_start
 from ultrasound_jax.tasks import Task, TaskError
 from ultrasound_jax.training import compiled, sharding, steps
 from ultrasound_jax.types import ArrayTree, Settings
@@ -55,6 +56,7 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
     """Opens the dataset (building it if missing), splits it and makes the network."""
     mesh = sharding.data_mesh()
     data = config.data
+    say(f"opening the dataset {data.name}")
     source, manifest, indices = open_split(data, say, **sharding.building())
     labels = source.table.labels[indices["train"]]
     options = config.task.options.to_dict()
@@ -66,6 +68,7 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
         select=config.train.select,
     )
     source = source.reading(task.spec)
+    say(f"making the network {config.model.name}")
     model = build_model(config, task, say=say)
     network, params, stats = steps.split(model)
     return Experiment(
@@ -102,18 +105,21 @@ def make_network(about: Mapping[str, Any], task: Task, *, seed: int) -> nnx.Modu
     *shape, _ = task.spec[name].batch_shape(name)
     sized = "clip_shape" if task.spec[name].padded else "image_shape"
     try:
-        return models.build(
-            about["name"],
-            patterns=task.outputs,
-            grey_scale=tuple(1 / s for s in IMAGENET_STD),
-            grey_offset=tuple(
-                -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+        return compiled_start(
+            lambda rngs: models.build(
+                about["name"],
+                patterns=task.outputs,
+                grey_scale=tuple(1 / s for s in IMAGENET_STD),
+                grey_offset=tuple(
+                    -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+                ),
+                dtype=jnp.dtype(about["dtype"]),
+                remat=about["remat"],
+                rngs=rngs,
+                **{sized: tuple(shape)},
+                **about["options"],
             ),
-            dtype=jnp.dtype(about["dtype"]),
-            remat=about["remat"],
-            rngs=nnx.Rngs(seed),
-            **{sized: tuple(shape)},
-            **about["options"],
+            seed,
         )
     except models.OptionError as error:
         place = "config.model.options." if error.option in about["options"] else ""
