@@ -86,3 +86,30 @@ def test_the_installed_command_is_the_program():
     ended = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 2
     assert ended.stderr.startswith("error: ") and "'paper'" in ended.stderr
+
+
+def test_help_and_a_wrong_variant_do_not_wait_for_jax():
+    code = (
+        "import sys; from ultrasound_jax import main\n"
+        "try: main.parse(sys.argv)\n"
+        "except SystemExit: pass\n"
+        "sys.exit('jax' in sys.modules or 'numpy' in sys.modules)"
+    )
+    for words in (["--help"], ["--config=configs/luvnet.py:papr"]):
+        ended = subprocess.run(
+            [sys.executable, "-c", code, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "--mode" in ended.stdout or "'paper'" in ended.stderr
+
+
+def test_a_word_comes_before_whatever_takes_seconds(data_dir, tmp_path):
+    arguments = command.arguments(tmp_path / "run", data_dir, "")
+    code, out, err = command.run(*arguments, "--config.memory_limit_gb=0.001")
+    assert code == 2, err
+    words = ["importing JAX", "opening the dataset", "making the network", "compiling"]
+    places = [out.index(word) for word in words]
+    assert places == sorted(places)

@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ultrasound_jax import augment, models, tasks
-from ultrasound_jax.config_file import ConfigError, defaults, load
+from ultrasound_jax.config_file import ConfigError, defaults, load, named
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
@@ -57,12 +57,11 @@ OWNED = ("model.options", "task.options")
 
 def check_overrides(argv: Sequence[str]) -> None:
     """Refuses `--config.a.b=v` on the command line whose `a.b` is not a setting."""
-    given = [arg.lstrip("-") for arg in argv if arg.startswith("-")]
-    files = [arg.removeprefix("config=") for arg in given if arg.startswith("config=")]
-    following = [b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"]
-    if not files + following:
+    file = named(argv)
+    if not file:
         return
-    config = load((files + following)[-1])
+    config = load(file)
+    given = [arg.lstrip("-") for arg in argv if arg.startswith("-")]
     for arg in given:
         name = arg.partition("=")[0]
         if name.startswith("config."):

@@ -34,6 +34,14 @@ def find(config_file: str) -> str:
     raise ConfigError(f"no configuration file '{path}'; there is: {known or 'none'}")
 
 
+def named(argv: Sequence[str]) -> str:
+    """The `path[:arg]` that the command line gives with --config, or nothing."""
+    given = [arg.lstrip("-") for arg in argv if arg.startswith("-")]
+    files = [arg.removeprefix("config=") for arg in given if arg.startswith("config=")]
+    following = [b for a, b in zip(argv, argv[1:], strict=False) if a == "--config"]
+    return (files + following or [""])[-1]
+
+
 def located(argv: Sequence[str]) -> list[str]:
     """The command line with the file that `--config=FILE` means."""
     found = list(argv)

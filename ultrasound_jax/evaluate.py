@@ -12,7 +12,6 @@ from ultrasound_jax.analysis.report import run_report
 from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
 from ultrasound_jax.data import population
 from ultrasound_jax.experiment import Experiment
-from ultrasound_jax.explain.draw.mask_sheet import sheet_blocks
 from ultrasound_jax.predict import binding, model_file, open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.predict.score_split import (
@@ -101,6 +100,10 @@ def write_report(
             seed=config.seed,
             thresholds=thresholds,
         )
+    say("drawing the report's figures")
+    # Whoever trains need not import what draws until there is something to draw.
+    from ultrasound_jax.explain.draw.mask_sheet import sheet_blocks
+
     lines = model_file.facts_of(experiment) | {"minutes": clock.minutes()}
     lines |= facts or {}
     title = f"{lines['network']} on {lines['dataset']}"

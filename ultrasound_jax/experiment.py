@@ -20,6 +20,7 @@ from ultrasound_jax.data.dataset import open_split
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.models import torch_weights
+from ultrasound_jax.models._parts.compiled_start import compiled_start
 from ultrasound_jax.starting import Start
 from ultrasound_jax.tasks import Task, TaskError
 from ultrasound_jax.training import compiled, sharding, steps
@@ -69,6 +70,7 @@ def open_experiment(
     """
     mesh = sharding.data_mesh()
     data = config.data
+    say(f"opening the dataset {data.name}")
     source, manifest, indices = open_split(data, say, **sharding.building())
     labels = source.table.labels[indices["train"]]
     options = config.task.options.to_dict()
@@ -84,6 +86,7 @@ def open_experiment(
         start = starting.of_file(Path(config.init_from).expanduser())
     if start is not None:
         starting.check_unseen(start, data, source.table, indices, say)
+    say(f"making the network {config.model.name}")
     model = make_network(network_settings(config), task, seed=config.seed)
     init = start_from(start, model, config, task, say=say) if start else None
     network, params, stats = steps.split(model)
@@ -126,18 +129,21 @@ def make_network(
     *shape, _ = task.spec[name].batch_shape(name)
     sized = "clip_shape" if task.spec[name].padded else "image_shape"
     try:
-        return models.build(
-            about["name"],
-            patterns=task.outputs if outputs is None else outputs,
-            grey_scale=tuple(1 / s for s in IMAGENET_STD),
-            grey_offset=tuple(
-                -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+        return compiled_start(
+            lambda rngs: models.build(
+                about["name"],
+                patterns=task.outputs if outputs is None else outputs,
+                grey_scale=tuple(1 / s for s in IMAGENET_STD),
+                grey_offset=tuple(
+                    -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+                ),
+                dtype=jnp.dtype(about["dtype"]),
+                remat=about["remat"],
+                rngs=rngs,
+                **{sized: tuple(shape)},
+                **about["options"],
             ),
-            dtype=jnp.dtype(about["dtype"]),
-            remat=about["remat"],
-            rngs=nnx.Rngs(seed),
-            **{sized: tuple(shape)},
-            **about["options"],
+            seed,
         )
     except models.OptionError as error:
         place = "config.model.options." if error.option in about["options"] else ""

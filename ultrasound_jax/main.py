@@ -1,26 +1,27 @@
-"""Trains, evaluates or cross-validates: `python -m ultrasound_jax.main --help`."""
+"""Trains, evaluates or cross-validates: `python -m ultrasound_jax.main --help`.
+
+JAX and all that stands on it take seconds to import; they are imported where they are
+needed, after the command line is known to mean anything, and after a word about it.
+"""
 
 import json
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from ultrasound_jax import config as settings
-from ultrasound_jax import config_file, evaluate, external_validation, train
-from ultrasound_jax import workdir as workdirs
+from ultrasound_jax import config_file
 from ultrasound_jax.runs.cli import guard, refuse
-from ultrasound_jax.study import crossval, tune
-from ultrasound_jax.training import sharding, steps
 from ultrasound_jax.types import UltrasoundError
 
 MODES = {
-    "train": train.train_and_evaluate,
-    "evaluate": evaluate.evaluate_run,
-    "crossval": crossval.cross_validate,
-    "tune": tune.tune,
+    "train": ("ultrasound_jax.train", "train_and_evaluate"),
+    "evaluate": ("ultrasound_jax.evaluate", "evaluate_run"),
+    "crossval": ("ultrasound_jax.study.crossval", "cross_validate"),
+    "tune": ("ultrasound_jax.study.tune", "tune"),
 }
 
 
@@ -65,8 +66,15 @@ ASSIGNED: list[str] = []  # `data.name=pocus` of a command line without --config
 def parse(argv: Sequence[str]) -> list[str]:
     """Parses the command line; a mistake in it ends the program with one line."""
     try:
-        settings.check_overrides(argv)
+        if not {"-h", "-help", "--help", "--helpfull"}.isdisjoint(argv):
+            flags.FLAGS(list(argv))  # prints the help and ends
         given = config_file.located(argv)
+        if file := config_file.named(given):
+            config_file.load(file)  # a wrong variant is told at once
+        print("importing JAX …", flush=True)
+        from ultrasound_jax import config as settings
+
+        settings.check_overrides(argv)
         for file in given:
             if file not in argv:
                 print(f"settings: {file}")  # no file here: the one that comes with us
@@ -81,11 +89,17 @@ def main(argv: Sequence[str]) -> int | None:
     """Runs the mode; an error of ours is one line and exit code 2."""
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
     code = guard(lambda prompt: run(argv[1:]))
+    from ultrasound_jax.training import sharding
+
     return sharding.leave(code) if code else None
 
 
 def run(rest: Sequence[str]) -> None:
     """Does what the flags say; `rest` are words that are no flags."""
+    from ultrasound_jax import external_validation
+    from ultrasound_jax import workdir as workdirs
+    from ultrasound_jax.training import sharding, steps
+
     sharding.join(CLUSTER.value, HOST.value, COUNT.value, RANK.value)
     flag = flags.FLAGS["config"]
     file = config_flags.get_config_filename(flag) if flag.present else ""
@@ -103,7 +117,8 @@ def run(rest: Sequence[str]) -> None:
             config, workdir, ASSIGNED, out=OUT.value, mode=MODE.value
         )
     else:
-        MODES[MODE.value](config, workdir)
+        module, function = MODES[MODE.value]
+        getattr(import_module(module), function)(config, workdir)
 
 
 def cli() -> None:

@@ -47,6 +47,7 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
         plan = optim.make_plan(config, len(experiment.indices["train"]))
         state = compiled.initial_state(experiment, plan.optimizer)
     console.say(parameter_table(state.params))
+    console.say("compiling the steps (kept for the next run)")
     with clock.of("compile"):
         step = compiled.train_step(
             experiment,

@@ -278,7 +278,9 @@ def use_compilation_cache(folder: str) -> None:
     """Keeps compiled steps in a folder between runs; "" compiles anew each time."""
     path = str(Path(folder).expanduser().absolute()) if folder else None
     jax.config.update("jax_compilation_cache_dir", path)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    # Many small programs add up to more than the few large ones.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
 def memory_bytes(compiled: Any) -> dict[str, int]:

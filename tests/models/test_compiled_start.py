@@ -1,0 +1,43 @@
+"""A network's first parameters by one program."""
+
+import jax
+import numpy as np
+from flax import nnx
+
+from ultrasound_jax import models
+from ultrasound_jax.models._parts.compiled_start import compiled_start
+
+
+class Dense(nnx.Module):
+    """A layer that looks at its parameters where it is made, if it is `curious`."""
+
+    def __init__(self, rngs: nnx.Rngs, *, curious: bool):
+        self.kernel = nnx.Param(jax.random.normal(rngs.params(), (3, 2)))
+        if curious and float(self.kernel[...].max()) < -100:
+            raise AssertionError("a normal number is never that small")
+
+
+def test_one_program_gives_what_operation_by_operation_gives():
+    options = {"patterns": 2, "width": 8, "heads": 4, "kernel_size": 3}
+    plain = models.build("luvnet", rngs=nnx.Rngs(3), **options)
+    compiled = compiled_start(lambda r: models.build("luvnet", rngs=r, **options), 3)
+    assert nnx.graphdef(plain) == nnx.graphdef(compiled)
+    # XLA may fuse a scale into what draws: one last bit.
+    jax.tree.map(
+        lambda ours, other: np.testing.assert_allclose(ours, other, rtol=3e-7),
+        nnx.to_pure_dict(nnx.state(compiled, nnx.Param)),
+        nnx.to_pure_dict(nnx.state(plain, nnx.Param)),
+    )
+
+
+def test_another_seed_gives_other_parameters():
+    first, second = (
+        compiled_start(lambda rngs: Dense(rngs, curious=False), seed) for seed in (0, 1)
+    )
+    assert (first.kernel[...] != second.kernel[...]).any()
+
+
+def test_a_network_that_looks_at_its_parameters_is_made_all_the_same():
+    made = compiled_start(lambda rngs: Dense(rngs, curious=True), 0)
+    expected = Dense(nnx.Rngs(0), curious=True)
+    np.testing.assert_array_equal(made.kernel[...], expected.kernel[...])
