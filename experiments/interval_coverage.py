@@ -25,6 +25,7 @@ from scipy import special
 
 from ultrasound_jax.analysis.stats._parts.clustered import Influence, mean_spread
 from ultrasound_jax.analysis.stats._parts.spread import (
+    Many,
     Spread,
     of_ratio,
     quantile,
@@ -40,13 +41,13 @@ SIZES = ("alike", "dominant")
 CLASSES = 4
 MEASURES = ("auroc", "macro", "difference", "share")
 WAYS = ("plain", "logit", "chosen")
-Ends = tuple[np.ndarray, np.ndarray]
+Ends = tuple[Many, Many]
 
 
 def cells() -> Iterator[tuple[str, int, float, float]]:
     """Sizes, patients, AUROC and ICC of what is simulated."""
     for sizes in SIZES:
-        for patients in PATIENTS:
+        for patients in PATIENTS[: None if sizes == "alike" else -1]:
             for auroc in AUROCS:
                 for share in SHARES:
                     yield sizes, patients, auroc, share
@@ -72,17 +73,17 @@ def simulate(
     row: dict[str, Any] = {
         "sizes": sizes,
         "patients": patients,
-        "auroc": auroc,
+        "true": auroc,
         "icc": share,
     }
     for measure, spread, carrying, truth in (
-        ("auroc", found[0].spread([1, 0]), _carrying(found[0]), None),
-        ("macro", mean_spread(found, [1, 0]), fewest, None),
-        ("difference", found[0].spread([1, -1]), _carrying(found[0]), None),
+        ("auroc", found[0].spread([1.0, 0.0]), _carrying(found[0]), None),
+        ("macro", mean_spread(found, [1.0, 0.0]), fewest, None),
+        ("difference", found[0].spread([1.0, -1.0]), _carrying(found[0]), None),
         ("share", of_ratio(hits, trials), np.full(studies, patients), auroc),
     ):
         # What is estimated counts pairs within a patient, too: the mean of all studies.
-        truth = float(spread.value.mean()) if truth is None else truth
+        truth = float(np.mean(spread.value)) if truth is None else truth
         row[measure] = _ways(spread, carrying - 1.0, truth, measure != "difference")
     return row
 
@@ -138,9 +139,11 @@ def table(result: dict[str, Any]) -> str:
                 rows = [
                     r
                     for r in result["rows"]
-                    if (r["sizes"], r["patients"], r["auroc"])
+                    if (r["sizes"], r["patients"], r["true"])
                     == (sizes, patients, auroc)
                 ]
+                if not rows:
+                    continue
                 cells = [_cell(rows, measure) for measure in MEASURES]
                 lines.append([_SIZES[sizes], str(patients), f"{auroc:g}", *cells])
     run = result["run"]
@@ -202,7 +205,7 @@ def run(given: argparse.Namespace) -> None:
     known = (run.get("commit", "").rstrip("+"), result.get("studies"))
     if known != (commit, given.studies):
         result = {"run": provenance.facts(), "studies": given.studies, "rows": []}
-    done = {(r["sizes"], r["patients"], r["auroc"], r["icc"]) for r in result["rows"]}
+    done = {(r["sizes"], r["patients"], r["true"], r["icc"]) for r in result["rows"]}
     for cell in cells():
         if cell in done:
             continue

@@ -171,7 +171,7 @@ def test_one_class_is_refused():
 
 def test_the_macro_of_one_class_twice_is_that_class():
     found = influence(*draw(np.random.default_rng(6)))
-    once, twice = found.spread([1, -1]), mean_spread([found, found], [1, -1])
+    once, twice = found.spread([1.0, -1.0]), mean_spread([found, found], [1.0, -1.0])
     assert twice.value == pytest.approx(once.value)
     # Not the same to the last bit: between classes one factor serves both sides.
     assert twice.variance == pytest.approx(once.variance, rel=0.15)
@@ -185,7 +185,8 @@ def test_the_macro_error_agrees_with_the_bootstraps():
     patient = table.patient_index()
     parts = [influence(table.labels[:, k], scores[:, :, k], patient) for k in range(4)]
     variances = [
-        float(mean_spread(parts, weights).variance) for weights in ([1, 0], [1, -1])
+        float(mean_spread(parts, weights).variance)
+        for weights in ([1.0, 0.0], [1.0, -1.0])
     ]
     drawn = bootstrap.draw_patients(60, replicates=1500)
     replicates = paired_bootstrap.aurocs(table.labels, scores, patient, drawn)

@@ -128,7 +128,7 @@ def survivors(tree: Mapping[str, Any]) -> Table:
         [[model, *(_verdict(rows[model, name]) for name in names)] for model in models],
         caption=f"Difference in {measure_of(tree)} to {tree['reference']}, with the "
         "95 % intervals of the test that decides "
-        f"({patients_text(tree['n'])} patients).",
+        f"(patients: {patients_text(tree['n'])}).",
     )
 
 
@@ -198,7 +198,7 @@ def differences(tree: Mapping[str, Any]) -> Table:
         ],
         rows,
         caption=f"Model minus {tree['reference']}, with the 95 % intervals of the "
-        f"clustered test ({patients_text(tree['n'])} patients). Worth: how many "
+        f"clustered test (patients: {patients_text(tree['n'])}). Worth: how many "
         f"patients with equally many examples the rarer side is. {_UNDEFINED}",
         strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
     )
@@ -253,7 +253,7 @@ def decisions(tree: Mapping[str, Any]) -> Table:
         ],
         rows,
         caption=f"Decisions {deciding(tree)}: McNemar's test and a randomisation test "
-        f"that flips whole patients ({patients_text(tree['n'])} patients). "
+        f"that flips whole patients (patients: {patients_text(tree['n'])}). "
         "Shares have 95 % intervals over patients.",
     )
 
@@ -274,7 +274,7 @@ def aurocs(tree: Mapping[str, Any]) -> Table:
         ["model", class_word(tree), "AUROC", *INTERVALS.values()],
         rows,
         caption="AUROC of each model with 95 % intervals "
-        f"({patients_text(tree['n'])} patients). {_UNDEFINED}",
+        f"(patients: {patients_text(tree['n'])}). {_UNDEFINED}",
     )
 
 

@@ -29,7 +29,7 @@ def differences(tree: Mapping[str, Any]) -> Table:
         + ["clustered p", "bootstrap p", "Holm p", "survives", "patients"],
         rows,
         caption=f"Model minus {tree['reference']}, with the 95 % intervals of the "
-        f"clustered test ({patients_text(tree['n'])} patients).",
+        f"clustered test (patients: {patients_text(tree['n'])}).",
         strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
     )
 

@@ -170,7 +170,7 @@ class _Spreads:
             known = [part for part in parts if part is not None]
             if len(known) < len(parts):
                 return None
-            return bounded_interval(mean_spread(known, [1]))
+            return bounded_interval(mean_spread(known, [1.0]))
         sides = self.table.labels[:, chosen] == (metric == "sensitivity")
         right = sides & (self.decided[:, chosen] == (metric == "sensitivity"))
         return mean_share_interval(self._by_patient(right), self._by_patient(sides))

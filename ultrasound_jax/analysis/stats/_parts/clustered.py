@@ -74,7 +74,7 @@ class Influence:
 
     def effective(self) -> Float[np.ndarray, "2 *r"]:
         """How many patients the positives, and the negatives, are worth."""
-        return effective_patients(self.counts)
+        return np.asarray(effective_patients(self.counts))
 
     def spread(self, weights: Sequence[float]) -> Spread:
         """How sure the models' AUROCs are, taken together with these weights.
@@ -174,4 +174,4 @@ def clustered_test(
         AnalysisError: see `influence`.
     """
     found = influence(labels, np.stack([first, second]), patient)
-    return of_spread(found.spread([1, -1]))
+    return of_spread(found.spread([1.0, -1.0]))

@@ -85,7 +85,7 @@ def auroc_interval(
         found = clustered.influence(labels, scores[None], patient)
     except AnalysisError:
         return None
-    return bounded_interval(found.spread([1]))
+    return bounded_interval(found.spread([1.0]))
 
 
 def mean_interval(

@@ -39,6 +39,7 @@ FEWEST = 2.0  # effective patients; fewer tell nothing
 FREEDOM = 4.0  # degrees of a test: two sides of three effective patients each
 DOUBT, DOUBT_APART, PRIOR = 0.3, 0.1, 0.5
 LEVEL = 0.95  # of every interval here
+Many = np.ndarray | float  # one number or as many as there are studies
 _NOTHING = 1e-24  # a variance that is what rounding leaves of none
 
 
@@ -51,35 +52,35 @@ class Spread:
     bounds. trials: that cannot be more, whatever the variance says.
     """
 
-    value: Float[np.ndarray, "*s"]
-    variance: Float[np.ndarray, "*s"]
-    df: Float[np.ndarray, "*s"]
-    effective: Float[np.ndarray, "*s"]
-    carriers: Float[np.ndarray, "*s"]
-    trials: Float[np.ndarray, "*s"]
-    alike: Float[np.ndarray, "*s"]
+    value: Many
+    variance: Many
+    df: Many
+    effective: Many
+    carriers: Many
+    trials: Many
+    alike: Many
 
-    def known(self) -> np.ndarray:
+    def known(self) -> np.ndarray | np.bool_:
         """Where there are patients enough to say anything."""
         return np.asarray(self.effective) >= FEWEST
 
-    def testable(self) -> np.ndarray:
+    def testable(self) -> np.ndarray | np.bool_:
         """Where there are patients enough to decide anything."""
         return self.known() & (np.asarray(self.df) >= FREEDOM)
 
-    def error(self) -> np.ndarray:
+    def error(self) -> Many:
         """The standard error, doubt included; exactly zero where nothing varies."""
         doubt = np.minimum(DOUBT_APART / self.carriers**2, 1.0)
         doubted = (1 - doubt) * self.variance + doubt * self.alike
         variance = np.where(np.isnan(doubted), self.variance, doubted)
         return np.sqrt(np.where(self.variance > _NOTHING, variance, 0.0))
 
-    def plain(self) -> tuple[np.ndarray, np.ndarray]:
+    def plain(self) -> tuple[Many, Many]:
         """The ends of value and Student's t times the standard error."""
         reach = quantile(self.df) * self.error()
         return self.value - reach, self.value + reach
 
-    def bounded(self) -> tuple[np.ndarray, np.ndarray]:
+    def bounded(self) -> tuple[Many, Many]:
         """The ends for a number between 0 and 1; NaN where patients do not suffice."""
         value = np.clip(self.value, 0.0, 1.0)
         alone = value * (1 - value)  # the variance of one trial
@@ -100,26 +101,26 @@ class Spread:
         return np.where(known, low, np.nan), np.where(known, high, np.nan)
 
 
-def quantile(df: Float[np.ndarray, "*s"] | float) -> np.ndarray:
+def quantile(df: Many) -> Many:
     """How many standard errors an interval of LEVEL reaches to each side."""
     return np.asarray(stats.t.isf((1 - LEVEL) / 2, np.maximum(df, 1e-3)))
 
 
-def effective_patients(sizes: Num[np.ndarray, "*s p"]) -> np.ndarray:
+def effective_patients(sizes: Num[np.ndarray, "*s p"]) -> Many:
     """How many patients with equally many examples tell as much; 0 of nothing."""
     total = np.sum(sizes, axis=-1, dtype=float)
     squares = np.sum(np.square(sizes, dtype=float), axis=-1)
     return np.divide(total**2, squares, out=np.zeros_like(squares), where=squares > 0)
 
 
-def largest_share(sizes: Num[np.ndarray, "*s p"]) -> np.ndarray:
+def largest_share(sizes: Num[np.ndarray, "*s p"]) -> Many:
     """The share of all examples that the patient with the most has; NaN of nothing."""
     total = np.sum(sizes, axis=-1, dtype=float)
     most = np.max(sizes, axis=-1, initial=0).astype(float)
     return np.divide(most, total, out=np.full_like(total, np.nan), where=total > 0)
 
 
-def carriers(parts: Float[np.ndarray, "*s p"]) -> np.ndarray:
+def carriers(parts: Float[np.ndarray, "*s p"]) -> Many:
     """How many patients carry a variance, by their parts; 1 where nothing varies."""
     squares = np.sum(parts**2, axis=-1)
     fourth = np.sum(parts**4, axis=-1)
@@ -132,7 +133,7 @@ def carriers(parts: Float[np.ndarray, "*s p"]) -> np.ndarray:
     )
 
 
-def inflated(effective: np.ndarray) -> np.ndarray:
+def inflated(effective: Many) -> Many:
     """The correction n / (n - 1) for few effective patients; 1 of one or none."""
     more = effective > 1
     return np.divide(effective, effective - 1, out=np.ones_like(effective), where=more)
@@ -155,7 +156,7 @@ def of_ratios(
     values = np.sum(above, axis=-1, dtype=float) / safe
     parts = np.asarray((above - values[..., None] * below) / safe[..., None])
     whole = parts.mean(axis=-2)
-    effective = effective_patients(below).min(axis=-1)
+    effective = np.min(effective_patients(below), axis=-1)
     value = values.mean(axis=-1)
     return Spread(
         value=value,
@@ -168,9 +169,7 @@ def of_ratios(
     )
 
 
-def apart(
-    low: np.ndarray, high: np.ndarray, values: Float[np.ndarray, "2"]
-) -> tuple[float, float]:
+def apart(low: np.ndarray, high: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     """The ends of values[0] - values[1], of the ends of either (Newcombe 1998).
 
     For two numbers that do not vary together, such as those of two models of which
