@@ -92,7 +92,7 @@ def rejections(kind: made.Kind, studies: int) -> dict[str, Any]:
     drawn = made.draw(rng, kind, studies)
     found = made.influences(drawn)
     spread = mean_spread(found, [1.0, -1.0])
-    result: dict[str, Any] = {"difference": float(spread.value.mean())}
+    result: dict[str, Any] = {"difference": float(np.mean(spread.value))}
     p = _clustered(found, spread)
     if kind.classes == 1 and kind.log_odds == made.COMMON and kind.harder == 1:
         p |= _others(drawn)

@@ -25,6 +25,7 @@ from scipy import special
 
 from ultrasound_jax.analysis.stats._parts.clustered import Influence, mean_spread
 from ultrasound_jax.analysis.stats._parts.spread import (
+    Many,
     Spread,
     of_ratio,
     quantile,
@@ -40,7 +41,7 @@ SIZES = ("alike", "dominant")
 CLASSES = 4
 MEASURES = ("auroc", "macro", "difference", "share")
 WAYS = ("plain", "logit", "chosen")
-Ends = tuple[np.ndarray, np.ndarray]
+Ends = tuple[Many, Many]
 
 
 def cells() -> Iterator[tuple[str, int, float, float]]:
@@ -82,7 +83,7 @@ def simulate(
         ("share", of_ratio(hits, trials), np.full(studies, patients), auroc),
     ):
         # What is estimated counts pairs within a patient, too: the mean of all studies.
-        truth = float(spread.value.mean()) if truth is None else truth
+        truth = float(np.mean(spread.value)) if truth is None else truth
         row[measure] = _ways(spread, carrying - 1.0, truth, measure != "difference")
     return row
 

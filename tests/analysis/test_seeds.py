@@ -82,7 +82,7 @@ def test_the_patients_interval_does_not_shrink_with_more_seeds(paths):
 def test_runs_that_differ_in_more_than_the_seed_are_refused_in_one_line(
     paths, tmp_path, capsys, changes, message
 ):
-    other = write(tmp_path / "other", 9, **changes)
+    other = write(tmp_path / "other", **({"seed": 9} | changes))
     for verb in ("metrics", "report"):
         words = [verb, paths[0], other, "--seeds", "--out", str(tmp_path / "out"), *FEW]
         assert main(words) == 2

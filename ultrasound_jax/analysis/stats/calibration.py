@@ -110,7 +110,8 @@ def binned_sums(
     truth, marks = labels.astype(float), scores.astype(float)
     parts = (np.ones(len(truth)), truth, marks, marks**2, marks * truth)
     count = int(bins.max()) + 1 if len(bins) else 0
-    return np.stack([np.bincount(bins, part, minlength=count) for part in parts])
+    sums = [np.bincount(bins, part, minlength=count) for part in parts]
+    return np.stack(sums).astype(float)
 
 
 def calibration_error(sums: Float[np.ndarray, "5 m"]) -> float | None:

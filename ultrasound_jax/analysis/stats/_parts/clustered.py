@@ -74,7 +74,7 @@ class Influence:
 
     def effective(self) -> Float[np.ndarray, "2 *r"]:
         """How many patients the positives, and the negatives, are worth."""
-        return effective_patients(self.counts)
+        return np.asarray(effective_patients(self.counts))
 
     def spread(self, weights: Sequence[float]) -> Spread:
         """How sure the models' AUROCs are, taken together with these weights.

@@ -156,7 +156,7 @@ def of_ratios(
     values = np.sum(above, axis=-1, dtype=float) / safe
     parts = np.asarray((above - values[..., None] * below) / safe[..., None])
     whole = parts.mean(axis=-2)
-    effective = effective_patients(below).min(axis=-1)
+    effective = np.min(effective_patients(below), axis=-1)
     value = values.mean(axis=-1)
     return Spread(
         value=value,
