@@ -123,7 +123,7 @@ def check_groups(table: AnyTable) -> None:
         AnalysisError: names the group.
     """
     if table.units[0] != table.units[1]:
-        _groups(table)
+        _groups(table, patients=False)
 
 
 def sum_over_groups(masks: MaskTable, *, patients: bool = False) -> MaskTable:
