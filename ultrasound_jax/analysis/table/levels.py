@@ -19,6 +19,7 @@ from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.table import units
 from ultrasound_jax.analysis.table.mask_table import COUNTS, AnyTable, MaskTable
 from ultrasound_jax.analysis.table.predictions import Predictions
+from ultrasound_jax.analysis.table.rows import Rows
 
 WAYS = ("mean", "max")
 
@@ -116,7 +117,7 @@ def to_groups(
     )
 
 
-def check_groups(table: AnyTable) -> None:
+def check_groups(table: Rows) -> None:
     """Refuses a group, as a video, of more than one patient.
 
     Raises:
@@ -164,7 +165,7 @@ def _possible(table: AnyTable) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _keys(table: AnyTable, names: Sequence[str]) -> list[tuple[int, str, str]]:
+def _keys(table: Rows, names: Sequence[str]) -> list[tuple[int, str, str]]:
     return list(zip(table.fold.tolist(), table.split, names, strict=True))
 
 
@@ -180,7 +181,7 @@ def _several_groups(table: AnyTable) -> bool:
 
 
 def _groups(
-    table: AnyTable, patients: bool
+    table: Rows, patients: bool
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " g"]]:
     """Each row's group as a number, and each group's first row."""
     number: dict[tuple[int, str, str], int] = {}

@@ -69,7 +69,7 @@ class Ranking:
         score = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=-1))
         found = np.zeros(len(ends), bool)
         found[score[truth]] = True
-        steps = int(found.sum())
+        self.steps = steps = int(found.sum())
         # A score without positives is passed on the way to the next one with some.
         step = (np.cumsum(found) - found)[score]
 
@@ -102,7 +102,7 @@ class Ranking:
     def _of_columns(
         self, weights: Float[np.ndarray, "p c"]
     ) -> Float[np.ndarray, "2 c"]:
-        steps, count = self.gained.shape[0], weights.shape[1]
+        steps, count = self.steps, weights.shape[1]
         size = max(1, _CELLS // max(count, 1))
         positives, negatives, discordant, precise = np.zeros((4, count))
         for start in range(0, steps, size):
