@@ -151,7 +151,7 @@ def mean_spread(classes: Sequence[Influence], weights: Sequence[float]) -> Sprea
     # A pair that is ranked wrongly is of two patients, one on a side: of an AUROC, the
     # side that fewer carry tells how few err. A difference is what both models add.
     alone = np.count_nonzero(weights) == 1
-    carrying = carriers(parts).min(axis=0) if alone else carriers(whole)
+    carrying = np.min(carriers(parts), axis=0) if alone else carriers(whole)
     # Of models that hardly err, as many trials as bound them, of which none is perfect.
     trials = np.maximum(effective, 1.0) / DOUBT_APART
     means = np.mean([found.aurocs for found in classes], axis=0)
