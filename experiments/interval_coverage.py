@@ -107,14 +107,15 @@ def _ways(
         ways["chosen"] = spread.plain()
     known = spread.known()
     result: dict[str, Any] = {"truth": truth, "without": float(1 - known.mean())}
-    for name, (low, high) in ways.items():
+    for name, ends in ways.items():
+        low, high = map(np.asarray, ends)
         # One that is not defined, or has no length, is shown and holds nothing.
-        held = (low <= truth) & (truth <= high)
+        held = np.asarray((low <= truth) & (truth <= high))
         result[name] = {
             "covered": float(held[known].mean()),
-            "below": float((high < truth)[known].mean()),
-            "above": float((low > truth)[known].mean()),
-            "width": float(np.nanmean((high - low)[known])),
+            "below": float((high[known] < truth).mean()),
+            "above": float((low[known] > truth).mean()),
+            "width": float(np.nanmean(high[known] - low[known])),
         }
     return result
 

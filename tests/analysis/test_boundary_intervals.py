@@ -58,7 +58,7 @@ def test_an_auroc_a_hair_below_1_has_no_much_shorter_interval(perfect):
     patient = test.patient_index()
     low = [auroc_interval(labels, s[:, 0], patient)[0] for s in (test.scores, scores)]
     assert 0.99 < auroc(labels, scores[:, 0]) < 1
-    assert 1 - low[1] > 0.1 * (1 - low[0])
+    assert 1 - low[1] > 0.6 * (1 - low[0])
 
 
 def test_shares_without_a_failure_are_not_surer_than_patients_allow(perfect, judged):

@@ -126,7 +126,7 @@ def test_groups_are_judged_at_the_thresholds_of_all(table):
         (["--sensitivity", "1.5"], "sensitivity 1.5; allowed"),
         (["--alpha", "0"], "alpha 0.0; allowed"),
         (["--bins", "0"], "0 bins; allowed"),
-        (["--replicates", "0"], "cannot draw 0 times"),
+        (["--replicates", "199"], "199 replicates are too few .* 200 or more"),
     ],
 )
 def test_what_cannot_be_computed_is_one_line_and_exit_code_2(

@@ -55,7 +55,7 @@ def test_the_report_gives_values_with_intervals_and_says_what_is_not_defined(
     test, validation = text.split("## Validation")
     assert "optimistic" not in test
     assert "the very rows of split validation" in validation
-    assert "(100 replicates, seed 0)" in text
+    assert "(200 replicates, seed 0)" in text
     for name in ("roc_test.png", "roc_validation.png"):
         assert f"({name})" in text and (tmp_path / name).is_file()
 

@@ -131,32 +131,38 @@ def mean_spread(classes: Sequence[Influence], weights: Sequence[float]) -> Sprea
         [np.count_nonzero(f.counts.sum(axis=0), axis=-1) for f in classes], axis=0
     )
     between = inflated(patients.astype(float))
-    parts = np.zeros((*np.shape(value), classes[0].counts.shape[-1]))
+    parts = np.zeros((2, *np.shape(value), classes[0].counts.shape[-1]))
     variance, pooled, shared = (np.zeros(np.shape(value)) for _ in range(3))
     effective = np.full(np.shape(value), np.inf)
     for found in classes:
-        for side, worth in zip(
-            (found.positive, found.negative), found.effective(), strict=True
+        sides = (found.positive, found.negative)
+        for place, (side, worth) in enumerate(
+            zip(sides, found.effective(), strict=True)
         ):
             own = np.tensordot(mixed, side, axes=1)
-            parts += own
+            parts[place] += own
             squares = np.sum(own**2, axis=-1)
             variance += (inflated(worth) - between) * squares
             squares = inflated(worth) * squares + _TINY
             pooled += squares
             shared += squares**2 / np.maximum(worth - 1, 1e-3)
             effective = np.minimum(effective, worth)
+    whole = parts.sum(axis=0)
+    # A pair that is ranked wrongly is of two patients, one on a side: of an AUROC, the
+    # side that fewer carry tells how few err. A difference is what both models add.
+    alone = np.count_nonzero(weights) == 1
+    carrying = carriers(parts).min(axis=0) if alone else carriers(whole)
     # Of models that hardly err, as many trials as bound them, of which none is perfect.
     trials = np.maximum(effective, 1.0) / DOUBT_APART
-    alone = np.mean([found.aurocs for found in classes], axis=0)
-    middle = (trials * alone + PRIOR) / (trials + 2 * PRIOR)
+    means = np.mean([found.aurocs for found in classes], axis=0)
+    middle = (trials * means + PRIOR) / (trials + 2 * PRIOR)
     single = np.tensordot(np.square(weights), middle * (1 - middle), axes=1)
     return Spread(
         value=value,
-        variance=variance + between * np.sum(parts**2, axis=-1),
+        variance=variance + between * np.sum(whole**2, axis=-1),
         df=pooled**2 / shared,
         effective=effective,
-        carriers=carriers(parts),
+        carriers=carrying,
         trials=np.full(np.shape(value), np.inf),
         alike=single / np.maximum(effective, 1.0),
     )
