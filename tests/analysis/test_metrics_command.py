@@ -97,7 +97,8 @@ def test_the_text_has_all_parts_and_its_figures_exist(written):
     for part in ("Calibration", "Operating points", "Subgroups", "Conformal"):
         assert text.count(f"### {part}") == 2
     figures = {p.name for p in (written / "figures").iterdir()}
-    assert figures == {f"{w}_{n}.png" for w in ("roc", "reliability") for n in (1, 2)}
+    words = ("roc", "reliability", "decision_curve")
+    assert figures == {f"{word}_{n}.png" for word in words for n in (1, 2)}
     for name in figures:
         assert f"](figures/{name})" in text
     assert "nan" not in text.lower().split()

@@ -97,14 +97,18 @@ def test_a_wider_margin_never_takes_a_verdict_back(tree):
     assert len(kept) == len(tree["differences"])
 
 
-def test_what_is_not_tested_has_no_verdict(tables):
-    same = {"one": tables["good"], "two": tables["good"]}
-    found = with_margin(compare(same, "one", replicates=200), 0.05)
+def test_what_is_not_tested_has_no_verdict(tree):
+    rows = [
+        {**row, "clustered_ci": None, "survives": None, "reason": "of one patient"}
+        for row in tree["differences"]
+    ]
+    found = with_margin({**tree, "differences": rows}, 0.05)
     for one in found["differences"]:
-        assert one["non_inferiority"]["verdict"] is None
+        entry = one["non_inferiority"]
+        assert [entry[k] for k in ("verdict", "p", "holm_p", "holds")] == [None] * 4
     shown = margin_blocks(found)[1]
     assert isinstance(shown, Table)
-    assert "not tested" in shown.rows[0][3]
+    assert shown.rows[0][3] == "not tested: of one patient"
 
 
 @pytest.mark.parametrize("margin", [0.0, -0.05, 1.0, float("nan")])

@@ -80,7 +80,7 @@ def _rating(cell: str | None, where: str, column: str) -> float:
 
 
 def same_readers(without: Sequence[Sheet], aided: Sequence[Sheet]) -> list[Sheet]:
-    """The sheets with help in the order of those without.
+    """The sheets with help in the order of those without; none where nobody was helped.
 
     Raises:
         AnalysisError: a name twice, or readers of one list that the other lacks.
@@ -92,6 +92,8 @@ def same_readers(without: Sequence[Sheet], aided: Sequence[Sheet]) -> list[Sheet
                 raise AnalysisError(
                     f"two sheets of ratings are named '{name}'; NAME=PATH renames one"
                 )
+    if not aided:
+        return []
     of = {sheet.name: sheet for sheet in aided}
     lone = sorted({sheet.name for sheet in without} ^ set(of))
     if lone:
@@ -111,7 +113,7 @@ def ratings_of(
     Raises:
         AnalysisError: see `same_readers`, or fewer than two readers.
     """
-    paired = same_readers(without, aided) if aided else []
+    paired = same_readers(without, aided)
     if len(without) < 2:
         raise AnalysisError(
             f"{len(without)} sheets of ratings; a study of readers needs two or more"

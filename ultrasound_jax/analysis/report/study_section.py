@@ -77,8 +77,8 @@ def document(
             "how it differs from another, is followed by its 95 % interval over "
             "patients, and its table says of how many patients it is. Without an "
             "interval are p values, counts, thresholds, scores and calibration errors, "
-            "curves that are drawn, what is promised or aimed at, what a network "
-            "costs, and facts about a run."
+            "curves that are drawn, bounds, what is promised, stated or aimed at, what "
+            "a network costs, and facts about a run."
         ),
     ]
     if more.facts:

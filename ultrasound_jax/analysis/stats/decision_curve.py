@@ -117,8 +117,8 @@ def compute(
 
         {"classes": {name: {"examples", "positives", "patients",
             "curve": {"threshold", "net_benefit", "low", "high", "all": [numbers]},
-            "points": [{"threshold", "net_benefit", "all", "better" (`all` or `none`),
-                        "gain", "flagged", with _ci}]}}}
+            "points": [{"threshold", "net_benefit", "all", "gain", each with _ci,
+                        "better" (`all` or `none`), "flagged"}]}}}
 
     `gain` is over the better of all and none; `flagged` counts the examples acted on.
     A class without a known label has no curve and no points.
@@ -176,7 +176,7 @@ def _one_class(
         own, other = by_scores[:, place], on_all[:, place]
         better = ALL if other.sum() > 0 else NONE
         point = {"threshold": threshold} | _mean("net_benefit", own, counts)
-        point |= {"all": float(other.sum() / known.sum()), "better": better}
+        point |= _mean("all", other, counts) | {"better": better}
         point |= _mean("gain", own - other * (better == ALL), counts)
         entry["points"].append(point | {"flagged": int((scores >= threshold).sum())})
     return entry
@@ -214,7 +214,7 @@ def blocks(tree: Tree) -> Sequence[Block]:
     for name, entry in found.items():
         for point in entry["points"]:
             cells = [f"{point['threshold']:g}", value_text(point, "net_benefit")]
-            cells += [f"{point['all']:.3f}", value_text(point, "gain")]
+            cells += [value_text(point, key) for key in ("all", "gain")]
             cells.append(f"{point['flagged']} of {entry['examples']}")
             body.append([label(name), *cells, str(entry["patients"])])
     header = ["acting at", "net benefit", "acting on all", "gain over the better"]
