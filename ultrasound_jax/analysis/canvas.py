@@ -4,9 +4,11 @@ import io
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from PIL import Image
 
 from ultrasound_jax.analysis.errors import AnalysisError
 
@@ -63,6 +65,12 @@ def short(name: str, most: int = 28) -> str:
 
 def png(figure: Figure) -> bytes:
     """The figure as a PNG, the same bytes every time."""
+    # `savefig` goes through all parts twice, once without drawing them.
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
     image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=DPI, metadata={"Software": None})
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).save(
+        image, format="png", dpi=(DPI, DPI)
+    )
     return image.getvalue()
