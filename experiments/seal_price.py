@@ -63,7 +63,7 @@ def main() -> None:
             "hashing_once_more": round(again / gigabytes, 3),
         },
         "cpu_seconds_to_believe": round(believing, 5),
-        "made": provenance.facts(),
+        "run": provenance.facts(),
     }
     OUT.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
