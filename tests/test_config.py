@@ -18,6 +18,7 @@ LUVNET = str(ROOT / "configs/luvnet.py")
         ("data.test_fraction", 1.0, "from 0 to below 1"),
         ("optim.accumulate", 3, "a divisor of batch_size=8"),
         ("train.epochs", 0, "1 or more"),
+        ("seed", 2**32, "32 bits or fewer"),
         ("evaluation.replicates", 199, "200 or more"),
         ("augment[0].flip", 1.5, "from 0 to 1"),
         ("augment[0].degrees", -1.0, "0 or more"),

@@ -48,6 +48,8 @@ NOT_NEGATIVE = (
     "train.patience",
     "tune.epochs",
 )
+SEEDS = ("seed", "data.split_seed")
+LARGEST_SEED = 2**32 - 1  # of all that is drawn by, Grain takes no longer ones
 FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum")
 RANGES = ("tune.lr", "tune.weight_decay")
 # Settings of what is named beside them: a file need not name them, and `complete` asks
@@ -249,6 +251,8 @@ def check(config: Settings) -> None:
     factor = values["optim.plateau_factor"]
     _require(0 < factor < 1, "optim.plateau_factor", factor, "between 0 and 1")
     _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")
+    for key in SEEDS:
+        _require(values[key] <= LARGEST_SEED, key, values[key], "32 bits or fewer")
     drawn = values["evaluation.replicates"]  # known here, not after the last epoch
     _require(drawn >= FEWEST, "evaluation.replicates", drawn, f"{FEWEST} or more")
     fold, folds = values["data.fold"], values["data.folds"]
