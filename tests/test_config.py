@@ -269,6 +269,15 @@ def test_a_settings_file_that_is_no_tree_of_settings_is_one_line(tmp_path, text)
         settings.check(settings.read(tmp_path))
 
 
+def test_settings_that_are_no_file_are_not_told_as_missing(tmp_path):
+    path = tmp_path / "config.json"
+    for make in (path.mkdir, lambda: path.symlink_to(path.name)):
+        make()
+        with pytest.raises(settings.ConfigError, match=r"config\.json' is no file"):
+            settings.read(tmp_path)
+        path.unlink() if path.is_symlink() else path.rmdir()
+
+
 def alone(folder, mode="train", *assigned):
     """What `--workdir FOLDER [--config.x=v]` means without a configuration file."""
     return workdirs.resolve(

@@ -306,6 +306,8 @@ def read(folder: Path, say: Callable[[str], object] = lambda line: None) -> Sett
     setting any more is told as well, and is kept.
     """
     path = folder / "config.json"
+    if not path.is_file() and (path.exists() or path.is_symlink()):
+        raise ConfigError(f"'{path}' is no file; bring it back from a copy")
     if not path.is_file():
         raise ConfigError(f"'{folder}' holds no run: there is no config.json in it")
     try:
@@ -333,7 +335,7 @@ def _check_kind(value: Any, default: Any, name: str) -> None:
     if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
         told = f"{name}={value!r}" if name else "it"
         raise ValueError(f"{told} must be of type {kind.__name__}")
-    if isinstance(default, dict):
+    if isinstance(value, dict) and isinstance(default, dict):
         for inner in value.keys() & default.keys():
             _check_kind(value[inner], default[inner], f"{name}.{inner}".lstrip("."))
 
