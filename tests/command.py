@@ -18,7 +18,7 @@ SMALL = {
     "train.epochs": 3,
     "train.log_every": 4,
     "train.save_every": 3,
-    "evaluation.replicates": 20,
+    "evaluation.replicates": 200,
 }
 
 

@@ -18,6 +18,8 @@ LUVNET = str(ROOT / "configs/luvnet.py")
         ("data.test_fraction", 1.0, "from 0 to below 1"),
         ("optim.accumulate", 3, "a divisor of batch_size=8"),
         ("train.epochs", 0, "1 or more"),
+        ("seed", 2**32, "32 bits or fewer"),
+        ("evaluation.replicates", 199, "200 or more"),
         ("augment[0].flip", 1.5, "from 0 to 1"),
         ("augment[0].degrees", -1.0, "0 or more"),
         ("augment[0].name", "flop", "flip_and_rotate, or package.module:function"),
@@ -255,11 +257,25 @@ def test_options_of_a_network_are_not_invented_for_an_old_run(tmp_path):
         settings.complete(read)
 
 
-@pytest.mark.parametrize("text", ["[]", "3", '{"data": 3}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "3", '{"data": 3}', "[" * 100_000, '{"seed": 1, "seed": 2}']
+    + ['{"optim": {"lr": NaN}}', '{"seed": null}', '{"train": {"epochs": 1e400}}']
+    + ['{"data": {"batch_size": "4"}}', '{"seed": true}', '{"model": {"options": 3}}'],
+)
 def test_a_settings_file_that_is_no_tree_of_settings_is_one_line(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(settings.ConfigError, match="config.json"):
         settings.check(settings.read(tmp_path))
+
+
+def test_settings_that_are_no_file_are_not_told_as_missing(tmp_path):
+    path = tmp_path / "config.json"
+    for make in (path.mkdir, lambda: path.symlink_to(path.name)):
+        make()
+        with pytest.raises(settings.ConfigError, match=r"config\.json' is no file"):
+            settings.read(tmp_path)
+        path.unlink() if path.is_symlink() else path.rmdir()
 
 
 def alone(folder, mode="train", *assigned):
@@ -291,3 +307,13 @@ def test_a_cross_validations_folder_alone_is_not_trained_into(tmp_path):
         alone(tmp_path)
     assert alone(tmp_path, "crossval")[1] == tmp_path
     assert alone(tmp_path / "fold_0")[1] == tmp_path / "fold_0"
+
+
+def test_an_old_runs_few_replicates_can_be_raised_when_it_is_judged(tmp_path):
+    config = settings.load(LUVNET)
+    config.evaluation.replicates = 20  # what was once allowed
+    workdirs.claim_workdir(config, tmp_path)
+    with pytest.raises(settings.ConfigError, match="replicates=20 is not allowed"):
+        alone(tmp_path, "evaluate")
+    assert alone(tmp_path, "evaluate", "evaluation.replicates=200")
+    assert alone(tmp_path, "train", "evaluation.replicates=200")

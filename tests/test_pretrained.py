@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from tests.conftest import TINY, shrink
 from ultrasound_jax import config as settings
@@ -16,6 +17,8 @@ from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.models import ModelError
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.__main__ import main as predict
+from ultrasound_jax.starting import of_file, weights_hash
+from ultrasound_jax.types import UltrasoundError
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +213,26 @@ def test_weights_under_another_ending_are_not_written(source, tmp_path, capsys):
     assert predict(["weights", str(source), "--out", str(tmp_path / "w.pt")]) == 2
     assert "must end with .safetensors" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"classes": 5},
+        {"classes": [["a_line"]]},
+        {"trained_on": 5},
+        {"trained_on": [5]},
+        {"trained_on": [{"dataset": "lus_phantom", "patients": ["x"]}]},
+    ],
+)
+def test_words_of_another_kind_in_a_file_are_as_none(tmp_path, told):
+    state = {"a": np.zeros(3, np.float32)}
+    about = told | {"weights": weights_hash(state)}
+    path = tmp_path / "odd.safetensors"
+    save_file(state, path, {"ultrasound_jax": json.dumps(about)})
+    assert of_file(path).about == {"weights": weights_hash(state)}
+
+
+def test_a_home_that_is_nobodys_is_one_line(config):
+    with pytest.raises(UltrasoundError, match="~nobody-at-all"):
+        opened(elsewhere(config, "~nobody-at-all/weights.safetensors"))

@@ -11,8 +11,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ultrasound_jax import augment, models, tasks
+from ultrasound_jax.analysis.stats._parts.bootstrap import FEWEST
 from ultrasound_jax.config_file import ConfigError, defaults, load, named
-from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.files import parse_json, write_whole
 from ultrasound_jax.types import Settings, UltrasoundError
 
 CHOICES = {
@@ -46,8 +47,9 @@ NOT_NEGATIVE = (
     "optim.clip_norm",
     "train.patience",
     "tune.epochs",
-    "evaluation.replicates",
 )
+SEEDS = ("seed", "data.split_seed")
+LARGEST_SEED = 2**32 - 1  # of all that is drawn by, Grain takes no longer ones
 FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum")
 RANGES = ("tune.lr", "tune.weight_decay")
 # Settings of what is named beside them: a file need not name them, and `complete` asks
@@ -225,6 +227,7 @@ def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
     needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, "augment"}
+    needed.add("evaluation.replicates")
     needed |= {f"{key}_{end}" for key in RANGES for end in ("low", "high")}
     if missing := sorted(needed - values.keys() - {*config}):
         raise ConfigError(
@@ -236,7 +239,7 @@ def check(config: Settings) -> None:
     for key in AT_LEAST_ONE:
         _require(values[key] >= 1, key, values[key], "1 or more")
     for key in NOT_NEGATIVE:
-        _require(values[key] >= 0, key, values[key], "0 or more")
+        _require(0 <= values[key] < math.inf, key, values[key], "0 or more")
     for key in FRACTIONS:
         _require(0 <= values[key] < 1, key, values[key], "from 0 to below 1")
     for key in RANGES:
@@ -248,6 +251,10 @@ def check(config: Settings) -> None:
     factor = values["optim.plateau_factor"]
     _require(0 < factor < 1, "optim.plateau_factor", factor, "between 0 and 1")
     _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")
+    for key in SEEDS:
+        _require(values[key] <= LARGEST_SEED, key, values[key], "32 bits or fewer")
+    drawn = values["evaluation.replicates"]  # known here, not after the last epoch
+    _require(drawn >= FEWEST, "evaluation.replicates", drawn, f"{FEWEST} or more")
     fold, folds = values["data.fold"], values["data.folds"]
     _require(fold < folds, "data.fold", fold, f"below data.folds={folds}")
     batch, parts = values["data.batch_size"], values["optim.accumulate"]
@@ -299,10 +306,13 @@ def read(folder: Path, say: Callable[[str], object] = lambda line: None) -> Sett
     setting any more is told as well, and is kept.
     """
     path = folder / "config.json"
+    if not path.is_file() and (path.exists() or path.is_symlink()):
+        raise ConfigError(f"'{path}' is no file; bring it back from a copy")
     if not path.is_file():
         raise ConfigError(f"'{folder}' holds no run: there is no config.json in it")
     try:
-        tree = json.loads(path.read_text())
+        tree = parse_json(path.read_text(encoding="utf-8"))
+        _check_kind(tree, defaults().to_dict(), "")
         new, gone = _brought_up_to_date(tree, defaults().to_dict())
         config = ConfigDict(tree).lock()
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -312,6 +322,22 @@ def read(folder: Path, say: Callable[[str], object] = lambda line: None) -> Sett
     if gone:
         say(f"{path} has what is no setting here, and is not used: {', '.join(gone)}")
     return config
+
+
+def _check_kind(value: Any, default: Any, name: str) -> None:
+    """Refuses what is of another kind than a setting's default, wherever it lies.
+
+    Raises:
+        ValueError: it says which setting, and of which type it must be.
+    """
+    kind = type(default)
+    allowed = (int, float) if kind is float else kind
+    if not isinstance(value, allowed) or (isinstance(value, bool) and kind is not bool):
+        told = f"{name}={value!r}" if name else "it"
+        raise ValueError(f"{told} must be of type {kind.__name__}")
+    if isinstance(value, dict) and isinstance(default, dict):
+        for inner in value.keys() & default.keys():
+            _check_kind(value[inner], default[inner], f"{name}.{inner}".lstrip("."))
 
 
 def _brought_up_to_date(
@@ -329,7 +355,7 @@ def _brought_up_to_date(
         if name not in tree:
             tree[name] = default
             new += [f"{at}={value!r}" for at, value in _leaves(default, key)]
-        elif isinstance(default, dict) and isinstance(tree[name], dict):
+        elif isinstance(default, dict):
             inside = _brought_up_to_date(tree[name], default, f"{key}.")
             new, gone = new + inside[0], gone + inside[1]
     for name in sorted(tree.keys() - known.keys()):

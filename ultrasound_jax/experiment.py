@@ -21,6 +21,7 @@ from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts.compiled_start import compiled_start
+from ultrasound_jax.runs.files import at_home
 from ultrasound_jax.starting import Start
 from ultrasound_jax.tasks import Task, TaskError
 from ultrasound_jax.training import compiled, sharding, steps
@@ -83,7 +84,7 @@ def open_experiment(
     )
     source = source.reading(task.spec)
     if start is None and config.init_from:
-        start = starting.of_file(Path(config.init_from).expanduser())
+        start = starting.of_file(at_home(config.init_from))
     if start is not None:
         starting.check_unseen(start, data, source.table, indices, say)
     say(f"making the network {config.model.name}")

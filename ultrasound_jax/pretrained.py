@@ -13,6 +13,7 @@ from ultrasound_jax.config import ConfigError
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.weights import about_of, state_of
+from ultrasound_jax.runs.files import at_home
 from ultrasound_jax.starting import Start, weights_hash
 from ultrasound_jax.types import Settings
 
@@ -20,8 +21,8 @@ from ultrasound_jax.types import Settings
 def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
     """As `experiment.open_experiment`, and its network may start from a run."""
     start = None
-    if config.init_from and Path(config.init_from).expanduser().is_dir():
-        start = start_of(Path(config.init_from).expanduser(), say)
+    if config.init_from and at_home(config.init_from).is_dir():
+        start = start_of(at_home(config.init_from), say)
     return experiments.open_experiment(config, say, start=start)
 
 

@@ -64,7 +64,28 @@ def _told(path: Path) -> dict[str, Any]:
             about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
     except (OSError, SafetensorError, ValueError, RecursionError):
         return {}
-    return about if isinstance(about, dict) else {}
+    return about if isinstance(about, dict) and _is_told(about) else {}
+
+
+def _is_told(about: Mapping[str, Any]) -> bool:
+    """Whether it is written as this module writes it, not as somebody else would."""
+    classes, entries = about.get("classes"), about.get("trained_on", [])
+    texts = classes is None or (
+        isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    )
+    return (
+        texts and isinstance(entries, list) and all(_is_entry(one) for one in entries)
+    )
+
+
+def _is_entry(one: Any) -> bool:
+    if not isinstance(one, dict) or not isinstance(one.get("options"), dict):
+        return False
+    texts = [one.get(name) for name in ("dataset", "data_hash", "seen")]
+    hashes = one.get("patients", [])
+    return isinstance(hashes, list) and all(
+        isinstance(text, str) for text in [*texts, *hashes]
+    )
 
 
 def weights_hash(state: Mapping[str, np.ndarray]) -> str:

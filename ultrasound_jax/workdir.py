@@ -68,7 +68,8 @@ def resolve(
     config = read(folder, say) if given is None else given
     if mode != "evaluate":
         override(config, assigned)
-    check(config)
+    if mode != "evaluate" or not assigned:  # else with what is said of the judgement
+        check(config)
     complete(config)
     if mode != "tune" and (folder / JOURNAL).exists():
         raise ConfigError(f"--workdir '{folder}' holds a search; give --mode tune")

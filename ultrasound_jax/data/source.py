@@ -18,6 +18,7 @@ import numpy as np
 from ultrasound_jax.data import seal
 from ultrasound_jax.data.spec import INDEX, Batch, Spec
 from ultrasound_jax.data.table_file import group_readers, read_table
+from ultrasound_jax.runs.files import at_home
 from ultrasound_jax.runs.import_by_name import named
 from ultrasound_jax.runs.unfinished import sweep_folders
 from ultrasound_jax.types import UltrasoundError
@@ -67,7 +68,7 @@ def builder_class(name: str) -> Any:
 def open_builder(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
     """The builder with these options, whether or not the dataset is built."""
     kind = builder_class(name)
-    folder = str(Path(data_dir).expanduser()) if data_dir else None
+    folder = str(at_home(data_dir)) if data_dir else None
     config = kind.make_config(**dict(options))
     try:
         return kind(config=config, data_dir=folder)
@@ -127,7 +128,7 @@ def prepare(
             f"ultrasound_jax/datasets/{name}/README.md says"
         )
     say(f"dataset {builder.info.full_name} is not there: building {builder.data_dir}")
-    manual = str(Path(manual_dir).expanduser().absolute()) if manual_dir else None
+    manual = str(at_home(manual_dir).absolute()) if manual_dir else None
     with _writing(builder):
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=manual)
@@ -165,7 +166,7 @@ def _check_up_to_date(
         return
     if not hasattr(builder, "outdated"):  # one of somebody's own making
         return
-    if said := builder.outdated(Path(manual_dir).expanduser()):
+    if said := builder.outdated(at_home(manual_dir)):
         raise SourceError(f"dataset {builder.info.full_name} {said}")
     if not builder.tells_files():
         say(

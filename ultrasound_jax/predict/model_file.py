@@ -159,6 +159,8 @@ def read(folder: Path) -> dict[str, Any]:
         RunError: there is none, it is of a later version, or it was edited.
     """
     path = folder / NAME
+    if not path.is_file() and (path.exists() or path.is_symlink()):
+        raise RunError(f"'{path}' is no file; bring it back from a copy")
     if not path.is_file():
         what = "no run"
         folds = sorted(folder.glob(f"fold_*/{NAME}"))

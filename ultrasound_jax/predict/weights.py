@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from flax import nnx
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from ultrasound_jax.config import read
@@ -51,13 +52,20 @@ def run(given: argparse.Namespace) -> int:
 
 
 def write(state: dict[str, np.ndarray], about: dict[str, Any], path: Path) -> None:
-    """Writes a state dict and what is told of it, whole or not at all."""
+    """Writes a state dict and what is told of it, whole or not at all.
+
+    Raises:
+        InputError: it cannot be written.
+    """
     about = about | {
         "weights": weights_hash(state),
         "trained_on": without_patients(about["trained_on"]),
     }
     with whole_file(path) as temporary:
-        save_file(state, temporary, {"format": "pt", ABOUT: json.dumps(about)})
+        try:
+            save_file(state, temporary, {"format": "pt", ABOUT: json.dumps(about)})
+        except SafetensorError as error:  # what safetensors makes of a full disk
+            raise OSError(str(error)) from error
 
 
 def state_of(run: Run) -> dict[str, Any]:

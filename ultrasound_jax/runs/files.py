@@ -13,6 +13,17 @@ from ultrasound_jax.runs.unfinished import sweep_files, temporary_name
 from ultrasound_jax.types import InputError
 
 
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """A path whose `~` is somebody's home; one that is nobody's stays as it is.
+
+    `Path.expanduser` ends a program for that, where a path that is not there is told.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 def write_whole(
     path: str | os.PathLike[str], content: bytes | str, *, mode: int | None = None
 ) -> None:

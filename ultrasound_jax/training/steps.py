@@ -7,7 +7,6 @@ one with the state's arrays inside the traced function, which costs nothing at r
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array
 
+from ultrasound_jax.runs.files import at_home
 from ultrasound_jax.training import sharding
 from ultrasound_jax.types import ArrayTree, UltrasoundError
 
@@ -276,7 +276,7 @@ def compile_eval_step(
 
 def use_compilation_cache(folder: str) -> None:
     """Keeps compiled steps in a folder between runs; "" compiles anew each time."""
-    path = str(Path(folder).expanduser().absolute()) if folder else None
+    path = str(at_home(folder).absolute()) if folder else None
     jax.config.update("jax_compilation_cache_dir", path)
     # Many small programs add up to more than the few large ones.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

@@ -1,6 +1,7 @@
 """What the analysis starts from: a run's folder, or a predictions table alone."""
 
 import argparse
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -58,7 +59,30 @@ def open_run(path: str | os.PathLike[str]) -> Run:
     whole = table.absolute().parent
     folder = whole if place.is_dir() or (whole / "config.json").is_file() else None
     name = _folder_name(whole) if table.name == TABLE else table.stem
+    if table.name == TABLE and folder:
+        _check_judged(table)
     return Run(name, read_table(table), folder)
+
+
+def _check_judged(table: Path) -> None:
+    """Refuses a run's table that is not the one that it was judged by.
+
+    Names of columns that were exchanged give the same numbers under other names, and
+    nothing in the table tells.
+
+    Raises:
+        AnalysisError: `metrics.json` beside it has the hash of another.
+    """
+    path = table.with_name("metrics.json")
+    tree = read_json(path) if path.is_file() else {}
+    about = tree.get("run") if isinstance(tree, dict) else None
+    known = about.get("predictions_sha256") if isinstance(about, dict) else None
+    if known and hashlib.sha256(table.read_bytes()).hexdigest() != known:
+        raise AnalysisError(
+            f"{table} is not the table that metrics.json beside it was computed from: "
+            "judge the run again (--mode evaluate), or give a copy of the table alone "
+            "if the change is meant"
+        )
 
 
 def open_runs(paths: Sequence[str | os.PathLike[str]]) -> list[Run]:

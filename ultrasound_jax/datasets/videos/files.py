@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.media.open import kind_of
+from ultrasound_jax.runs.files import at_home
 from ultrasound_jax.runs.table_cells import SUFFIXES as SHEETS
 from ultrasound_jax.types import InputError
 
@@ -23,7 +24,7 @@ def find_sheet(folder: Path, given: str) -> Path:
         DatasetError: it is not there, or both are.
     """
     if given:
-        path = folder / Path(given).expanduser()
+        path = folder / at_home(given)
         if not path.is_file():
             raise DatasetError(f"videos: sheet={given!r}: {path} is no file")
         return path
