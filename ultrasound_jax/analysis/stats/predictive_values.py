@@ -14,12 +14,14 @@ import numpy as np
 
 from ultrasound_jax.analysis.document import Block, Heading, Table, label, value_text
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.intervals import counted_patients
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
 from ultrasound_jax.analysis.stats._parts.two_rates import two_rates
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
     number_rows,
+    patients_text,
     source_text,
     units_text,
 )
@@ -93,7 +95,8 @@ def compute(
 
         {"classes": {name: {"prevalence", "prevalence_from" (`stated` or `of this
             table`), "ppv", "npv", "lr_positive", "lr_negative", each with _ci,
-            "hits", "misses", "alarms", "quiet", "patients"}}}
+            "hits", "misses", "alarms", "quiet", "patients", "effective_patients",
+            "largest_share"}}}
 
     All but the prevalence is null where an example with a label has no decision.
     """
@@ -111,7 +114,7 @@ def compute(
         entry: dict[str, Any] = {
             "prevalence": prevalence,
             "prevalence_from": STATED if name in stated else OWN,
-            "patients": len(set(patient[known].tolist())),
+            **counted_patients(np.bincount(patient[known])),
         }
         cells = {
             "hits": (labels == 1) & (decided == 1),
@@ -173,7 +176,7 @@ def blocks(tree: Tree) -> list[Block]:
         cells += [value_text(entry, key, 2) for key in ("lr_positive", "lr_negative")]
         counts = [entry[cell] for cell in ("hits", "misses", "alarms", "quiet")]
         made = "" if counts[0] is None else " / ".join(map(str, counts))
-        body.append([label(name), *cells, made, str(entry["patients"])])
+        body.append([label(name), *cells, made, patients_text(entry)])
     own = [e for e in found.values() if e["prevalence_from"] == OWN]
     warned = (
         " The table's own prevalence is that of how its examples were collected; "
