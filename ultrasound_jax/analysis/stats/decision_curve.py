@@ -68,9 +68,10 @@ METHODS = (
     "Decision curves: net benefit is the share of true positives less the share of "
     "false positives times t / (1 - t), of whoever acts at a probability of t or more "
     "(Vickers and Elkin 2006), beside acting on all and on none. Scores are taken for "
-    "probabilities as they are. Intervals are those of means over patients, Student's t "
-    "by effective patients, for each threshold by itself; they do not say which threshold is right, which is a matter "
-    "of what a missed finding and a false alarm cost (Vickers and others 2019)."
+    "probabilities as they are. Intervals are those of means over patients, Student's "
+    "t by effective patients, for each threshold by itself, within what is possible; "
+    "they do not say which threshold is right, which is a matter of what a missed "
+    "finding and a false alarm cost (Vickers and others 2019)."
 )
 SOURCES = (
     "Vickers AJ, Elkin EB. Decision curve analysis: a novel method for evaluating "

@@ -27,16 +27,8 @@ METHOD_OF = {
     **dict.fromkeys(
         ("auroc", "sensitivity", "specificity", "accuracy", "balanced_accuracy")
         + ("positive_predictive_value", "negative_predictive_value", "flagged")
-        + (
-            "auroc_absent",
-            "auroc_present",
-            "brier",
-            "rate",
-            "mean_dice",
-            "mean_iou",
-            "pooled_dice",
-            "pooled_iou",
-        ),
+        + ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou")
+        + ("auroc_absent", "auroc_present", "brier", "rate"),
         BOUNDED,
     ),
     **dict.fromkeys(("calibration_intercept", "calibration_slope"), OVER_PATIENTS),
