@@ -46,8 +46,8 @@ METHODS = (
     "Predictive values are those of the sensitivity and specificity found here at the "
     "prevalence that the table states, by Bayes' rule. Intervals of likelihood ratios "
     "and predictive values are made of logarithms of likelihood ratios (Simel and "
-    "others 1991; Mercaldo and others 2007), with variances and the covariance of both "
-    "rates over patients and Student's t; the prevalence is taken for known."
+    "others 1991; Mercaldo and others 2007), from the intervals of both rates over "
+    "patients (MOVER, Zou and Donner 2008); the prevalence is taken for known."
 )
 SOURCES = (
     "Simel DL, Samsa GP, Matchar DB. Likelihood ratios with confidence: sample size "
@@ -55,6 +55,8 @@ SOURCES = (
     "1991.",
     "Mercaldo ND, Lau KF, Zhou XH. Confidence intervals for predictive values with an "
     "emphasis to case-control studies. Statistics in Medicine 26, 2007.",
+    "Zou GY, Donner A. Construction of confidence limits about effect measures: a "
+    "general approach. Statistics in Medicine 27, 2008.",
 )
 STATED, OWN = "stated", "of this table"
 
