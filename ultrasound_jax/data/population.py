@@ -202,7 +202,7 @@ def _by(
 ) -> dict[str, set[str]]:
     """The values that each patient or group has; empty cells are none."""
     found: dict[str, set[str]] = defaultdict(set)
-    for i in rows:
+    for i in map(int, rows):
         if cells[i]:
             found[names[i]].add(cells[i])
     return found

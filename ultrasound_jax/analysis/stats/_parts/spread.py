@@ -161,8 +161,10 @@ def of_ratios(
     values = np.sum(above, axis=-1, dtype=float) / safe
     parts = np.asarray((above - values[..., None] * below) / safe[..., None])
     whole, own = parts.mean(axis=-2), np.sum(parts**2, axis=-1) / count**2
-    worth, together = effective_patients(below), below.sum(axis=-2)
-    between = inflated(np.count_nonzero(together, axis=-1) * np.ones(worth.shape[:-1]))
+    worth = np.asarray(effective_patients(below))
+    together = below.sum(axis=-2)
+    carrying = np.count_nonzero(together, axis=-1) * np.ones(worth.shape[:-1])
+    between = np.asarray(inflated(carrying))
     more = np.sum((inflated(worth) - between[..., None]) * own, axis=-1)
     pooled = inflated(worth) * own + _NOTHING
     shared = np.sum(pooled**2 / np.maximum(worth - 1, 1e-3), axis=-1)
