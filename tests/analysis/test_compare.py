@@ -218,7 +218,13 @@ def relabelled(table):
         ),
         (relabelled, "differ in 1 labels, as b_line of example"),
         (
-            lambda t: change(t, patient_id=(*t.patient_id[:-1], "other")),
+            lambda t: change(
+                t,
+                patient_id=tuple(
+                    "other" if video == t.video_id[-1] else patient
+                    for video, patient in zip(t.video_id, t.patient_id, strict=True)
+                ),
+            ),
             "has patient_id 'other' in run 'b' and 'test0_p19' in run 'a'",
         ),
         (

@@ -131,3 +131,19 @@ def test_a_report_shows_table_and_figure(table):
     assert picture.image.startswith(b"\x89PNG")
     rows = decision_curve.rows(tree)
     assert {"net_benefit", "gain", "all"} <= {row["metric"] for row in rows}
+
+
+def test_intervals_end_where_no_net_benefit_can_be():
+    whole = simulate(np.random.default_rng(3), 3, unknown=0.0)
+    for entry in computed(whole, at=(0.2, 0.5, 0.6)).values():
+        for point in entry["points"]:
+            odds = point["threshold"] / (1 - point["threshold"])
+            for name in ("net_benefit", "all"):
+                low, high = point[f"{name}_ci"] or (0.0, 0.0)
+                assert -odds - 1e-12 <= low and high <= 1
+            if point["better"] == "all" and point["gain_ci"]:
+                assert point["gain_ci"][0] >= -1 and point["gain_ci"][1] <= odds + 1e-12
+        for low, at in zip(
+            entry["curve"]["low"], entry["curve"]["threshold"], strict=True
+        ):
+            assert low is None or low >= -at / (1 - at) - 1e-12

@@ -185,6 +185,7 @@ def test_every_guideline_has_all_of_its_items_once():
 def test_the_checklist_names_sections_that_are_there_and_no_others():
     blocks = [
         Heading("Flow of patients"),
+        Table(["what", "patients"], [["built", "9"]]),
         Heading("Calibration"),
         Heading("Calibration (clips)", 3, of="calibration"),
         Table(["run", ""], [["trained on", "another hospital"]]),
@@ -198,6 +199,15 @@ def test_the_checklist_names_sections_that_are_there_and_no_others():
     assert "['19', 'flow of participants, a diagram', 'Flow of patients', '']" in text
     wanted = "['20', 'characteristics at baseline', 'not in this report'"
     assert wanted in text
+
+
+def test_a_flow_that_is_not_known_answers_no_item():
+    blocks = [*flow.unknown(["a"]), Heading("Overview"), Table(["model"], [["a"]])]
+    there = checklist.answers(blocks)
+    assert "flow" not in there
+    for block in checklist.document("report.md", there):
+        for row in block.rows if isinstance(block, Table) else ():
+            assert row[2] not in ("", "not in this report") or row[3], row
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from tests.analysis.simulated import join, simulate
+from tests.analysis.test_multiclass import simulated as several_classes
 from tests.conftest import ROOT
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.judge.assess import Wanted, assess
@@ -16,8 +18,11 @@ from ultrasound_jax.analysis.stats._parts.intervals import (
     counted_patients,
     effective_patients,
     mean_interval,
+    mean_share_interval,
     share_interval,
 )
+from ultrasound_jax.analysis.stats._parts.spread import of_ratios
+from ultrasound_jax.analysis.table.predictions import Predictions
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,25 @@ def test_analytic_intervals_do_not_know_replicates_or_seeds(table, tree):
     assert tree["operating"] == more["operating"]
     assert tree["calibration"] == more["calibration"]
     assert tree["interval"]["methods"] == METHOD_OF
+
+
+def numbers_with_an_interval(tree):
+    """The names of all numbers of a tree that have an interval beside them."""
+    if isinstance(tree, list):
+        return {name for one in tree for name in numbers_with_an_interval(one)}
+    if not isinstance(tree, dict):
+        return set()
+    own = {key.removesuffix("_ci") for key in tree if key.endswith("_ci")}
+    return own.union(*(numbers_with_an_interval(one) for one in tree.values()))
+
+
+def test_every_interval_has_its_method_named(table):
+    several = several_classes()
+    found = [assess(table, Wanted(replicates=200))]
+    found.append(assess(several, Wanted(replicates=200)))
+    names = {name.removeprefix("macro_") for name in numbers_with_an_interval(found)}
+    assert {"net_benefit", "ppv", "lr_negative", "kappa", "whole_patients"} <= names
+    assert names - set(METHOD_OF) == set()
 
 
 def test_names_and_order_of_patients_change_no_interval(table, tree):
@@ -89,8 +113,40 @@ def test_a_constant_and_a_perfect_network_have_intervals_with_a_length(table):
 def test_a_share_hardly_changes_with_its_last_miss():
     whole, missed = np.full(9, 12), np.full(9, 12)
     missed[0] = 11
-    low = [share_interval(hits, np.full(9, 12))[0] for hits in (whole, missed)]
+    found = [share_interval(hits, np.full(9, 12)) for hits in (whole, missed)]
+    low = [ends[0] for ends in found if ends is not None]
     assert low[0] == pytest.approx(low[1], abs=0.1)
+
+
+def test_the_mean_over_classes_is_not_less_sure_than_its_classes_are():
+    rng = np.random.default_rng(5)
+    trials = rng.integers(1, 9, (4, 12))
+    hits = rng.binomial(trials, 0.75)
+    whole = mean_share_interval(hits, trials)
+    alone = [share_interval(*each) for each in zip(hits, trials, strict=True)]
+    assert whole is not None and None not in alone
+    widths = [ends[1] - ends[0] for ends in alone if ends is not None]
+    assert whole[1] - whole[0] < min(widths)
+    # One class of two patients does not make the other three unknown.
+    trials[0] = [9, 9] + [0] * 10
+    hits[0] = [8, 7] + [0] * 10
+    found = mean_share_interval(hits, trials)
+    assert found is not None and 0.3 < found[0] < found[1] < 0.97
+    one = mean_share_interval(hits[1:2], trials[1:2])
+    assert one == pytest.approx(share_interval(hits[1], trials[1]))
+
+
+def test_a_mean_over_classes_holds_the_truth_whether_they_err_together_or_not():
+    rng = np.random.default_rng(6)
+    truth, repeats = 0.8, 400
+    for shared in (0.0, 1.0):
+        sizes = rng.integers(1, 7, (repeats, 4, 9))
+        errs = np.sqrt(shared) * rng.normal(size=(repeats, 1, 9))
+        errs = errs + np.sqrt(1 - shared) * rng.normal(size=(repeats, 4, 9))
+        chance = norm.sf((norm.isf(truth) - np.sqrt(0.5) * errs) / np.sqrt(0.5))
+        low, high = of_ratios(rng.binomial(sizes, chance), sizes).bounded()
+        assert 0.935 < np.mean((low <= truth) & (truth <= high)) < 1
+        assert np.mean(high - low) < 0.45
 
 
 def test_one_patient_or_nothing_that_varies_has_no_interval():
@@ -106,7 +162,8 @@ def test_two_equal_models_of_which_one_patient_has_half_do_not_differ():
     folder = ROOT.parent / "shared/faults"
     if not folder.exists():
         pytest.skip("no shared data")
-    models = {x: read_table(folder / f"equal_models_{x}.csv") for x in "ab"}
+    read = {x: read_table(folder / f"equal_models_{x}.csv") for x in "ab"}
+    models = {x: table for x, table in read.items() if isinstance(table, Predictions)}
     found = compare(models, "a", replicates=200)
     for row in found["differences"]:
         assert not row["survives"] and row["ci"][0] < 0 < row["ci"][1]

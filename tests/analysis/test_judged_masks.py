@@ -139,7 +139,7 @@ def test_verbs_take_masks_or_say_that_they_do_not(tmp_path, table, capsys):
     text = (tmp_path / "out/metrics.md").read_text()
     assert (
         "Subgroups (slices)" in text
-        and "| L | 3 | 2 (worth 1.8, one has 67 %) | 0.552 [" in text
+        and "| L | 3 | 2 (effective: 1.8; largest: 67 %) | 0.552 [" in text
     )
     assert (
         "a,test,metrics,volume,macro,mean_dice,0.649"

@@ -158,6 +158,27 @@ def test_intervals_hold_the_truth_in_most_studies():
     assert (held / repeats > 0.93).all() and (held / repeats < 0.99).all()
 
 
+def test_intervals_hold_the_truth_of_nine_patients_and_rates_near_1():
+    rng = np.random.default_rng(4)
+    sensitivity, specificity, repeats = 0.8, 0.98, 300
+    truth = 0.1 * sensitivity / (0.1 * sensitivity + 0.9 * (1 - specificity))
+    held, ratios = [], []
+    for _ in range(repeats):
+        positives, negatives = rng.poisson(3, 9), rng.poisson(5, 9)
+        hits = rng.binomial(positives, sensitivity)
+        quiet = rng.binomial(negatives, specificity)
+        cells = (x.astype(float) for x in (hits, positives, quiet, negatives))
+        found = two_rates(*cells)
+        _, ends = found.predictive_value(True, 0.1)
+        assert ends is not None
+        held.append(ends[0] <= truth <= ends[1])
+        value, ends = found.likelihood_ratio(True)
+        if value is not None:  # not infinite
+            assert ends is not None
+            ratios.append(ends[0] <= sensitivity / (1 - specificity) <= ends[1])
+    assert np.mean(held) > 0.93 and np.mean(ratios) > 0.9
+
+
 def test_without_decisions_nothing_but_the_prevalence_is_told(table):
     alone = table.of_split("test")
     entry = computed(alone, "0.2")["a_line"]

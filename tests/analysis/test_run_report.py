@@ -28,7 +28,7 @@ def test_the_figure_is_1200_pixels_wide_and_shows_all_curves(tmp_path, study):
     write_report(tmp_path, *study, title="a $ sign", facts={})
     image = cv2.imread(str(tmp_path / "roc_test.png"))
     assert image is not None and image.shape[1] == 1200
-    for colour, _ in LEVEL_STYLES:
+    for colour, _ in LEVEL_STYLES[:3]:  # clips, videos, patients
         wanted = [int(colour[i : i + 2], 16) for i in (5, 3, 1)]
         count = (np.abs(image.astype(int) - wanted).max(axis=2) < 8).sum()
         assert count > 1000

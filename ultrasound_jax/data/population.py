@@ -18,7 +18,7 @@ patient has (`most_of_one`). ROW is `{"name", "of": "patients" or "groups", "par
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -198,11 +198,11 @@ def _owner(table: ExampleTable, cells: Sequence[str]) -> tuple[str, tuple[str, .
 
 
 def _by(
-    names: Sequence[str], cells: Sequence[str], rows: Iterable[int]
+    names: Sequence[str], cells: Sequence[str], rows: np.ndarray
 ) -> dict[str, set[str]]:
     """The values that each patient or group has; empty cells are none."""
     found: dict[str, set[str]] = defaultdict(set)
-    for i in rows:
+    for i in map(int, rows):
         if cells[i]:
             found[names[i]].add(cells[i])
     return found

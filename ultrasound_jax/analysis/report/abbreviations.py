@@ -27,7 +27,8 @@ MEANINGS = {
     "GMACs": "thousand million multiply-accumulates",
     "GFLOPs": "thousand million floating-point operations",
     "macro": "mean over the classes",
-    "worth": "effective patients: as many with equally many examples tell as much",
+    "effective": "effective patients: as many with equally many examples tell as much",
+    "largest": "share of the examples that the patient with the most has",
 }
 
 

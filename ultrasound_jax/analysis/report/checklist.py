@@ -7,6 +7,7 @@ from ultrasound_jax.analysis.document import (
     Block,
     Heading,
     Listing,
+    Picture,
     Table,
     Text,
 )
@@ -30,7 +31,9 @@ FILES: dict[str, tuple[str, ...]] = {
     "config.json": ("settings",),
     "splits.json": ("splits",),
 }
-_NOT_HERE = "not in this report"
+# Parts that answer only where they show something: without it they say why not.
+SHOWN = ("flow", "table one")
+_NOT_HERE, _WRITE = "not in this report", "to be written"
 
 
 def write_checklist(
@@ -54,9 +57,10 @@ def answers(blocks: Sequence[Block], *, files: Iterable[str] = ()) -> dict[str, 
     headings = [block for block in blocks if isinstance(block, Heading)]
     found: dict[str, str] = {}
     for key, beginnings in PARTS.items():
-        for heading in headings:
-            if heading.text.startswith(beginnings):
-                found.setdefault(key, heading.text)
+        for place, heading in enumerate(blocks):
+            if isinstance(heading, Heading) and heading.text.startswith(beginnings):
+                if key not in SHOWN or _shown(blocks[place + 1 :]):
+                    found.setdefault(key, heading.text)
     for heading in headings:
         if heading.of:
             found.setdefault(heading.of, heading.text)
@@ -106,4 +110,19 @@ def _row(item: Item, there: Mapping[str, str]) -> list[str]:
         if name == key or name.startswith(key)
     ]
     told = "; ".join(dict.fromkeys(places))
-    return [number, asked, told or (_NOT_HERE if keys else ""), more]
+    return [
+        number,
+        asked,
+        told or (_NOT_HERE if keys else ""),
+        more or _WRITE * (not told),
+    ]
+
+
+def _shown(rest: Sequence[Block]) -> bool:
+    """Whether a section whose blocks begin here has a table or a picture."""
+    for block in rest:
+        if isinstance(block, Heading):
+            return False
+        if isinstance(block, Table | Picture):
+            return True
+    return False

@@ -33,7 +33,11 @@ from ultrasound_jax.analysis.report.comparison_words import (
 )
 from ultrasound_jax.analysis.report.forest import forest_figure
 from ultrasound_jax.analysis.report.margin_section import margin_blocks
-from ultrasound_jax.analysis.stats._parts.wording import class_word, patients_text
+from ultrasound_jax.analysis.stats._parts.wording import (
+    class_word,
+    patients_text,
+    patients_words,
+)
 from ultrasound_jax.analysis.table.mask_table import MASKS
 
 INTERVALS = {
@@ -127,8 +131,8 @@ def survivors(tree: Mapping[str, Any]) -> Table:
         ["model", *map(label, names)],
         [[model, *(_verdict(rows[model, name]) for name in names)] for model in models],
         caption=f"Difference in {measure_of(tree)} to {tree['reference']}, with the "
-        "95 % intervals of the test that decides "
-        f"(patients: {patients_text(tree['n'])}).",
+        "95 % intervals of the test that decides, of "
+        f"{patients_words(tree['n'])}.",
     )
 
 
@@ -198,14 +202,15 @@ def differences(tree: Mapping[str, Any]) -> Table:
         ],
         rows,
         caption=f"Model minus {tree['reference']}, with the 95 % intervals of the "
-        f"clustered test (patients: {patients_text(tree['n'])}). Worth: how many "
-        f"patients with equally many examples the rarer side is. {_UNDEFINED}",
+        f"clustered test, of {patients_words(tree['n'])}. Patients with and without a "
+        "finding come with what those of the rarer side count for (effective), and the "
+        f"share of a side that one of them has at most (largest). {_UNDEFINED}",
         strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
     )
 
 
 def _patients(tree: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """How many patients a row rests on, and what they are worth."""
+    """How many patients a row rests on, and for how many they count."""
     of = (row["positive_patients"], row["negative_patients"])
     if None in of:
         return patients_text(tree["n"])
@@ -213,7 +218,7 @@ def _patients(tree: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     text = f"{of[0]} / {of[1]}"
     if worth is None or most is None:
         return text
-    return f"{text} (worth {worth:.1f}, one has {100 * most:.0f} %)"
+    return f"{text} (effective: {worth:.1f}; largest: {100 * most:.0f} %)"
 
 
 def decisions(tree: Mapping[str, Any]) -> Table:
@@ -253,7 +258,7 @@ def decisions(tree: Mapping[str, Any]) -> Table:
         ],
         rows,
         caption=f"Decisions {deciding(tree)}: McNemar's test and a randomisation test "
-        f"that flips whole patients (patients: {patients_text(tree['n'])}). "
+        f"that flips whole patients, of {patients_words(tree['n'])}. "
         "Shares have 95 % intervals over patients.",
     )
 
@@ -273,8 +278,8 @@ def aurocs(tree: Mapping[str, Any]) -> Table:
     return Table(
         ["model", class_word(tree), "AUROC", *INTERVALS.values()],
         rows,
-        caption="AUROC of each model with 95 % intervals "
-        f"(patients: {patients_text(tree['n'])}). {_UNDEFINED}",
+        caption="AUROC of each model with 95 % intervals, of "
+        f"{patients_words(tree['n'])}. {_UNDEFINED}",
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ultrasound_jax.analysis.document import NOT_DEFINED
-from ultrasound_jax.analysis.stats._parts.wording import class_word, patients_text
+from ultrasound_jax.analysis.stats._parts.wording import class_word, patients_words
 from ultrasound_jax.analysis.table.mask_table import MASKS
 from ultrasound_jax.analysis.table.predictions import MULTICLASS
 from ultrasound_jax.analysis.table.units import level_words, plural
@@ -36,8 +36,7 @@ def whom(tree: Mapping[str, Any]) -> str:
     """How many of what were compared, of how many patients."""
     n = tree["n"]
     what = level_words(tree["level"], tuple(tree["units"]))
-    count, worth = str(n["patients"]), patients_text(n)
-    return f"{n['examples']} {what}; {count} patients{worth.removeprefix(count)}"
+    return f"{n['examples']} {what}; {patients_words(n)}"
 
 
 def verdict(row: Mapping[str, Any]) -> str:

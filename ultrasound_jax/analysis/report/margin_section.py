@@ -34,14 +34,15 @@ def margin_blocks(tree: Mapping[str, Any]) -> list[Block]:
             ["model", class_word(tree), "difference [95 %, clustered]", "verdict"]
             + ["one-sided p", "Holm p", "holds together"],
             rows,
-            caption=f"Margin {margin:g}, stated before: a model may have a {measure} "
-            f"of up to {margin:g} less than {tree['reference']}. It is non-inferior if "
+            caption=f"Margin {margin:g}, which must have been chosen before the data "
+            f"were seen: the {measure} of a model may be lower than that of "
+            f"{tree['reference']} by up to {margin:g}. It is non-inferior if "
             "its whole 95 % interval, that of the clustered test, is above "
             f"{-margin:g} (one-sided at 2.5 %), inferior if the whole interval is "
             "below, and otherwise nothing is concluded. Each verdict is that of one "
-            "comparison; Holm's p is over all "
-            f"{count[False]} of {classes_of(tree)}, or {count[True]} of the macro "
-            "value, and 'holds together' if it is at most 0.025.",
+            f"comparison. Holm's p is over all those of {classes_of(tree)} "
+            f"({count[False]}), or of macro values ({count[True]}); a verdict 'holds "
+            "together' with the others if it is at most 0.025.",
         ),
     ]
 

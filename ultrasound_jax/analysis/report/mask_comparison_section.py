@@ -10,7 +10,10 @@ from ultrasound_jax.analysis.report.comparison_words import (
     p_text,
     verdict,
 )
-from ultrasound_jax.analysis.stats._parts.wording import patients_text
+from ultrasound_jax.analysis.stats._parts.wording import (
+    patients_text,
+    patients_words,
+)
 
 
 def differences(tree: Mapping[str, Any]) -> Table:
@@ -29,7 +32,7 @@ def differences(tree: Mapping[str, Any]) -> Table:
         + ["clustered p", "bootstrap p", "Holm p", "survives", "patients"],
         rows,
         caption=f"Model minus {tree['reference']}, with the 95 % intervals of the "
-        f"clustered test (patients: {patients_text(tree['n'])}).",
+        f"clustered test, of {patients_words(tree['n'])}.",
         strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
     )
 

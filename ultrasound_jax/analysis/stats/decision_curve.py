@@ -12,7 +12,9 @@ and useful, only as far as it is calibrated.
 
 A net benefit is a mean over examples, so its interval and that of the gain over the
 better of all and none are those of means over patients (`intervals.mean_interval`),
-threshold by threshold. Which of all and none is better is taken from the table.
+threshold by threshold, and end where no table can go: a net benefit is between
+-t / (1 - t) and 1, a gain over acting on all between -1 and t / (1 - t). Which of all
+and none is better is taken from the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,6 +38,7 @@ from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
     number_rows,
+    patients_text,
     unit_of,
     units_text,
 )
@@ -65,9 +68,10 @@ METHODS = (
     "Decision curves: net benefit is the share of true positives less the share of "
     "false positives times t / (1 - t), of whoever acts at a probability of t or more "
     "(Vickers and Elkin 2006), beside acting on all and on none. Scores are taken for "
-    "probabilities as they are. Intervals are those of means over patients, for each "
-    "threshold by itself; they do not say which threshold is right, which is a matter "
-    "of what a missed finding and a false alarm cost (Vickers and others 2019)."
+    "probabilities as they are. Intervals are those of means over patients, Student's "
+    "t by effective patients, for each threshold by itself, within what is possible; "
+    "they do not say which threshold is right, which is a matter of what a missed "
+    "finding and a false alarm cost (Vickers and others 2019)."
 )
 SOURCES = (
     "Vickers AJ, Elkin EB. Decision curve analysis: a novel method for evaluating "
@@ -116,6 +120,7 @@ def compute(
     """Net benefit of each class.
 
         {"classes": {name: {"examples", "positives", "patients",
+            "effective_patients", "largest_share",
             "curve": {"threshold", "net_benefit", "low", "high", "all": [numbers]},
             "points": [{"threshold", "net_benefit", "all", "gain", each with _ci,
                         "better" (`all` or `none`), "flagged"}]}}}
@@ -156,14 +161,18 @@ def _one_class(
     entry: dict[str, Any] = {
         "examples": int(known.sum()),
         "positives": int((labels == 1).sum()),
-        "patients": len(set(owner.tolist())),
+        **intervals.counted_patients(np.bincount(owner)),
         "curve": {},
         "points": [],
     }
     if not known.any():
         return entry
     by_scores, on_all, counts = net_benefits(labels, scores, owner, CURVE)
-    ends = [_ends(column, counts) for column in by_scores.T]
+    odds = CURVE / (1 - CURVE)
+    ends = [
+        _ends(column, counts, -most, 1.0)
+        for column, most in zip(by_scores.T, odds.tolist(), strict=True)
+    ]
     entry["curve"] = {
         "threshold": CURVE.tolist(),
         "net_benefit": (by_scores.sum(axis=0) / known.sum()).tolist(),
@@ -175,24 +184,34 @@ def _one_class(
     for place, threshold in enumerate(shown.tolist()):
         own, other = by_scores[:, place], on_all[:, place]
         better = ALL if other.sum() > 0 else NONE
-        point = {"threshold": threshold} | _mean("net_benefit", own, counts)
-        point |= _mean("all", other, counts) | {"better": better}
-        point |= _mean("gain", own - other * (better == ALL), counts)
+        odds = threshold / (1 - threshold)
+        of_benefit, of_gain = (-odds, 1.0), (-1.0, odds) if better == ALL else None
+        point = {"threshold": threshold} | _mean("net_benefit", own, counts, of_benefit)
+        point |= _mean("all", other, counts, of_benefit) | {"better": better}
+        gained = own - other * (better == ALL)
+        point |= _mean("gain", gained, counts, of_gain or of_benefit)
         entry["points"].append(point | {"flagged": int((scores >= threshold).sum())})
     return entry
 
 
 def _mean(
-    name: str, sums: Float[np.ndarray, " p"], counts: Int[np.ndarray, " p"]
+    name: str,
+    sums: Float[np.ndarray, " p"],
+    counts: Int[np.ndarray, " p"],
+    possible: tuple[float, float],
 ) -> dict[str, Any]:
     value = float(sums.sum() / counts.sum())
-    return {name: value, f"{name}_ci": _ends(sums, counts)}
+    return {name: value, f"{name}_ci": _ends(sums, counts, *possible)}
 
 
 def _ends(
-    sums: Float[np.ndarray, " p"], counts: Int[np.ndarray, " p"]
+    sums: Float[np.ndarray, " p"],
+    counts: Int[np.ndarray, " p"],
+    least: float,
+    most: float,
 ) -> list[float] | None:
-    return intervals.mean_interval(sums, counts)
+    found = intervals.mean_interval(sums, counts)
+    return found and [max(found[0], least), min(found[1], most)]
 
 
 def rows(tree: Tree) -> list[CsvRow]:
@@ -216,7 +235,7 @@ def blocks(tree: Tree) -> Sequence[Block]:
             cells = [f"{point['threshold']:g}", value_text(point, "net_benefit")]
             cells += [value_text(point, key) for key in ("all", "gain")]
             cells.append(f"{point['flagged']} of {entry['examples']}")
-            body.append([label(name), *cells, str(entry["patients"])])
+            body.append([label(name), *cells, patients_text(entry)])
     header = ["acting at", "net benefit", "acting on all", "gain over the better"]
     return [
         Heading(f"Decision curves ({units_text(tree)})", 3),

@@ -14,12 +14,14 @@ import numpy as np
 
 from ultrasound_jax.analysis.document import Block, Heading, Table, label, value_text
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.intervals import counted_patients
 from ultrasound_jax.analysis.stats._parts.metrics import youden_threshold
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Option, Tree
 from ultrasound_jax.analysis.stats._parts.two_rates import two_rates
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
     number_rows,
+    patients_text,
     source_text,
     units_text,
 )
@@ -44,8 +46,8 @@ METHODS = (
     "Predictive values are those of the sensitivity and specificity found here at the "
     "prevalence that the table states, by Bayes' rule. Intervals of likelihood ratios "
     "and predictive values are made of logarithms of likelihood ratios (Simel and "
-    "others 1991; Mercaldo and others 2007), with variances and the covariance of both "
-    "rates over patients and Student's t; the prevalence is taken for known."
+    "others 1991; Mercaldo and others 2007), from the intervals of both rates over "
+    "patients (MOVER, Zou and Donner 2008); the prevalence is taken for known."
 )
 SOURCES = (
     "Simel DL, Samsa GP, Matchar DB. Likelihood ratios with confidence: sample size "
@@ -53,6 +55,8 @@ SOURCES = (
     "1991.",
     "Mercaldo ND, Lau KF, Zhou XH. Confidence intervals for predictive values with an "
     "emphasis to case-control studies. Statistics in Medicine 26, 2007.",
+    "Zou GY, Donner A. Construction of confidence limits about effect measures: a "
+    "general approach. Statistics in Medicine 27, 2008.",
 )
 STATED, OWN = "stated", "of this table"
 
@@ -93,7 +97,8 @@ def compute(
 
         {"classes": {name: {"prevalence", "prevalence_from" (`stated` or `of this
             table`), "ppv", "npv", "lr_positive", "lr_negative", each with _ci,
-            "hits", "misses", "alarms", "quiet", "patients"}}}
+            "hits", "misses", "alarms", "quiet", "patients", "effective_patients",
+            "largest_share"}}}
 
     All but the prevalence is null where an example with a label has no decision.
     """
@@ -111,7 +116,7 @@ def compute(
         entry: dict[str, Any] = {
             "prevalence": prevalence,
             "prevalence_from": STATED if name in stated else OWN,
-            "patients": len(set(patient[known].tolist())),
+            **counted_patients(np.bincount(patient[known])),
         }
         cells = {
             "hits": (labels == 1) & (decided == 1),
@@ -173,7 +178,7 @@ def blocks(tree: Tree) -> list[Block]:
         cells += [value_text(entry, key, 2) for key in ("lr_positive", "lr_negative")]
         counts = [entry[cell] for cell in ("hits", "misses", "alarms", "quiet")]
         made = "" if counts[0] is None else " / ".join(map(str, counts))
-        body.append([label(name), *cells, made, str(entry["patients"])])
+        body.append([label(name), *cells, made, patients_text(entry)])
     own = [e for e in found.values() if e["prevalence_from"] == OWN]
     warned = (
         " The table's own prevalence is that of how its examples were collected; "

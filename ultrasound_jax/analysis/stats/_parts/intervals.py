@@ -21,17 +21,24 @@ from ultrasound_jax.analysis.stats._parts.spread import (
 OVER_PATIENTS = "Student's t over effective patients"
 BOUNDED = f"{OVER_PATIENTS}, on the logit scale"
 DRAWN = "percentile bootstrap over patients"
+OF_RATIOS = f"{OVER_PATIENTS}, of the logarithm of a likelihood ratio"
 # What the interval of a number of a judged tree is; `macro_` numbers as the classes'.
 METHOD_OF = {
     **dict.fromkeys(
         ("auroc", "sensitivity", "specificity", "accuracy", "balanced_accuracy")
         + ("positive_predictive_value", "negative_predictive_value", "flagged")
-        + ("brier", "rate", "mean_dice", "mean_iou", "pooled_dice", "pooled_iou"),
+        + ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou")
+        + ("auroc_absent", "auroc_present", "brier", "rate"),
         BOUNDED,
     ),
     **dict.fromkeys(("calibration_intercept", "calibration_slope"), OVER_PATIENTS),
     **dict.fromkeys(("mean_assd", "mean_hd95"), OVER_PATIENTS),
+    **dict.fromkeys(("net_benefit", "all", "gain"), OVER_PATIENTS),
+    **dict.fromkeys(("ppv", "npv", "lr_positive", "lr_negative"), OF_RATIOS),
     **dict.fromkeys(("f1", "average_precision", "kappa", "coverage"), DRAWN),
+    **dict.fromkeys(("patient_coverage", "whole_patients"), DRAWN),
+    **dict.fromkeys(("coverage_positive", "coverage_negative"), DRAWN),
+    **dict.fromkeys(("none", "absent", "present", "both"), DRAWN),
     **dict.fromkeys(("median_assd", "median_hd95"), DRAWN),
 }
 

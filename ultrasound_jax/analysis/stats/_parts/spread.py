@@ -149,22 +149,36 @@ def of_ratios(
 ) -> Spread:
     """That of the mean of such ratios, as of the sensitivity of all classes.
 
-    It rests on the effective patients of the ratio that has fewest.
+    A patient's parts in two ratios are multiplied with what all patients together are
+    corrected by, those in one by its own effective patients. Ratios pool their degrees
+    of freedom (Welch 1947, Satterthwaite 1946), which are not more than those of the
+    patients of all ratios together; the effective patients are those of the ratio that
+    has fewest.
     """
+    count = below.shape[-2]
     total = np.sum(below, axis=-1, dtype=float)
     safe = np.where(total > 0, total, np.nan)
     values = np.sum(above, axis=-1, dtype=float) / safe
     parts = np.asarray((above - values[..., None] * below) / safe[..., None])
-    whole = parts.mean(axis=-2)
-    effective = np.min(effective_patients(below), axis=-1)
+    whole, own = parts.mean(axis=-2), np.sum(parts**2, axis=-1) / count**2
+    worth = np.asarray(effective_patients(below))
+    together = below.sum(axis=-2)
+    carrying = np.count_nonzero(together, axis=-1) * np.ones(worth.shape[:-1])
+    between = np.asarray(inflated(carrying))
+    more = np.sum((inflated(worth) - between[..., None]) * own, axis=-1)
+    pooled = inflated(worth) * own + _NOTHING
+    shared = np.sum(pooled**2 / np.maximum(worth - 1, 1e-3), axis=-1)
+    free = np.sum(pooled, axis=-1) ** 2 / shared
+    if count > 1:
+        free = np.minimum(free, effective_patients(together) - 1)
     value = values.mean(axis=-1)
     return Spread(
         value=value,
-        variance=inflated(effective) * np.sum(whole**2, axis=-1),
-        df=effective - 1,
-        effective=effective,
+        variance=np.maximum(between * np.sum(whole**2, axis=-1) + more, 0.0),
+        df=free,
+        effective=np.min(worth, axis=-1),
         carriers=carriers(whole),
-        trials=total.min(axis=-1),
+        trials=count**2 / np.sum(1 / safe, axis=-1),
         alike=np.full(np.shape(value), np.nan),
     )
 

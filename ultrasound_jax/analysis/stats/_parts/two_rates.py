@@ -6,14 +6,15 @@ With the pretest odds o of a prevalence, Bayes' rule makes of the likelihood rat
     LR- = (1 - sensitivity) / specificity     NPV = 1 / (1 + o LR-)
 
 so that an interval of a logarithm of a likelihood ratio is one of the predictive value
-at any prevalence (Simel, Samsa and Matchar 1991; Mercaldo, Lau and Zhou 2007 with the
-logit). Its variance is by the delta method from that of both rates over patients, with
-their covariance, since a patient may have examples with and without the finding; the
-papers take examples for independent. Rates of 0 and 1 have no logarithm and no
-variance: for the interval, not for the value, half a right and half a wrong example are
-added to as many as there are effective patients (`spread`), with the variance that this
-has. Student's t has the effective patients of the rarer side, less one, degrees of
-freedom.
+at any prevalence (Simel, Samsa and Matchar 1991; Mercaldo, Lau and Zhou 2007). It is
+made of the intervals that sensitivity and specificity have over patients (`spread`),
+which hold near 0 and 1, where the delta method's, symmetric about the logarithm, do
+not: each end is as far from the value as the two ends, on the logarithm's scale, that
+lead there, squared and summed (MOVER; Zou and Donner 2008). Where patients who have
+more of one right also have more of the other right, the correlation makes it longer;
+nothing makes it shorter, for few patients tell a correlation badly. A rate of 0 or 1
+has no logarithm: its distances are measured from the rate that half a right and half a
+wrong example more would give.
 """
 
 import math
@@ -21,8 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy import special
 
-from ultrasound_jax.analysis.stats._parts.spread import PRIOR, of_ratio, quantile
+from ultrasound_jax.analysis.stats._parts.spread import PRIOR, of_ratio
 
 Ends = tuple[float, float]
 
@@ -52,7 +54,9 @@ class TwoRates:
         if below <= 0:
             return None, None
         value = above / below
-        return value, _around(value, ends and (math.exp(ends[0]), math.exp(ends[1])))
+        if ends is None or not math.isfinite(ends[1]):
+            return value, None
+        return value, _around(value, (math.exp(ends[0]), math.exp(ends[1])))
 
     def predictive_value(
         self, positive: bool, prevalence: float
@@ -85,32 +89,35 @@ def two_rates(
     found = [_rate(hits, positives), _rate(quiet, negatives)]
     values = [rate.value if rate else None for rate in found]
     one, two = found
-    if one is None or two is None or min(one.effective, two.effective) < 2:
+    if one is None or two is None or math.isnan(one.low + two.low):
         return TwoRates(values[0], values[1], None, None)
-    carriers = int(np.count_nonzero(positives + negatives))
-    covariance = float(one.parts @ two.parts) * carriers / (carriers - 1)
-    reach = float(quantile(min(one.effective, two.effective) - 1))
-    ends = []
-    for above, below in (
-        (one.middle, 1 - two.middle),
-        (1 - one.middle, two.middle),
-    ):
-        # LR+ rises and LR- falls with either rate: the covariance adds to both.
-        variance = one.variance / above**2 + two.variance / below**2
-        variance += 2 * covariance / (above * below)
-        half = reach * math.sqrt(max(variance, 0.0))
-        middle = math.log(above / below)
-        ends.append((middle - half, middle + half))
-    return TwoRates(values[0], values[1], ends[0], ends[1])
+    # LR+ rises and LR- falls with either rate: what makes one rate high and the other,
+    # too, makes them longer.
+    size = math.sqrt(float(one.parts @ one.parts) * float(two.parts @ two.parts))
+    together = max(float(one.parts @ two.parts) / size, 0.0) if size else 0.0
+    return TwoRates(
+        values[0],
+        values[1],
+        _of_ratio(one, two.turned(), together),
+        _of_ratio(one.turned(), two, together),
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class _Rate:
+    """A rate with its interval; inside: the rate, or one that is not 0 or 1."""
+
     value: float
-    middle: float
-    variance: float
+    inside: float
+    low: float
+    high: float
     parts: Float[np.ndarray, " p"]
-    effective: float
+
+    def turned(self) -> "_Rate":
+        """Of what it is not the rate of."""
+        return _Rate(
+            1 - self.value, 1 - self.inside, 1 - self.high, 1 - self.low, -self.parts
+        )
 
 
 def _rate(
@@ -120,15 +127,35 @@ def _rate(
     if not total:
         return None
     found = of_ratio(right, trials)
-    value, effective = float(found.value), float(found.effective)
-    middle = (effective * value + PRIOR) / (effective + 2 * PRIOR)
-    return _Rate(
-        value=value,
-        middle=middle,
-        variance=float(found.variance) + middle * (1 - middle) / effective**2,
-        parts=(right - value * trials) / total,
-        effective=effective,
-    )
+    value = float(found.value)
+    low, high = (float(end) for end in found.bounded())
+    inside = value
+    if value in (0.0, 1.0):
+        inside = (total * value + PRIOR) / (total + 2 * PRIOR)
+        inside = min(max(inside, low), high)
+    parts = (right - value * trials) / total
+    return _Rate(value=value, inside=inside, low=low, high=high, parts=parts)
+
+
+def _of_ratio(above: _Rate, below: _Rate, together: float) -> Ends:
+    """The ends of the logarithm of above / below; infinite where nothing bounds it."""
+    middle = _log(above.inside) - _log(below.inside)
+    ends = []
+    for sign, own, other in (
+        (-1, above.low, below.high),
+        (1, above.high, below.low),
+    ):
+        far = abs(_log(own) - _log(above.inside))
+        away = abs(_log(below.inside) - _log(other))
+        reach = math.hypot(far, away)
+        if math.isfinite(reach):
+            reach = math.sqrt(reach**2 + 2 * together * far * away)
+        ends.append(middle + sign * reach)
+    return ends[0], ends[1]
+
+
+def _log(x: float) -> float:
+    return math.log(x) if x > 0 else -math.inf
 
 
 def _turned(ends: Ends) -> Ends:
@@ -136,7 +163,7 @@ def _turned(ends: Ends) -> Ends:
 
 
 def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
+    return float(special.expit(x))
 
 
 def _around(value: float, ends: Ends | None) -> Ends | None:

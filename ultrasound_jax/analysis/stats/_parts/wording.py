@@ -27,7 +27,7 @@ def class_word(tree: Tree) -> str:
 
 
 def n_text(entry: Tree, tree: Tree | None = None, level: str = "") -> str:
-    """Writes how many of whom: `474 examples, 40 videos, 7 patients (worth 5.9, …)`.
+    """Writes how many of whom: `474 examples, 40 videos, 7 patients (effective: …)`.
 
     With a judged tree, in the words of its level: `40 videos, 7 patients (…)`.
     """
@@ -41,20 +41,26 @@ def n_text(entry: Tree, tree: Tree | None = None, level: str = "") -> str:
     several = units.plural(row)
     told = [f"{n['examples']} {several}"]
     told += [f"{n[what]} {what}" for what in n if what not in (*said, several)]
-    count, paren, rest = patients_text(n).partition(" (")
-    return ", ".join([*told, f"{count} patients{paren}{rest}"])
+    return ", ".join([*told, patients_words(n)])
 
 
 def patients_text(entry: Tree, name: str = "patients") -> str:
-    """Writes how many patients there are, and how many they are worth.
+    """Writes how many patients there are, and for how many they count.
 
-    `7 (worth 5.9, one has 24 %)`: as effective patients, with the largest one's share
-    of the examples. Of trees that do not tell, the number alone.
+    `7 (effective: 5.9; largest: 24 %)`: effective patients, and the share of the
+    examples that the patient with the most has. Of trees that do not tell, the number
+    alone.
     """
     worth, most = entry.get("effective_patients"), entry.get("largest_share")
     if worth is None or most is None:
         return str(entry[name])
-    return f"{entry[name]} (worth {worth:.1f}, one has {100 * most:.0f} %)"
+    return f"{entry[name]} (effective: {worth:.1f}; largest: {100 * most:.0f} %)"
+
+
+def patients_words(entry: Tree) -> str:
+    """Writes the same in a sentence: `7 patients (effective: 5.9; largest: 24 %)`."""
+    count, paren, rest = patients_text(entry).partition(" (")
+    return f"{count} patients{paren}{rest}"
 
 
 def source_text(tree: Tree) -> str:
