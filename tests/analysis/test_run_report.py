@@ -31,7 +31,7 @@ def test_the_figure_is_1200_pixels_wide_and_shows_all_curves(tmp_path, study):
     for colour, _ in LEVEL_STYLES[:3]:  # clips, videos, patients
         wanted = [int(colour[i : i + 2], 16) for i in (5, 3, 1)]
         count = (np.abs(image.astype(int) - wanted).max(axis=2) < 8).sum()
-        assert count > 1000
+        assert count > 500  # a dotted curve leaves half of itself out
     assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 

@@ -48,7 +48,10 @@ def as_one_product(
         np.arange(size)[:, None] - step * np.arange(reached) + 1
         for size, step, reached in zip((height, width), stride, out, strict=True)
     ]
-    placed = kernel[taps[0][:, None, :, None], taps[1][None, :, None, :]]
+    places = taps[0][:, None, :, None], taps[1][None, :, None, :]
+    placed = kernel.at[places].get(
+        mode="promise_in_bounds", wrap_negative_indices=False
+    )
     matrix = placed.transpose(0, 1, 4, 2, 3, 5)
     rows = image.reshape(n, height * width * inputs)
     columns = matrix.reshape(rows.shape[1], -1)
