@@ -69,7 +69,7 @@ def test_a_cell_that_is_not_what_its_column_holds_is_one_line(cells, tmp_path):
 def test_a_cell_beyond_what_a_table_can_hold_is_one_line(tmp_path):
     path = changed(tmp_path / "index.csv", reason="x" * 200_000)
     with pytest.raises(
-        InputError, match=r"index\.csv: no readable index: field larger"
+        InputError, match=r"index\.csv: no readable index: .*field larger"
     ):
         read_index(path)
 
