@@ -98,7 +98,6 @@ def test_a_journal_that_has_no_room_keeps_what_it_noted(tmp_path):
     assert list(Journal.open(path, {"a": 1}).done) == [*known, "more"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_scalars_that_have_no_room_are_one_line_and_continue(tmp_path):
     path = tmp_path / "scalars.csv"
     told = rf"{tmp_path}/(scalars\.csv|tensorboard): cannot be"  # whichever is first

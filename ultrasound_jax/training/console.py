@@ -5,14 +5,13 @@ import csv
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from ultrasound_jax.runs.bar import Progress, say
 from ultrasound_jax.runs.files import whole_file
+from ultrasound_jax.training.events import Events
 from ultrasound_jax.types import ArrayTree, InputError
 
 
@@ -80,7 +79,7 @@ class Scalars:
         with whole_file(path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([self.FIELDS, *kept])
         self._path, self._file = path, path.open("a", newline="")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._board = Events(folder / "tensorboard", begin=step + 1)
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None:
         """Adds scalars of one step."""
@@ -95,19 +94,7 @@ class Scalars:
             raise InputError(
                 f"{self._path}: cannot be written: {error.strerror}"
             ) from error
-        if not self._board_is_written():
-            events = self._path.parent / "tensorboard"
-            raise InputError(f"{events}: cannot be written: is there room?")
-        for name, value in scalars.items():
-            self._board.add_scalar(name, value, step)
-
-    def _board_is_written(self) -> bool:
-        """Whether TensorBoard's thread lives, which a full disk ends.
-
-        Its queue would wait for it for ever.
-        """
-        board: Any = self._board
-        return board.file_writer.event_writer._worker.is_alive()
+        self._board.write(step, scalars)
 
     def __enter__(self) -> "Scalars":
         return self
@@ -117,9 +104,7 @@ class Scalars:
             # What could not be written has been told by `write`, and is tried again.
             with contextlib.suppress(OSError):
                 self._file.close()
-            if self._board_is_written():
-                with contextlib.suppress(OSError):
-                    self._board.close()
+            self._board.close()
 
 
 def _rows_until(path: Path, step: int) -> list[list[str]]:
