@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import importlib.util
 import sys
+import threading
 import traceback
 import types
 from collections.abc import Iterator, Sequence
@@ -61,6 +62,9 @@ def _shipped() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
+_ONE_AT_A_TIME = threading.RLock()  # what `import` finds is one for all threads
+
+
 @contextlib.contextmanager
 def importable() -> Iterator[None]:
     """`from configs._base import base` works in a configuration file, and only there.
@@ -68,18 +72,19 @@ def importable() -> Iterator[None]:
     Wherever we are installed there is no package `configs`, and if there is one it is
     somebody else's.
     """
-    others = {n: m for n, m in sys.modules.items() if n.split(".")[0] == "configs"}
-    for name in others:
-        del sys.modules[name]
-    ours = types.ModuleType("configs")
-    ours.__path__ = [str(_shipped())]
-    sys.modules["configs"] = ours
-    try:
-        yield
-    finally:
-        for name in [n for n in sys.modules if n.split(".")[0] == "configs"]:
+    with _ONE_AT_A_TIME:
+        others = {n: m for n, m in sys.modules.items() if n.split(".")[0] == "configs"}
+        for name in others:
             del sys.modules[name]
-        sys.modules.update(others)
+        ours = types.ModuleType("configs")
+        ours.__path__ = [str(_shipped())]
+        sys.modules["configs"] = ours
+        try:
+            yield
+        finally:
+            for name in [n for n in sys.modules if n.split(".")[0] == "configs"]:
+                del sys.modules[name]
+            sys.modules.update(others)
 
 
 def defaults() -> Settings:

@@ -309,7 +309,7 @@ def test_malformed_manifests_name_the_file_and_the_place(
 
 
 def test_a_missing_manifest_is_one_line_with_its_name(tmp_path):
-    with pytest.raises(UltrasoundError, match="nowhere.json: cannot be read"):
+    with pytest.raises(UltrasoundError, match="nowhere.json: there is no such file"):
         Manifest.read(tmp_path / "nowhere.json")
 
 

@@ -1,7 +1,5 @@
 """Readers' ratings without and with help, and beside models, as blocks and as csv."""
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +18,7 @@ from ultrasound_jax.analysis.judge.multireader_study import AVERAGE
 from ultrasound_jax.analysis.report.comparison_words import p_text
 from ultrasound_jax.analysis.report.ratings_figure import rated_aurocs
 from ultrasound_jax.analysis.stats._parts.multireader import BOTH, PATIENTS, READERS
+from ultrasound_jax.runs.spreadsheet import people_csv
 
 # What a conclusion is about, in the order of the tables.
 ABOUT = {
@@ -158,10 +157,8 @@ def told(found: Mapping[str, Any]) -> list[str]:
 
 def ratings_csv(found: Mapping[str, Any]) -> str:
     """One row a pattern, comparison and kind of conclusion; empty is not defined."""
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator="\n")
     head = ["pattern", "compared", "with", "about", "difference", "low", "high"]
-    table.writerow([*head, "p", "df", "holm_p", "survives"])
+    table: list[list[Any]] = [[*head, "p", "df", "holm_p", "survives"]]
     for name, entry in found["classes"].items():
         for row in entry["comparisons"]:
             for about, one in row["analyses"].items():
@@ -170,5 +167,5 @@ def ratings_csv(found: Mapping[str, Any]) -> str:
                 cells += [*(one["ci"] or (None, None)), one["p"], one["df"]]
                 cells += [row["holm_p"] if decides else None]
                 cells += [row["survives"] if decides else None]
-                table.writerow(["" if cell is None else cell for cell in cells])
-    return out.getvalue()
+                table.append(["" if cell is None else cell for cell in cells])
+    return people_csv(table)
