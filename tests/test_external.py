@@ -217,8 +217,8 @@ def test_thresholds_follow_the_words_of_the_other_dataset(trained):
     images = other_run(trained, "multilabel", classes=run.classes, **words)
     lesions = replace(table, units=("image", "lesion"))
     found = external_matching.thresholds_at(images, lesions, notes)
-    assert set(found) == {"image", "lesion_mean", "lesion_max"}
-    assert set(notes) == {"thresholds of lesion_mean", "thresholds of lesion_max"}
+    assert set(found) >= {"image", "lesion_mean", "lesion_max"}
+    assert set(notes) >= {"thresholds of lesion_mean", "thresholds of lesion_max"}
     tree = judge_table(lesions, replicates=200, thresholds=found)["test"]
     assert tree["lesion_mean"]["classes"]["b_line"]["threshold"] is None
     kept = tree["image"]["classes"]["b_line"]["threshold"]
