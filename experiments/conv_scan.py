@@ -31,7 +31,8 @@ import numpy as np
 from jax.extend import core
 
 from ultrasound_jax import config as settings
-from ultrasound_jax.models._parts.image_conv import as_one_convolution, image_conv
+from ultrasound_jax.models._parts.image_conv import image_conv
+from ultrasound_jax.models._parts.xla_conv import as_one_convolution
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.study import shipped

@@ -210,7 +210,9 @@ def test_thresholds_follow_the_words_of_the_other_dataset(trained):
     assert same == run.thresholds and not notes
     slices = replace(table, units=("slice", "slice"))
     found = external_matching.thresholds_at(run, slices, notes)
-    assert found == {"slice": run.thresholds["clip"]} and not notes
+    assert found.pop("slice") == run.thresholds["clip"] and not notes
+    patients = {level: run.thresholds[level] for level in found}
+    assert found == patients and set(found) <= {"patient_mean", "patient_max"}
 
     own = {"image": run.thresholds["clip"]}
     words = {"units": ("image", "image"), "thresholds": own}

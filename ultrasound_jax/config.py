@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 from ultrasound_jax import augment, models, tasks
 from ultrasound_jax.analysis.stats._parts.bootstrap import FEWEST
 from ultrasound_jax.config_file import ConfigError, defaults, load, named
-from ultrasound_jax.runs.files import parse_json, write_whole
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.json_text import strictly_parsed
 from ultrasound_jax.types import Settings, UltrasoundError
 
 CHOICES = {
@@ -311,7 +312,7 @@ def read(folder: Path, say: Callable[[str], object] = lambda line: None) -> Sett
     if not path.is_file():
         raise ConfigError(f"'{folder}' holds no run: there is no config.json in it")
     try:
-        tree = parse_json(path.read_text(encoding="utf-8"))
+        tree = strictly_parsed(path.read_text(encoding="utf-8"))
         _check_kind(tree, defaults().to_dict(), "")
         new, gone = _brought_up_to_date(tree, defaults().to_dict())
         config = ConfigDict(tree).lock()

@@ -8,6 +8,7 @@ from flax import nnx
 
 from ultrasound_jax.models._parts import image_conv
 from ultrasound_jax.models._parts.layers import Conv
+from ultrasound_jax.models._parts.xla_conv import as_one_convolution
 
 # height, width, channels in and out, kernel, stride: wider in than out and the other
 # way round, sides that a stride does not divide, kernels of even and uneven sides.
@@ -31,7 +32,7 @@ def drawn(*shapes):
 def test_products_give_the_gradient_of_the_kernel(h, w, c, k, window, stride):
     image, kernel = drawn((3, h, w, c), (*window, c, k))
     found, pull = jax.vjp(
-        lambda taps: image_conv.as_one_convolution(image, taps, stride=stride), kernel
+        lambda taps: as_one_convolution(image, taps, stride=stride), kernel
     )
     cotangent = jax.random.normal(jax.random.key(1), found.shape)
     ours = image_conv.kernel_gradient(image, cotangent, kernel, stride=stride)

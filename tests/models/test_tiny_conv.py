@@ -10,11 +10,8 @@ from flax import nnx
 
 from ultrasound_jax.models._parts.clip_conv import convolve_clip
 from ultrasound_jax.models._parts.layers import Conv
-from ultrasound_jax.models._parts.tiny_conv import (
-    as_one_convolution,
-    as_one_product,
-    tiny_conv,
-)
+from ultrasound_jax.models._parts.tiny_conv import as_one_product, tiny_conv
+from ultrasound_jax.models._parts.xla_conv import as_one_convolution
 
 SIZES = [*product((1, 2), (1, 2), ((1, 1), (2, 2), (1, 2)))]
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ultrasound_jax.data.examples import ExampleTable, SplitError, some
-from ultrasound_jax.runs.files import parse_json, write_whole
+from ultrasound_jax.runs.files import write_whole
+from ultrasound_jax.runs.json_text import strictly_parsed
 from ultrasound_jax.types import UNKNOWN
 
 VERSION = 1
@@ -63,7 +64,7 @@ class Manifest:
         """Reads a manifest; raises SplitError that names the file and what is wrong."""
         path = Path(path)
         try:
-            return _from_json(parse_json(path.read_text(encoding="utf-8")))
+            return _from_json(strictly_parsed(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             raise SplitError(
                 f"{path}: there is no such file; give a run's splits.json, or what "

@@ -1,7 +1,6 @@
 """Files that are there whole or not at all."""
 
 import contextlib
-import json
 import os
 import secrets
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.runs import json_text
 from ultrasound_jax.runs.unfinished import sweep_files, temporary_name
 from ultrasound_jax.types import InputError
 
@@ -109,35 +109,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     try:
-        return parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return json_text.strictly_parsed(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read: {error}; what is made by the program can be "
             "removed, and is then made anew"
         ) from error
-
-
-def parse_json(text: str) -> Any:
-    """What a JSON text means.
-
-    Raises:
-        ValueError: it is none, nests too deeply, has a key twice or a NaN.
-    """
-    try:
-        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_number)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys stand once: of two, nobody knows which was meant."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"'{twice}' stands in it twice")
-    return found
-
-
-def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number of JSON")

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ultrasound_jax.models._parts.tiny_conv import fits, tiny_conv
+from ultrasound_jax.models._parts.xla_conv import as_one_convolution, edges
 
 # Below either, XLA's own gradient was as fast or faster in experiments/conv_scan.py.
 FEWEST_CHANNELS = 8
@@ -49,22 +50,6 @@ def gains(
     return enough and window != [1, 1]
 
 
-def as_one_convolution(
-    image: Float[Array, "n h w c"],
-    kernel: Float[Array, "height width c k"],
-    *,
-    stride: tuple[int, int],
-) -> Float[Array, "n i j k"]:
-    """The same by XLA alone, its gradients included."""
-    return jax.lax.conv_general_dilated(
-        image,
-        kernel,
-        stride,
-        _edges(kernel.shape),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-
-
 def kernel_gradient(
     image: Float[Array, "n h w c"],
     cotangent: Float[Array, "n i j k"],
@@ -81,7 +66,7 @@ def kernel_gradient(
     odd = height % 2 == width % 2 == 1
     turned = outputs < inputs and odd and stride == (1, 1)
     moved, still = (cotangent, image) if turned else (image, cotangent)
-    padded = jnp.pad(moved, ((0, 0), *_edges(kernel.shape), (0, 0)))
+    padded = jnp.pad(moved, ((0, 0), *edges(kernel.shape), (0, 0)))
     rows = still.reshape(-1, still.shape[-1])
     reach = [
         step * (size - 1) + 1
@@ -99,10 +84,6 @@ def kernel_gradient(
         left, right = (rows, shifted) if turned else (shifted, rows)
         taps.append(jnp.matmul(left.T, right, preferred_element_type=jnp.float32))
     return jnp.stack(taps).reshape(kernel.shape).astype(kernel.dtype)
-
-
-def _edges(kernel: tuple[int, ...]) -> list[tuple[int, int]]:
-    return [((size - 1) // 2, (size - 1) // 2) for size in kernel[:2]]
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -12,6 +12,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
+from ultrasound_jax.models._parts.xla_conv import as_one_convolution
+
 LARGEST = 2  # pixels a side; on a third a tap of 3x3 does not reach across
 
 
@@ -56,19 +58,3 @@ def as_one_product(
     rows = image.reshape(n, height * width * inputs)
     columns = matrix.reshape(rows.shape[1], -1)
     return (rows @ columns).reshape(n, *out, kernel.shape[-1])
-
-
-def as_one_convolution(
-    image: Float[Array, "n h w c"],
-    kernel: Float[Array, "3 3 c k"],
-    *,
-    stride: tuple[int, int],
-) -> Float[Array, "n i j k"]:
-    """The same by XLA's own convolution."""
-    return jax.lax.conv_general_dilated(
-        image,
-        kernel,
-        stride,
-        [(1, 1), (1, 1)],
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
