@@ -114,7 +114,8 @@ def test_an_encoder_is_taken_into_another_network(source, config):
 
 def test_another_network_is_refused_with_what_does_not_fit(source, config):
     changed = elsewhere(config, source, model__options__width=4)
-    with pytest.raises(ModelError, match=r"source \(luvnet.*LuvNet.*wrong \d+ \(enc"):
+    does_not_fit = r"source \(luvnet.*LuvNet.*wrong \d+ \(attn_query_vecs is"
+    with pytest.raises(ModelError, match=does_not_fit):
         opened(changed)
 
 

@@ -1,6 +1,6 @@
 """One spelling of an id: without blanks around it, its letters composed (NFC).
 
-A patient `p7` and a patient `P7 ` are one person more often than two, and taking them
+A patient "p7" and a patient "P7 " are one person more often than two, and taking them
 for two would put one person on both sides of a split and make intervals too short; so
 ids that differ only in blanks or case are refused, and a person has to say what they
 are.
