@@ -79,6 +79,12 @@ def test_what_is_not_there_or_broken_is_named(folder):
         make_folder(folder / "first/luvnet/config.json/out")
 
 
+def test_a_folder_where_a_file_should_be_is_refused_and_not_overlooked(folder):
+    (folder / "first/luvnet/metrics.json").mkdir()
+    with pytest.raises(InputError, match=r"metrics.json: cannot be read"):
+        open_run(folder / "first/luvnet").read_json("metrics.json")
+
+
 def test_every_verb_says_what_it_does():
     for module, text in command.VERBS.values():
         assert importlib.util.find_spec(module) and text, module

@@ -32,6 +32,15 @@ def test_an_unknown_dataset_names_the_known_ones():
         sources.prepare("lus", options={})
 
 
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_data_dir_that_is_no_folder_is_refused_with_what_is_in_the_way(
+    tmp_path, place
+):
+    (tmp_path / "file").touch()
+    with pytest.raises(sources.SourceError, match="file' is no folder; allowed is"):
+        sources.prepare("lus_phantom", options=TINY, data_dir=str(tmp_path / place))
+
+
 def test_the_table_has_what_the_records_have(source):
     record = source.records[3]
     assert source.table.example_id[3] == record["example_id"].decode()

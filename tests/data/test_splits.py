@@ -332,3 +332,12 @@ def _text(tmp_path, manifest: Manifest) -> str:
     path = tmp_path / "written.json"
     manifest.write(path)
     return path.read_text()
+
+
+@pytest.mark.parametrize("other", ["P0", " p0", "p0\u2003"])
+def test_two_spellings_of_a_patient_are_refused_before_they_are_split(table, other):
+    names = tuple(other if name == "p1" else name for name in table.patient_id)
+    twice = replace(table, patient_id=names)
+    with pytest.raises(SplitError, match="'p0'.*differ only in blanks or case") as said:
+        make_manifest(twice)
+    assert repr(other) in str(said.value) and "pocus" in str(said.value)

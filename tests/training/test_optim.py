@@ -91,3 +91,9 @@ def test_folds_of_other_sizes_share_one_compiled_step(config):
         assert max(scales) == pytest.approx(1.0, rel=1e-6)
         np.testing.assert_allclose(np.array(scales) * config.optim.lr, rates, rtol=1e-6)
     assert programs[0] == programs[1]
+
+
+def test_more_steps_than_can_be_planned_are_refused_with_the_setting(config):
+    config.train.epochs = 10**12
+    with pytest.raises(optim.PlanError, match=r"config.train.epochs=10{12} makes .*"):
+        optim.make_plan(config, 40)

@@ -69,6 +69,8 @@ def open_builder(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
     """The builder with these options, whether or not the dataset is built."""
     kind = builder_class(name)
     folder = str(at_home(data_dir)) if data_dir else None
+    if folder:
+        _check_folder(Path(folder))
     config = kind.make_config(**dict(options))
     try:
         return kind(config=config, data_dir=folder)
@@ -81,6 +83,16 @@ def open_builder(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
             f"metadata.json or features.json is damaged ({_short(error)}); bring it "
             "back from a copy, or remove the folder to build it anew"
         ) from error
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses a place for datasets that is, or lies in, what is no folder."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise SourceError(
+            f"data_dir '{folder}': '{there}' is no folder; allowed is a folder for "
+            "built datasets, whether it is there or not"
+        )
 
 
 def _short(error: Exception) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.table.spelling import check_spelling
 from ultrasound_jax.data.examples import ExampleTable, SplitError
 from ultrasound_jax.data.manifest import TEST, Manifest, Part, count_part, fold_name
 from ultrasound_jax.data.stratify import Problem, stratify
@@ -35,8 +37,16 @@ def make_manifest(
         seed: of the search.
 
     Raises:
-        SplitError: fewer patients than parts, or another fraction or number of folds.
+        SplitError: fewer patients than parts, another fraction or number of folds, or
+            patients whose names differ only in blanks or case.
     """
+    try:
+        check_spelling(table.patient_id, "patient")
+    except AnalysisError as error:
+        raise SplitError(
+            f"dataset {table.dataset}: {error}: two spellings of one patient could "
+            "stand on both sides of a split"
+        ) from error
     if not 0 <= test_fraction < 1:
         raise SplitError(
             f"test_fraction={test_fraction} must be at least 0 and below 1"

@@ -7,7 +7,13 @@ import jax
 import numpy as np
 import optax
 
-from ultrasound_jax.types import Settings
+from ultrasound_jax.types import Settings, UltrasoundError
+
+MOST_STEPS = 10**8  # the rate of each is kept: 400 MB
+
+
+class PlanError(UltrasoundError):
+    """Settings that no training can be planned by."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,18 @@ class Plan:
 
 
 def make_plan(config: Settings, examples: int) -> Plan:
-    """Plans a training on so many examples; an epoch has whole batches only."""
+    """Plans a training on so many examples; an epoch has whole batches only.
+
+    Raises:
+        PlanError: more steps than MOST_STEPS.
+    """
     steps_per_epoch = max(examples // config.data.batch_size, 1)
     total = steps_per_epoch * config.train.epochs
+    if total > MOST_STEPS:
+        raise PlanError(
+            f"config.train.epochs={config.train.epochs} makes {total} steps of "
+            f"{config.data.batch_size} examples; allowed are at most {MOST_STEPS}"
+        )
     schedule = learning_rate(
         config.optim, steps_per_epoch=steps_per_epoch, total_steps=total
     )

@@ -34,7 +34,7 @@ class Run:
             AnalysisError: it cannot be read.
         """
         path = self.folder / name if self.folder else None
-        if path is None or not path.is_file():
+        if path is None or not os.path.lexists(path):
             return None
         return read_json(path)
 
