@@ -129,22 +129,23 @@ def make_network(
     name = task.spec.of_role("pixels")[0]
     *shape, _ = task.spec[name].batch_shape(name)
     sized = "clip_shape" if task.spec[name].padded else "image_shape"
+    arguments = {
+        "patterns": task.outputs if outputs is None else outputs,
+        "grey_scale": tuple(1 / s for s in IMAGENET_STD),
+        "grey_offset": tuple(
+            -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
+        ),
+        "dtype": jnp.dtype(about["dtype"]),
+        "remat": about["remat"],
+        sized: tuple(shape),
+    }
+    options = about["options"]
+    kind = models.find(about["name"])
     try:
         return compiled_start(
-            lambda rngs: models.build(
-                about["name"],
-                patterns=task.outputs if outputs is None else outputs,
-                grey_scale=tuple(1 / s for s in IMAGENET_STD),
-                grey_offset=tuple(
-                    -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
-                ),
-                dtype=jnp.dtype(about["dtype"]),
-                remat=about["remat"],
-                rngs=rngs,
-                **{sized: tuple(shape)},
-                **about["options"],
-            ),
+            lambda rngs: models.build(about["name"], rngs=rngs, **arguments, **options),
             seed,
+            key=(kind, repr(sorted(arguments.items())), repr(sorted(options.items()))),
         )
     except models.OptionError as error:
         place = "config.model.options." if error.option in about["options"] else ""

@@ -41,3 +41,21 @@ def test_a_network_that_looks_at_its_parameters_is_made_all_the_same():
     made = compiled_start(lambda rngs: Dense(rngs, curious=True), 0)
     expected = Dense(nnx.Rngs(0), curious=True)
     np.testing.assert_array_equal(made.kernel[...], expected.kernel[...])
+
+
+def test_a_key_keeps_the_program_and_each_seed_its_own_parameters():
+    built = []
+
+    def build(rngs):
+        built.append(rngs)
+        return Dense(rngs, curious=False)
+
+    first, again, other = (compiled_start(build, s, key="dense") for s in (0, 0, 1))
+    assert len(built) == 1
+    np.testing.assert_array_equal(first.kernel[...], again.kernel[...])
+    assert (first.kernel[...] != other.kernel[...]).any()
+    first.kernel[...] = 0  # none of them is another's
+    np.testing.assert_array_equal(
+        again.kernel[...], compiled_start(build, 0, key="dense").kernel[...]
+    )
+    assert compiled_start(build, 0, key="another") is not None and len(built) == 2

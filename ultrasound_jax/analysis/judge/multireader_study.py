@@ -83,7 +83,7 @@ def _one_class(
     entry: dict[str, Any] = {
         "examples": int(whole.sum()),
         "positives": int((labels[whole] == 1).sum()),
-        "patients": len(set(patient[whole].tolist())),
+        **intervals.counted_patients(np.bincount(patient[whole])),
         "left_out": int((~whole).sum()),
         "reason": "",
         "aurocs": [],

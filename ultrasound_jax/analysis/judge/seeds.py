@@ -99,7 +99,8 @@ def over_seeds(
     """The spread of AUROC over seeds, beside the patients' interval.
 
         {"seeds": {run: seed}, "split", "levels": {level: {name or "macro": {"mean",
-            "mean_ci", "sd", "lowest", "highest", "values": {run: AUROC}, "patients"}}}}
+            "mean_ci", "sd", "lowest", "highest", "values": {run: AUROC}, "patients",
+            "effective_patients", "largest_share"}}}}
 
     `mean_ci` is over patients, of the mean AUROC of these very networks: their
     covariance is in it (`clustered.Influence`). `sd` is over seeds. A class without an
@@ -126,21 +127,24 @@ def over_seeds(
             known = ~np.isnan(labels)
             found[name] = _spread(paired.models, part.aurocs) | {
                 "mean_ci": intervals.bounded_interval(part.spread(weights)),
-                "patients": len(set(paired.patient[known].tolist())),
+                **intervals.counted_patients(np.bincount(paired.patient[known])),
             }
         whole = _nothing()
         if parts:
             values = np.mean([part.aurocs for part in parts], axis=0)
             whole = _spread(paired.models, values) | {
                 "mean_ci": intervals.bounded_interval(mean_spread(parts, weights)),
-                "patients": int(paired.patient.max()) + 1,
+                **intervals.counted_patients(np.bincount(paired.patient)),
             }
         tree["levels"][level] = {MACRO: whole} | found
     return tree
 
 
 def _nothing() -> dict[str, Any]:
-    names = ("mean", "mean_ci", "sd", "lowest", "highest", "patients")
+    names = ("mean", "mean_ci", "sd", "lowest", "highest", "patients") + (
+        "effective_patients",
+        "largest_share",
+    )
     return dict.fromkeys(names) | {"values": {}}
 
 

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from ultrasound_jax.analysis.canvas import COLOURS, new_figure, png
 from ultrasound_jax.analysis.judge.comparison import macro_first
 from ultrasound_jax.analysis.report.comparison_words import measure_of
+from ultrasound_jax.analysis.stats._parts.wording import patients_words
 from ultrasound_jax.analysis.table.units import plural
 
 # Filled and hollow tell the same without colour.
@@ -44,7 +45,7 @@ def forest_figure(comparison: Mapping[str, Any]) -> bytes:
     reference, n = comparison["reference"], comparison["n"]
     figure.suptitle(
         f"Model minus {reference}, 95 % interval of the clustered test, "
-        f"{n['patients']} patients",
+        f"{patients_words(n)}",
         fontsize=10,
         parse_math=False,
     )

@@ -18,6 +18,7 @@ from ultrasound_jax.analysis.judge.multireader_study import AVERAGE
 from ultrasound_jax.analysis.report.comparison_words import p_text
 from ultrasound_jax.analysis.report.ratings_figure import rated_aurocs
 from ultrasound_jax.analysis.stats._parts.multireader import BOTH, PATIENTS, READERS
+from ultrasound_jax.analysis.stats._parts.wording import patients_words
 from ultrasound_jax.runs.spreadsheet import people_csv
 
 # What a conclusion is about, in the order of the tables.
@@ -127,7 +128,7 @@ def _aurocs(found: Mapping[str, Any]) -> Table:
         for (rater, how), row in cells.items()
     ]
     counts = "; ".join(
-        f"{label(name)} {e['positives']} of {e['examples']}, {e['patients']} patients"
+        f"{label(name)} {e['positives']} of {e['examples']}, {patients_words(e)}"
         + (f", {e['left_out']} left out" if e["left_out"] else "")
         for name, e in found["classes"].items()
     )

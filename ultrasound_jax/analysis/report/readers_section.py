@@ -19,7 +19,7 @@ from ultrasound_jax.analysis.judge.readers import (
 )
 from ultrasound_jax.analysis.report.kappa_figure import kappas
 from ultrasound_jax.analysis.report.ratings_section import ratings_blocks
-from ultrasound_jax.analysis.stats._parts.wording import n_text
+from ultrasound_jax.analysis.stats._parts.wording import n_text, patients_text
 
 
 def sections(tree: Mapping[str, Any]) -> list[Block]:
@@ -100,7 +100,7 @@ def _pairs(tree: Mapping[str, Any]) -> Table:
             str(entry["first_only"]),
             str(entry["second_only"]),
             str(entry["neither"]),
-            f"{entry['examples']} / {entry['patients']}",
+            f"{entry['examples']} / {patients_text(entry)}",
         ]
         for pair in tree["pairs"]
         for name, entry in pair["patterns"].items()
@@ -133,7 +133,7 @@ def _fleiss(tree: Mapping[str, Any]) -> list[Block]:
             value_text(entry, "kappa"),
             value_text(entry, "agreement"),
             str(entry["unknown"]),
-            f"{entry['examples']} / {entry['patients']}",
+            f"{entry['examples']} / {patients_text(entry)}",
         ]
         for group, patterns in tree["fleiss"].items()
         for name, entry in patterns.items()
@@ -158,7 +158,7 @@ def _against_truth(tree: Mapping[str, Any]) -> Table:
             label(name),
             value_text(entry, "sensitivity"),
             value_text(entry, "specificity"),
-            f"{entry['examples']} / {entry['patients']}",
+            f"{entry['examples']} / {patients_text(entry)}",
         ]
         for pair in tree["pairs"]
         if pair["second_kind"] in (TRUTH, CONSENSUS) and pair["first_kind"] != TRUTH

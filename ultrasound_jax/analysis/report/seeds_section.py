@@ -11,6 +11,7 @@ from ultrasound_jax.analysis.document import (
     label,
     value_text,
 )
+from ultrasound_jax.analysis.stats._parts.wording import patients_text
 from ultrasound_jax.analysis.table.units import level_words
 
 
@@ -37,7 +38,7 @@ def _level(
         each = ", ".join(f"{value:.3f}" for value in entry["values"].values())
         ends = f"{entry['lowest']:.3f} to {entry['highest']:.3f}"
         cells = [value_text(entry, "mean"), f"{entry['sd']:.3f}", ends, each]
-        rows.append([label(name), *cells, str(entry["patients"])])
+        rows.append([label(name), *cells, patients_text(entry)])
     return Table(
         ["", "mean AUROC [95 %, patients]", "SD over seeds", "lowest to highest"]
         + ["each seed", "patients"],

@@ -31,6 +31,7 @@ from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
     number_rows,
+    patients_text,
     unit_of,
     units_text,
 )
@@ -65,8 +66,9 @@ def compute(
 ) -> dict[str, Any]:
     """Each fold's AUROCs, and their mean.
 
-        {"folds": {fold: {"examples", "patients", "classes": {name: {"auroc",
-            "auroc_ci", "positives", "negatives", "positive_patients"}},
+        {"folds": {fold: {"examples", "patients", "effective_patients",
+            "largest_share", "classes": {name: {"auroc", "auroc_ci",
+            "positives", "negatives", "positive_patients"}},
             "macro": {"auroc", "auroc_ci", "classes"}}},
          "mean": {name or "macro": {"auroc", "auroc_ci", "folds", "lowest", "highest"}}}
 
@@ -94,7 +96,7 @@ def _one_fold(table: Predictions) -> tuple[dict[str, Any], dict[str, Estimate]]:
     patient = table.patient_index()
     entry: dict[str, Any] = {
         "examples": len(table),
-        "patients": len(set(patient.tolist())),
+        **intervals.counted_patients(np.bincount(patient)),
         "classes": {},
     }
     found: dict[str, Estimate] = {}
@@ -187,7 +189,7 @@ def blocks(tree: Tree) -> list[Block]:
     body = []
     for fold, entry in found["folds"].items():
         cells = [_with_counts(own) for own in entry["classes"].values()]
-        of = f"{entry['examples']} / {entry['patients']}"
+        of = f"{entry['examples']} / {patients_text(entry)}"
         body.append([f"fold {fold}", value_text(entry[MACRO], "auroc"), *cells, of])
     mean = found["mean"]
     names = [name for name in mean if name != MACRO]

@@ -35,6 +35,7 @@ from jaxtyping import Bool, Float, Int, Num
 from ultrasound_jax.analysis.document import Block
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap, conformal_tables
+from ultrasound_jax.analysis.stats._parts.intervals import counted_patients
 from ultrasound_jax.analysis.stats._parts.resampling import (
     Resampling,
     estimate,
@@ -170,7 +171,8 @@ def conform(
 
         {"alpha", "calibrated_on", "patients_needed", "classes": {name: {kind: {way:
             {"limits_by_fold": {fold: [absent, present]}, "useless": bool, "examples",
-             "patients", "calibration_patients": fewest over folds and labels,
+             "patients", "effective_patients", "largest_share",
+             "calibration_patients": fewest over folds and labels,
              "coverage": of clips, "patient_coverage": mean over patients of the share
              of their clips covered, "whole_patients": share of patients all of whose
              clips are covered, "coverage_positive", "coverage_negative", and the
@@ -255,8 +257,10 @@ def coverage(
         + [covered & ~present, *shares],
         axis=1,
     )
-    sums, patients = resampling.sums(columns), resampling.contributors(known)
-    entry: dict[str, Any] = {"examples": int(known.sum()), "patients": patients}
+    sums = resampling.sums(columns)
+    counted = counted_patients(resampling.by_patient(known[:, None])[:, 0])
+    patients = counted["patients"]
+    entry: dict[str, Any] = {"examples": int(known.sum())} | counted
 
     def share(name: str, above: np.ndarray, below: np.ndarray, carriers: int) -> None:
         entry.update(

@@ -12,9 +12,10 @@ Sensitivity and specificity are those of the first rater if the second is right.
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.stats._parts.intervals import counted_patients
 from ultrasound_jax.analysis.stats._parts.resampling import (
     Resampling,
     estimate,
@@ -70,19 +71,25 @@ def agree(
     """
     marked = cells(first, second)
     sums = resampling.sums(marked)
-    patients = resampling.contributors(np.sum(marked, axis=1))
+    counted = _counted(np.sum(marked, axis=1), resampling)
+    patients = counted["patients"]
     entry: dict[str, Any] = {
         name: int(count) for name, count in zip(CELLS, sums[0], strict=True)
     }
     entry["examples"] = int(sums[0].sum())
     entry["unknown"] = len(first) - entry["examples"]
-    entry["patients"] = patients
+    entry |= counted
     for name, values in pair_measures(sums).items():
         if name == "kappa":
             entry |= _kappa(values, patients)
         else:
             entry |= estimate(name, values, patients=patients, kind="share")
     return entry
+
+
+def _counted(used: Shaped[np.ndarray, " n"], resampling: Resampling) -> dict[str, Any]:
+    sizes = resampling.by_patient((used != 0)[:, None])[:, 0]
+    return counted_patients(sizes)
 
 
 def _kappa(values: Float[np.ndarray, " r"], patients: int) -> dict[str, Any]:
@@ -114,12 +121,13 @@ def fleiss_measures(
     # Twice the whole numbers behind agreement and chance, divided only at the end.
     observed = ratio(sums[:, 2], total * (raters - 1))
     beyond = ratio(2 * sums[:, 1] * (total - sums[:, 1]), total**2)
-    patients = resampling.contributors(known)
+    counted = _counted(known, resampling)
+    patients = counted["patients"]
     entry: dict[str, Any] = {
         "raters": raters,
         "examples": int(known.sum()),
         "unknown": int((~known).sum()),
-        "patients": patients,
+        **counted,
     }
     entry |= estimate("agreement", observed, patients=patients, kind="share")
     kappa = ratio(observed - 1 + beyond, np.where(np.isnan(beyond), 0.0, beyond))

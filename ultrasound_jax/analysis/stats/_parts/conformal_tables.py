@@ -16,6 +16,7 @@ from ultrasound_jax.analysis.stats._parts.statistic import Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     class_word,
     n_text,
+    patients_text,
     unit_of,
     units_text,
 )
@@ -97,7 +98,7 @@ def _table(tree: Tree, limits: str) -> Table:
         if entry["useless"]:
             continue
         values = [value_text(entry, n) for n in (*_COVERAGES, *_SETS)]
-        of = f"{entry['patients']} ({entry['calibration_patients']})"
+        of = f"{patients_text(entry)} ({entry['calibration_patients']})"
         rows.append([label(name), told[way], *values, of])
     return Table(
         [
