@@ -10,7 +10,7 @@ from flax import nnx
 
 from ultrasound_jax.models._parts.clip_conv import convolve_clip
 from ultrasound_jax.models._parts.layers import Conv
-from ultrasound_jax.models._parts.tiny_conv import as_one_product, tiny_conv
+from ultrasound_jax.models._parts.tiny_conv import as_one_product, fits, tiny_conv
 from ultrasound_jax.models._parts.xla_conv import as_one_convolution
 
 SIZES = [*product((1, 2), (1, 2), ((1, 1), (2, 2), (1, 2)))]
@@ -34,6 +34,22 @@ def test_the_product_and_its_gradients_are_the_convolutions(height, width, strid
     jax.tree.map(
         lambda ours, xla: np.testing.assert_allclose(ours, xla, rtol=0, atol=5e-6),
         value_and_pulled(as_one_product),
+        value_and_pulled(as_one_convolution),
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (3, 4), (4, 2)])
+def test_what_becomes_tiny_is_the_convolution_too(height, width):
+    case = drawn(height, width)
+    assert fits((height, width), (3, 3), (2, 2))
+
+    def value_and_pulled(convolve):
+        found, pull = jax.vjp(lambda x, taps: convolve(x, taps, stride=(2, 2)), *case)
+        return found, pull(jnp.cos(jnp.arange(found.size)).reshape(found.shape))
+
+    jax.tree.map(
+        lambda ours, xla: np.testing.assert_allclose(ours, xla, rtol=0, atol=1e-5),
+        value_and_pulled(tiny_conv),
         value_and_pulled(as_one_convolution),
     )
 

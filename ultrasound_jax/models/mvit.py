@@ -21,6 +21,7 @@ from ultrasound_jax.models._parts.layers import (
     Linear,
     call,
 )
+from ultrasound_jax.models._parts.max_pool import max_pool
 from ultrasound_jax.models._parts.padding import (
     blank_padding,
     real_frames,
@@ -40,7 +41,6 @@ from ultrasound_jax.models._parts.pooling_attention import (
     pooled_sides,
     small_param,
 )
-from ultrasound_jax.models._parts.stem import max_pool
 from ultrasound_jax.models._parts.torch_names import Names
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -15,6 +14,7 @@ from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.image_conv import image_conv
 from ultrasound_jax.models._parts.initialisers import kaiming_fan_in
 from ultrasound_jax.models._parts.layers import BatchNorm, Conv
+from ultrasound_jax.models._parts.max_pool import max_pool
 from ultrasound_jax.models._parts.padding import blank_padding
 
 
@@ -130,15 +130,3 @@ class Stem(nnx.Module):
     ) -> Float[Array, "n i j k"]:
         """Convolve, normalise and pool."""
         return max_pool(nnx.relu(self.norm(self.conv(image), mask)))
-
-
-def max_pool(image: Float[Array, "n h w c"]) -> Float[Array, "n i j c"]:
-    """The largest of each 3x3 window, stride 2; the padding is minus infinity."""
-    return jax.lax.reduce_window(
-        image,
-        -np.inf,
-        jax.lax.max,
-        window_dimensions=(1, 3, 3, 1),
-        window_strides=(1, 2, 2, 1),
-        padding=((0, 0), (1, 1), (1, 1), (0, 0)),
-    )
