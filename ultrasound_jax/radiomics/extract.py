@@ -95,3 +95,8 @@ def extract(
 
 def _named(prefix: str, features: dict[str, float]) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in features.items()}
+
+
+def feature_names(settings: Settings) -> list[str]:
+    """The names of the features that `extract` gives with these settings."""
+    return list(extract(np.arange(1.0, 17.0).reshape(4, 4), np.ones((4, 4)), settings))

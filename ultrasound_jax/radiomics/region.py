@@ -13,6 +13,7 @@ from ultrasound_jax.radiomics.errors import RadiomicsError
 DIRECTIONS = ((0, 1), (1, -1), (1, 0), (1, 1))
 EIGHT = (*DIRECTIONS, *((-down, -right) for down, right in DIRECTIONS))
 EPSILON = float(np.spacing(1.0))  # within logarithms and divisions, as in pyradiomics
+MOST_BINS = 4096  # beyond which matrices of level by level do not fit a machine
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +65,19 @@ def make_region(
 
     Edges are multiples of the width (pyradiomics), also where the lowest value is none;
     IBSI's fixed bin size starts at the lowest value, or where one says.
+
+    Raises:
+        RadiomicsError: more than `MOST_BINS` bins from the lowest to the highest value.
     """
     rows, columns = np.nonzero(mask)
     values = image[rows, columns].astype(np.float64)
-    bins = np.digitize(values, bin_edges(values, bin_width))
-    levels, level = np.unique(bins, return_inverse=True)
+    if (bins := np.ptp(values) / bin_width) > MOST_BINS:
+        raise RadiomicsError(
+            f"values from {values.min():g} to {values.max():g} are {bins:.0f} bins of "
+            f"bin_width={bin_width:g}; allowed are {MOST_BINS}"
+        )
+    places = np.digitize(values, bin_edges(values, bin_width))
+    levels, level = np.unique(places, return_inverse=True)
     return Region(
         rows - rows.min(),
         columns - columns.min(),

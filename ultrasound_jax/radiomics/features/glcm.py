@@ -1,7 +1,7 @@
 """Grey level co-occurrence (Haralick 1973): which levels lie beside each other.
 
 One symmetric matrix for each of the four directions at distance 1; a feature is the
-mean over the directions in which pixels have neighbours (IBSI's `2D, averaged`), and NaN
+mean over the directions in which pixels have neighbours (IBSI: `2D, averaged`), NaN
 where there is no such direction.
 """
 
