@@ -9,6 +9,7 @@ not done again, so the command goes on where it was interrupted. Writes
 
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work(prompt: object) -> None:
         found: dict[str, Any] = {"run": provenance.facts()}
         for name, words in RUNS.items():
+            start = time.monotonic()
             found[name] = _judged(name, words, given)
+            found[name]["minutes"] = round((time.monotonic() - start) / 60, 1)
         write_whole(given.out, json.dumps(found, indent=1) + "\n")
         print(f"written: {given.out}", file=sys.stderr)
 

@@ -93,9 +93,10 @@ def test_the_verbs_of_the_analysis_take_the_run(run, classify, tmp_path):
     quick = ["--replicates", "200"]
     metrics = ["metrics", str(run), "--out", str(tmp_path / "m"), *quick]
     assert analysis(metrics) == 0
-    compare = ["compare", str(run), str(other), "--out", str(tmp_path / "c"), *quick]
-    assert analysis(compare) == 0
-    assert (tmp_path / "c" / "compare.md").exists()
+    for verb in ("compare", "report"):
+        out = tmp_path / verb
+        assert analysis([verb, str(run), str(other), "--out", str(out), *quick]) == 0
+        assert (out / f"{verb}.md").exists()
 
 
 def test_a_run_goes_on_where_it_was_interrupted(plain, run, classify, monkeypatch):
@@ -183,7 +184,6 @@ def test_codes_alone_need_no_region(plain, classify, tmp_path):
     assert not (folder / "features.jsonl").exists()
 
 
-
 def test_mix_has_both(plain, run, classify, tmp_path):
     table = Predictions.read(run / "predictions.csv")
     codes = np.random.default_rng(0).random((len(table), 3))
@@ -237,7 +237,9 @@ def test_found_masks_take_the_place_of_the_dataset_s(plain, classify, tmp_path):
     assert {row["value"]["values"][place] for row in rows} == {15.0 * 20.0}
 
 
-def test_a_segmentation_without_a_mask_of_each_is_refused(plain, classify, tmp_path, capsys):
+def test_a_segmentation_without_a_mask_of_each_is_refused(
+    plain, classify, tmp_path, capsys
+):
     names = tuple(f"E{k + 1:04d}" for k in range(made_folder.EXAMS - 2))
     found, own = segmentation(tmp_path / "found", names), tmp_path / "own.jsonl"
     words = ["--masks", found, "--cache", own]
