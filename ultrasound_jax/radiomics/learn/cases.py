@@ -135,8 +135,8 @@ def part_of(
     classes = table.classes if classes is None else tuple(classes)
     spots = rows.tolist()
 
-    def some(column: Sequence[str]) -> tuple[str, ...]:
-        return tuple(column[i] for i in spots) if column else ()
+    def some(column: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple([column[i] for i in spots]) if column else ()
 
     names = some(table.example_id)
     data_hash = table.data_hash

@@ -38,7 +38,7 @@ class Classifier:
     """
 
     name: str
-    space: "Callable[[Trial], Params]"
+    space: Callable[[Any], Params]
     start: Mapping[str, Any]
     make: Callable[[Mapping[str, Any], int], Any]
     calibrated: bool = False
@@ -56,9 +56,8 @@ def _boosting_space(trial: "Trial") -> Params:
 
 
 def _boosting(params: Mapping[str, Any], seed: int) -> Any:
-    return HistGradientBoostingClassifier(
-        early_stopping=False, random_state=seed, **params
-    )
+    fixed: Params = {"early_stopping": False, "random_state": seed}
+    return HistGradientBoostingClassifier(**fixed, **params)
 
 
 def _xgboost_space(trial: "Trial") -> Params:
@@ -174,7 +173,8 @@ def fitted_scores(
             "rarer classes together"
         )
     if splits is not None:
-        estimator = CalibratedClassifierCV(estimator, cv=list(splits), ensemble=False)
+        given: Params = {"cv": list(splits), "ensemble": False}
+        estimator = CalibratedClassifierCV(estimator, **given)
     # On a few hundred rows threads wait for each other longer than they work.
     with threadpool_limits(limits=1):
         return _scores(estimator.fit(train, place), test, present, classes)

@@ -68,7 +68,8 @@ def _of_arrays(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
 
 
 def _of_sheet(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
-    heading, rows = read_table(path, (KEY,))
+    table = read_table(path, (KEY,))
+    heading, rows = table.heading, table.rows
     if KEY not in heading or len(heading) < 2:
         raise RadiomicsError(f"{path}: has no column {KEY}, or no other column")
     key = heading.index(KEY)
@@ -80,5 +81,5 @@ def _of_sheet(path: Path) -> tuple[list[str], tuple[str, ...], np.ndarray]:
         ]
     except ValueError as error:
         raise RadiomicsError(f"{path}: a cell that is no number: {error}") from error
-    table = np.array(values, np.float64).reshape(len(rows), len(names))
-    return [row[key] for row in rows], names, table
+    codes = np.array(values, np.float64).reshape(len(rows), len(names))
+    return [row[key] for row in rows], names, codes
