@@ -164,7 +164,8 @@ def busi_radiomics() -> str:
         kept = [list(fold["counts"].values())[-1] for fold in tree["folds"]]
         cells += [f"{min(kept)}–{max(kept)}", f"{tree['minutes']:.1f}"]
         rows.append(f"| {name} | {' | '.join(cells)} |")
-    note = source(found["run"], "busi_radiomics.json").replace("patients", "groups")
+    note = source(found["run"], "busi_radiomics.json")
+    note = note.replace("over patients", "over near-duplicate groups")
     return "\n".join([*rows, "", f"Of malignant lesions: {note}"])
 
 
