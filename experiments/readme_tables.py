@@ -140,6 +140,35 @@ def busi() -> str:
     return "\n".join([*rows, "", f"{minutes} minutes: {note}"])
 
 
+def busi_radiomics() -> str:
+    """Classifiers on radiomics of the true masks."""
+    found = read("busi_radiomics")
+    runs = {name: tree for name, tree in found.items() if name != "run"}
+    n = next(iter(runs.values()))["out_of_fold"]["image"]["n"]
+    titles = [
+        f"{n['examples']} lesions, {n['patients']} groups",
+        "AUROC",
+        "sensitivity",
+    ]
+    titles += ["specificity", "balanced accuracy", "features", "minutes"]
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    for name, tree in runs.items():
+        level = tree["out_of_fold"]["image"]
+        entry = level["classes"]["malignant"]
+        cells = [
+            cell(entry[key], entry[f"{key}_ci"])
+            for key in ("auroc", "sensitivity", "specificity")
+        ]
+        balanced = "balanced_accuracy"
+        cells.append(cell(level[balanced], level[f"{balanced}_ci"]))
+        kept = [list(fold["counts"].values())[-1] for fold in tree["folds"]]
+        cells += [f"{min(kept)}–{max(kept)}", f"{tree['minutes']:.1f}"]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    note = source(found["run"], "busi_radiomics.json")
+    note = note.replace("over patients", "over near-duplicate groups")
+    return "\n".join([*rows, "", f"Of malignant lesions: {note}"])
+
+
 def busi_masks() -> str:
     """Lesions of breast ultrasound."""
     found = read("busi_baselines")
@@ -448,6 +477,9 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "damaged_frames": damaged_frames,
         "frame_watch": frame_watch,
         "overlay_rates": overlay_rates,
+    },
+    "docs/radiomics.md": {
+        "busi_radiomics": once_there("busi_radiomics", busi_radiomics)
     },
     "docs/reader_studies.md": {"multireader_tests": multireader},
     "docs/speed.md": {

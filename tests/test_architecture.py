@@ -20,6 +20,7 @@ STOREYS = (
     "external_matching",
     "evaluate",
     "explain",
+    "radiomics",
     "pretrained",
     "predict",
     "experiment",
@@ -46,6 +47,8 @@ INSIDE = {
     + ("read",),
     "analysis": ("__main__", "commands", "report", "judge", "stats", "table")
     + ("canvas", "document", "errors"),
+    "radiomics": ("__main__", "classify", "command", "learn", "extract", "features")
+    + ("filters", "wavelet", "region", "errors"),
     "explain": ("commands", "cost", "draw", "see", "errors"),
     "data": (
         "audit",
@@ -67,12 +70,13 @@ ONLY = {
     "tensorflow_datasets": {"datasets", "data"},
     "grain": {"data"},
     "pydicom": {"dicom"},
-    "sklearn": set(),
+    "sklearn": {"radiomics"},
     "matplotlib": {"analysis", "explain"},
     "ml_collections": {"config", "config_file", "main"},
-    "optuna": {"study", "augment"},
+    "optuna": {"study", "augment", "radiomics"},
 }
 WITHOUT_JAX = {"data", "datasets", "dicom", "labels", "media", "analysis", "runs"}
+WITHOUT_JAX |= {"radiomics"}
 # Asks for the devices inside a function, where a training run calls it.
 ASKS_JAX_WHEN_CALLED = "ultrasound_jax.runs.provenance"
 

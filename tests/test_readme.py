@@ -39,6 +39,7 @@ def test_every_table_is_made_from_the_committed_results():
         "benchmark_torch",
         "busi",
         "busi_masks",
+        "busi_radiomics",
         "conv_scan",
         "conv_steps",
         "damaged_frames",

@@ -57,7 +57,7 @@ def make_manifest(
     shares = [(1 - test_fraction) / folds] * folds
     if test_fraction > 0:
         names, shares = [TEST, *names], [test_fraction, *shares]
-    units = np.array(_units(table))
+    units = np.array(units_of(table))
     patients, inverse = np.unique(units, return_inverse=True)
     if len(patients) < len(names):
         raise SplitError(
@@ -69,7 +69,7 @@ def make_manifest(
     return _manifest(table, names, parts[inverse], seed)
 
 
-def _units(table: ExampleTable) -> list[str]:
+def units_of(table: ExampleTable) -> list[str]:
     """The patient of each example, or the first of those who cannot be told apart."""
     owner: dict[tuple[str, str], str] = {}
     pairs: list[tuple[str, str]] = []
