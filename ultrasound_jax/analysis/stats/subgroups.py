@@ -13,6 +13,7 @@ from ultrasound_jax.analysis.stats._parts.statistic import (
     CsvRow,
     Option,
     Tree,
+    of_tree,
     statistics,
 )
 from ultrasound_jax.analysis.stats._parts.wording import (
@@ -86,7 +87,7 @@ def by_group(
     Raises:
         AnalysisError: see `column_of`.
     """
-    known = statistics(judged.kind)
+    known = statistics(judged.kind, classes=judged.rows.classes)
     tree: dict[str, Any] = {}
     for column in columns:
         cells = np.array(column_of(judged.rows, column), dtype=str)
@@ -117,7 +118,7 @@ def blocks(tree: Tree) -> list[Block]:
 
 def _table(tree: Tree, column: str, groups: Mapping[str, Tree]) -> Table:
     word = class_word(tree)
-    every = [one for one in statistics(tree["kind"]) if one.every_level]
+    every = [one for one in of_tree(tree) if one.every_level]
     told = [entry for one in every for entry in one.headline]
     body = []
     for value, level in groups.items():
