@@ -191,8 +191,7 @@ def test_an_encoder_of_imagenet_starts_the_networks_of_resnet():
         state = {n: random_tensor(n, s.shape, 1) for n, s in slots.items()}
         state["conv1.weight"] = random_tensor("conv1.weight", (4, 3, 7, 7), 1)
         state |= {"fc.weight": np.zeros((1000, 32)), "fc.bias": np.zeros(1000)}
-        started = nnx.eval_shape(lambda model=model: model)
-        report = torch_weights.load(started, state, part="encoder")
+        report = torch_weights.load(nnx.clone(model), state, part="encoder")
         assert (report.tensors, report.ignored) == (len(slots), {"fc": 2})
 
 
@@ -305,6 +304,7 @@ def test_the_image_is_made_of_the_code_alone():
         ("breast_cnn", {"image_shape": (8, 64)}, "image_shape=.*each 16 or more"),
         ("breast_cnn", {"clip_shape": (2, 64, 64)}, "image_shape="),
         ("breast_cnn", {"width": 0}, "width=0"),
+        ("breast_cnn", {"grey_scale": (1.0, 1.0)}, "grey_scale=.*None or one number"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(name, options, words):

@@ -211,7 +211,11 @@ def _alpha_of(
 ) -> tuple[float, ...] | None:
     """The weight of each class in the focal loss; None where all weigh alike."""
     if isinstance(alpha, str):
-        check_choice("alpha", alpha, (*ALPHAS, "a list of numbers"))
+        if alpha not in ALPHAS:
+            raise TaskError(
+                f"config.task.options.alpha={alpha!r} is not allowed: it must be one of "
+                f"{', '.join(ALPHAS)}, or a number for each class"
+            )
         if alpha != "published":
             return _rarity(labels) if alpha == "inverse_frequency" else None
         found: tuple[float, ...] = PUBLISHED_ALPHA

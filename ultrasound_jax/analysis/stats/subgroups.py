@@ -13,7 +13,6 @@ from ultrasound_jax.analysis.stats._parts.statistic import (
     CsvRow,
     Option,
     Tree,
-    of_tree,
     statistics,
 )
 from ultrasound_jax.analysis.stats._parts.wording import (
@@ -118,7 +117,9 @@ def blocks(tree: Tree) -> list[Block]:
 
 def _table(tree: Tree, column: str, groups: Mapping[str, Tree]) -> Table:
     word = class_word(tree)
-    every = [one for one in of_tree(tree) if one.every_level]
+    classes = next(iter(groups.values()))["classes"]
+    known = statistics(tree["kind"], classes=classes)
+    every = [one for one in known if one.every_level]
     told = [entry for one in every for entry in one.headline]
     body = []
     for value, level in groups.items():
@@ -131,7 +132,6 @@ def _table(tree: Tree, column: str, groups: Mapping[str, Tree]) -> Table:
                 texts.append(f"{entry['positives']} of {total} positive")
             cells.append("; ".join(texts))
         body.append([value, *of, *cells])
-    classes = next(iter(groups.values()))["classes"]
     return Table(
         [column, "examples", "patients", *(words for _, _, words in told)]
         + [label(name) for name in classes],
