@@ -15,7 +15,7 @@ class PixelScale(NamedTuple):
     scale: float = 1.0
     offset: float = 0.0
 
-    def __call__(self, image: Float[Array, "n h w 1"]) -> Float[Array, "n h w 1"]:
+    def __call__(self, image: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         """The image as the network's weights know it."""
         if self == PixelScale():
             return image
