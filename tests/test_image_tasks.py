@@ -21,7 +21,7 @@ def data_dir(tmp_path_factory):
 
 def config_of(data_dir, model, task, *, select, model_options=(), task_options=()):
     config = settings.load("configs/busi.py")
-    config.data.name = "tests.graded_pictures:Builder"
+    config.data.name = "tests.graded_pictures:Graded"
     config.data.data_dir = str(data_dir)
     with config.unlocked():
         config.data.options = ConfigDict()
