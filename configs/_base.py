@@ -69,10 +69,11 @@ def base() -> Any:
     optim.lr = 1e-3
     optim.momentum = 0.9  # of sgd
     optim.weight_decay = 0.0  # of adamw, decoupled; not on norms and biases
-    optim.schedule = (
-        "constant"  # constant | cosine (to 0) | plateau (on validation loss)
-    )
+    # constant | cosine (to 0) | step | plateau (on validation loss)
+    optim.schedule = "constant"
     optim.warmup_epochs = 0.0  # linear, before the schedule
+    optim.step_epochs = 7  # between the steps; PyTorch's StepLR
+    optim.step_factor = 0.1  # that each step multiplies the rate with
     optim.plateau_factor = 0.1
     optim.plateau_patience = 3  # evaluations without a lower validation loss
     optim.clip_norm = 0.0  # of the whole gradient; 0 is off

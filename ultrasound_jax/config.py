@@ -23,7 +23,7 @@ CHOICES = {
     "data.sampling": ("uniform", "balanced", "patient"),
     "data.protocol": ("holdout", "rotation"),
     "optim.name": ("adam", "adamw", "sgd"),
-    "optim.schedule": ("constant", "cosine", "plateau"),
+    "optim.schedule": ("constant", "cosine", "step", "plateau"),
     "tune.what": ("lr", "lr_and_weight_decay"),
 }
 AT_LEAST_ONE = (
@@ -32,6 +32,7 @@ AT_LEAST_ONE = (
     "data.threads",
     "data.prefetch",
     "optim.accumulate",
+    "optim.step_epochs",
     "train.epochs",
     "train.log_every",
     "train.save_every",
@@ -52,6 +53,7 @@ NOT_NEGATIVE = (
 SEEDS = ("seed", "data.split_seed")
 LARGEST_SEED = 2**32 - 1  # of all that is drawn by, Grain takes no longer ones
 FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum")
+FACTORS = ("optim.step_factor", "optim.plateau_factor")
 RANGES = ("tune.lr", "tune.weight_decay")
 # Settings of what is named beside them: a file need not name them, and `complete` asks
 # their owner which there are.
@@ -227,7 +229,7 @@ def complete(config: Settings) -> None:
 def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
-    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, "augment"}
+    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, *FACTORS, "augment"}
     needed.add("evaluation.replicates")
     needed |= {f"{key}_{end}" for key in RANGES for end in ("low", "high")}
     if missing := sorted(needed - values.keys() - {*config}):
@@ -249,8 +251,8 @@ def check(config: Settings) -> None:
         _require(0 < low < high < math.inf, f"{key}_low", low, allowed)
     rate = values["optim.lr"]
     _require(0 < rate < math.inf, "optim.lr", rate, "above 0 and finite")
-    factor = values["optim.plateau_factor"]
-    _require(0 < factor < 1, "optim.plateau_factor", factor, "between 0 and 1")
+    for key in FACTORS:
+        _require(0 < values[key] < 1, key, values[key], "between 0 and 1")
     _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")
     for key in SEEDS:
         _require(values[key] <= LARGEST_SEED, key, values[key], "32 bits or fewer")

@@ -52,6 +52,15 @@ def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
                 f"{', '.join(run.classes)}"
             )
         return _as_read(run, source, source.table.labels, source.classes), notes
+    if not own.of_role("labels"):
+        for name in own.of_role("number"):
+            if own[name].classes != other[name].classes:
+                raise SpecError(
+                    f"{source.name} has '{name}' with the levels "
+                    f"{', '.join(other[name].classes) or 'none'}, the run was trained "
+                    f"on {', '.join(own[name].classes)}"
+                )
+        return _as_read(run, source, source.table.labels, source.classes), notes
     common = [name for name in run.classes if name in source.classes]
     if not common:
         raise SpecError(
@@ -112,11 +121,11 @@ def judged_places(run: Run, source: Source, notes: dict[str, str]) -> np.ndarray
     """The examples that can be judged; notes how many cannot, and why."""
     labels = source.table.labels
     can: np.ndarray
-    if run.task.decision == "argmax":
+    if not run.spec.of_role("labels"):
+        can, why = np.ones(len(source), bool), ""
+    elif run.task.decision == "argmax":
         can = np.asarray(((labels == 1).sum(axis=1) == 1) & (labels >= 0).all(axis=1))
         why = "not exactly one class of the run is true of them, as far as is known"
-    elif run.task.decision == "mask":
-        can, why = np.ones(len(source), bool), ""
     else:
         can = np.asarray((labels >= 0).any(axis=1))
         why = "no class of the run is annotated in them"

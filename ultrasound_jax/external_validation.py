@@ -123,7 +123,7 @@ def judge_elsewhere(config: Settings, workdir: Path, out: Path) -> dict:
             experiment, run.weights, fold=0, splits=(SPLIT,), folder=out
         )
         thresholds = {}
-        if run.task.decision != "mask":
+        if run.spec.of_role("labels"):
             table = in_common(table, whole.classes)
             thresholds = thresholds_at(run, table, notes)
     for name, note in notes.items():

@@ -8,6 +8,9 @@ from flax import nnx
 
 from tests.explain import small
 from tests.models.tiny_networks import QUICK
+from ultrasound_jax import tasks
+from ultrasound_jax.data.spec import Field, Spec
+from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.see.frame_weights import (
     ATTENTION,
     ROLLOUT,
@@ -152,3 +155,12 @@ def test_a_softmax_task_is_shown_its_own_probabilities():
     np.testing.assert_allclose(found.clips[0].scores, shares, rtol=1e-4)
     frames = jax.nn.softmax(outputs["frame_logits"][0]).T
     np.testing.assert_allclose(found.weights().heads[:, 0], frames, rtol=1e-4)
+
+
+def test_levels_that_no_label_of_the_dataset_has_are_not_drawn(luvnet):
+    """Curves are called by the dataset's labels, which are not what is told here."""
+    grade = Field(shape=(), dtype="int8", role="number", classes=("0", "1", "2", "3"))
+    spec = Spec({**small.task().spec, "grade": grade})
+    task = tasks.build("ordinal", spec, options={})
+    with pytest.raises(ExplainError, match="tells 0, 1, 2, 3 by 3 logits; curves"):
+        make_look(luvnet, task)

@@ -14,6 +14,8 @@ from ultrasound_jax.models._parts.layers import Layout
 CLIP = {"clip_shape": (16, 32, 32)}
 FRAMES = {"encoder": "resnet18", "width": 8}
 SMALL = {
+    "autoencoder": {"width": 2, "code": 6, "image_shape": (32, 32)},
+    "breast_cnn": {"width": 2, "image_shape": (32, 48)},
     "c3d": CLIP | {"width": 4},
     "cnn_lstm": FRAMES | {"embedding": 8, "hidden": 8, "layers": 2},
     "densenet121": {"width": 8},
@@ -26,7 +28,9 @@ SMALL = {
     "r2plus1d_18": {"width": 4},
     "r2plus1d_34": {"width": 4},
     "resnet18": {"width": 8},
+    "resnet18_mlp": {"width": 8, "hidden": 6},
     "resnet50": {"width": 8},
+    "resnet_attention": {"width": 8},
     "unet": {"image_shape": (32, 32)},
     "usvn": FRAMES | {"heads": 4},
     "vivit": CLIP | {"heads": 2, "dim": 12, "depth": 1, "dim_head": 4, "patch": 8},

@@ -98,7 +98,7 @@ def test_pixels_reach_the_network_as_fractions():
 def test_an_unknown_option_lists_those_there_are():
     with pytest.raises(tasks.TaskError, match=r"options\.dice.*it has class_weights"):
         tasks.build("multilabel", clip_spec(("a",)), options={"dice": 1.0})
-    with pytest.raises(tasks.TaskError, match="there are: multiclass, multilabel, seg"):
+    with pytest.raises(tasks.TaskError, match="there are: multiclass, multilabel, ord"):
         tasks.build("classify", clip_spec(("a",)), options={})
     with pytest.raises(tasks.TaskError, match="one of none, balanced"):
         tasks.build("multilabel", clip_spec(("a",)), options={"class_weights": "x"})

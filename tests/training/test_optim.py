@@ -31,6 +31,25 @@ def test_a_cosine_falls_to_nothing(config):
     assert values == pytest.approx(expected, rel=1e-5, abs=1e-8)
 
 
+def test_steps_are_pytorchs(config):
+    """StepLR: lr * gamma ** (epoch // step_size), stepped at the end of each epoch."""
+    config.optim.schedule, config.train.epochs = "step", 8
+    config.optim.step_epochs, config.optim.step_factor = 3, 0.1
+    plan, values = rates(config)
+    epochs = np.arange(plan.total) // plan.steps_per_epoch
+    assert plan.steps_per_epoch > 1 and epochs.max() == 7
+    np.testing.assert_allclose(values, 0.1 * 0.1 ** (epochs // 3), rtol=1e-6)
+
+
+def test_steps_are_counted_from_the_end_of_the_warmup(config):
+    config.optim.schedule, config.train.epochs = "step", 4
+    config.optim.step_epochs, config.optim.warmup_epochs = 2, 1.0
+    plan, values = rates(config)
+    once = plan.steps_per_epoch
+    np.testing.assert_allclose(values[once : 3 * once], 0.1, rtol=1e-6)
+    np.testing.assert_allclose(values[3 * once :], 0.01, rtol=1e-6)
+
+
 def test_warmup_rises_to_the_rate(config):
     config.optim.schedule = "constant"
     config.optim.warmup_epochs = 0.5

@@ -33,7 +33,9 @@ class Field:
         part of a batch).
     longest: what a first axis of None is padded to in a batch.
     values: of pixels: what becomes 0 and 1, e.g. a window of Hounsfield units.
-    classes: the names of the labels' columns, or of the mask's values from 1 on.
+    classes: the names of the labels' columns, of the mask's values from 1 on, or of a
+        number's values from 0 on where these are levels in an order; another value of
+        it is not annotated.
 
     Raises:
         SpecError: another role, or values that do not rise.

@@ -33,6 +33,7 @@ class ClipBuilder(ScalableBuilder, skip_registration=True):
                 "labels": Field(
                     shape=(len(classes),), dtype="int8", role="labels", classes=classes
                 ),
+                **self.graded_fields(),
                 **self.group_fields(),
             }
         )

@@ -129,7 +129,8 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
                 role="mask",
                 classes=self.config.reading().classes or self.MASKED,
             )
-        return Spec(fields | self.group_fields(), self.UNITS)
+        fields |= self.graded_fields() | self.group_fields()
+        return Spec(fields, self.UNITS)
 
     def reading(self, paths: Sequence[Path] = ()) -> Reading:
         """How files are read: by the options and, for deep pictures, as all of them.

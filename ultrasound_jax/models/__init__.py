@@ -23,6 +23,7 @@ from ultrasound_jax.models._parts.checks import (
     require_counts,
 )
 from ultrasound_jax.models._parts.given import Given
+from ultrasound_jax.models._parts.normalisation import Normalisation, normalisation_of
 
 __all__ = [
     "Given",
@@ -32,6 +33,7 @@ __all__ = [
     "build",
     "find",
     "names",
+    "normalisation",
     "options_of",
 ]
 
@@ -60,6 +62,11 @@ def arguments_of(name: str) -> tuple[str, ...]:
     return tuple(argument for argument in taken if argument != "rngs")
 
 
+def normalisation(name: str, **options: Any) -> Normalisation:
+    """How pixels were scaled for the published weights of a network or its encoder."""
+    return normalisation_of(find(name), options)
+
+
 def build(
     name: str,
     *,
@@ -67,7 +74,7 @@ def build(
     patterns: int = 4,
     clip_shape: Sequence[int] | None = None,
     image_shape: Sequence[int] | None = None,
-    channels: int = 3,
+    channels: int | None = None,
     grey_scale: Sequence[float] | None = None,
     grey_offset: Sequence[float] | None = None,
     dtype: DTypeLike = jnp.float32,
@@ -78,7 +85,7 @@ def build(
 
     `patterns` is the width of its head; `clip_shape` `(frames, height, width)` or
     `image_shape` `(height, width)` is what it is sized for, where it is sized at all.
-    The rest is as `Given` says.
+    `channels` None are those of its published weights. The rest is as `Given` says.
 
     Raises `ModelError`, naming what is allowed, for a wrong name, option or value.
     """
@@ -95,6 +102,8 @@ def build(
     one = clip_shape is None or image_shape is None
     require(one, "image_shape", image_shape, "None beside a clip_shape")
     shape = image_shape if clip_shape is None else clip_shape
+    if channels is None:
+        channels = len(normalisation(name, **options).mean)
     given = Given(
         rngs=rngs,
         outputs=patterns,

@@ -162,11 +162,18 @@ class ResNet(nnx.Module):
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n i j d"]:
         """The features before they are averaged over the image."""
-        x = call(self.stem, image, mask, remat=self.remat)
+        return self.stage_maps(image, mask)[-1]
+
+    def stage_maps(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> list[Float[Array, "n _ _ _"]]:
+        """The features behind each stage, of strides 4, 8, 16 and 32."""
+        x, found = call(self.stem, image, mask, remat=self.remat), []
         for stage in self.stages:
             for block in stage:
                 x = call(block, x, mask, remat=self.remat)
-        return x
+            found.append(x)
+        return found
 
 
 class ResNet18(ResNet):

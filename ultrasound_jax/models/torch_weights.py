@@ -1,8 +1,9 @@
 """Fills a network from a PyTorch state dict, strictly and by the original's names.
 
-Each class says what its original calls its parts (`TORCH_NAMES`, `TORCH_HEAD`); known
-too are the ImageNet encoders of torchvision and timm (with the names of torchvision's
-first DenseNets). Files are safetensors only: a pickle can run code.
+Each class says what its original calls its parts (`TORCH_NAMES`, `TORCH_HEAD`), and by
+patterns (`TORCH_UNUSED`) what a file may hold that the original never uses. Known too
+are the ImageNet encoders of torchvision and timm (with the names of torchvision's first
+DenseNets). Files are safetensors only: a pickle can run code.
 
 A module of Flax's own kinds (`Conv`, `Linear`, `BatchNorm`, `LayerNorm`) needs nothing
 to take part, nor does one that holds bare `nnx.Param`s of PyTorch's layout. Any other
@@ -213,7 +214,7 @@ def _sort_names(
     several of the state's names mean.
     """
     today = _todays_names(model, state)
-    alone = part == "encoder"
+    alone, unused = part == "encoder", getattr(type(model), "TORCH_UNUSED", ())
     prefix = _prefix(slots, today.values()) if alone else ""
     head = f"{_encoder_of(model).TORCH_HEAD}." if alone else None
     given: dict[str, np.ndarray] = {}
@@ -225,6 +226,8 @@ def _sort_names(
             group = name.split(".")[0]
         name = name.removeprefix(prefix)
         if head and name.startswith(head):
+            group = name.split(".")[0]
+        if any(re.match(pattern, original) for pattern in unused):
             group = name.split(".")[0]
         norm, _, leaf = name.rpartition(".")
         if leaf == COUNTER and f"{norm}.running_mean" in slots:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from ultrasound_jax.models._parts.checks import require, require_counts
 from ultrasound_jax.models._parts.given import Given
+from ultrasound_jax.models._parts.halving import halved
 from ultrasound_jax.models._parts.initialisers import uniform_bias
 from ultrasound_jax.models._parts.layers import (
     BatchNorm,
@@ -127,7 +128,7 @@ class UNet(nnx.Module):
         x, skipped = _filled(image, 2 ** len(self.encoders)), []
         for encoder in self.encoders:
             skipped.append(call(encoder, x, remat=self.remat))
-            x = _halved(skipped[-1])
+            x = halved(skipped[-1])
         x = call(self.bottleneck, x, remat=self.remat)
         levels = zip(self.ups, skipped, self.decoders, strict=True)
         for up, beside, decoder in reversed(list(levels)):
@@ -141,23 +142,6 @@ def _filled(image: Float[Array, "b h w c"], multiple: int) -> Float[Array, "b i 
     """The image with its last row and column repeated up to a multiple."""
     rows, columns = (-side % multiple for side in image.shape[1:3])
     return jnp.pad(image, ((0, 0), (0, rows), (0, columns), (0, 0)), mode="edge")
-
-
-def _halved(image: Float[Array, "b h w c"]) -> Float[Array, "b i j c"]:
-    """The largest of each 2x2 window; both sides must be even.
-
-    The gradient goes to one of the four, the first where they are equal, as in PyTorch.
-    That of `jnp.max` asks again which of them equals the largest: where XLA computes
-    them a second time with other rounding none does, and the gradient is 0 / 0.
-    """
-    rows = _larger(image[:, 0::2], image[:, 1::2])
-    return _larger(rows[:, :, 0::2], rows[:, :, 1::2])
-
-
-def _larger(
-    one: Float[Array, "b h w c"], other: Float[Array, "b h w c"]
-) -> Float[Array, "b h w c"]:
-    return jnp.where(one >= other, one, other)
 
 
 NETWORKS = {"unet": UNet}

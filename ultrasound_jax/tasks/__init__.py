@@ -96,7 +96,8 @@ def build(
             f"config.train.select={select!r} is not allowed: of task '{name}' it must "
             f"be one of {', '.join((*kind.SELECT, 'loss'))}"
         )
-    asked = spec.only(kind.NEEDS, asked_by=f"task '{name}'")
+    may = [role for role in getattr(kind, "USES", ()) if spec.of_role(role)]
+    asked = spec.only((*kind.NEEDS, *may), asked_by=f"task '{name}'")
     try:
         return kind.make(asked, labels, **options)
     except (TypeError, ValueError) as error:  # of a value that it cannot use

@@ -33,7 +33,8 @@ class Term(NamedTuple):
 class Task(Protocol):
     """What a batch asks of a network, and how its answer is kept and judged."""
 
-    # The roles of the fields that it needs of a dataset.
+    # The roles of the fields that it needs of a dataset. A class may list others by
+    # USES, of which it is given those that the dataset has.
     NEEDS: ClassVar[tuple[str, ...]]
     # What a validation may be selected on: 1 where more is better, else -1. The loss,
     # where less is better, is always there.
@@ -51,8 +52,13 @@ class Task(Protocol):
         ...
 
     @property
+    def space(self) -> tuple[int, ...]:
+        """The axes of the logits between the examples and the outputs."""
+        ...
+
+    @property
     def decision(self) -> str:
-        """How scores become a decision, in words: `threshold`, `argmax` or `mask`."""
+        """How scores become a decision: `threshold`, `argmax`, `mask`, or `image`."""
         ...
 
     def floats(self, batch: Fields) -> Fields:
@@ -102,6 +108,11 @@ class OfPixels:
     """What tasks share whose network is given all pixels of an example."""
 
     spec: Spec
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """None, unless the network answers for each place of a picture."""
+        return ()
 
     def floats(self, batch: Fields) -> Fields:
         """The batch with its pixels as floats, 0 and 1 the ends of their values."""

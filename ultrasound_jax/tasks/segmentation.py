@@ -81,6 +81,11 @@ class Segmentation(OfPixels):
         """A logit a structure, and one for the background where there are several."""
         return 1 if len(self.classes) == 1 else len(self.classes) + 1
 
+    @property
+    def space(self) -> tuple[int, ...]:
+        """Those of the mask."""
+        return self.spec[self._mask].batch_shape(self._mask)[:-1]
+
     def weights(self, batch: Fields) -> dict[str, Float[Array, ""]]:
         """The number of examples; rows that only fill a batch do not count."""
         count = (batch[INDEX] >= 0).sum().astype(jnp.float32)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array
 
 from ultrasound_jax.types import Settings, UltrasoundError
 
@@ -73,12 +76,24 @@ def learning_rate(
     rest = max(total_steps - warmup, 1)
     if settings.schedule == "cosine":
         main = optax.cosine_decay_schedule(settings.lr, rest)
+    elif settings.schedule == "step":
+        every = settings.step_epochs * steps_per_epoch
+        main = stepped(settings.lr, every=every, factor=settings.step_factor)
     else:
         main = optax.constant_schedule(settings.lr)
     if not warmup:
         return main
     ramp = optax.linear_schedule(settings.lr / (warmup + 1), settings.lr, warmup)
     return optax.join_schedules([ramp, main], [warmup])
+
+
+def stepped(rate: float, *, every: int, factor: float) -> optax.Schedule:
+    """The rate times `factor` after each `every` steps: PyTorch's StepLR."""
+
+    def schedule(step: Any) -> Array:
+        return rate * jnp.float32(factor) ** (jnp.asarray(step) // every)
+
+    return schedule
 
 
 def make_optimizer(

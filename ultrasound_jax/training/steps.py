@@ -194,9 +194,7 @@ def check_outputs(task: Any, outputs: Any, rows: int) -> None:
     Raises:
         StepError: there are no logits, or they are of another shape.
     """
-    masks = task.spec.of_role("mask")
-    space = task.spec[masks[0]].batch_shape(masks[0])[:-1] if masks else ()
-    wanted = (rows, *space, task.outputs)
+    wanted = (rows, *task.space, task.outputs)
     if not isinstance(outputs, Mapping) or "logits" not in outputs:
         has = ", ".join(outputs) if isinstance(outputs, Mapping) else type(outputs)
         raise StepError(

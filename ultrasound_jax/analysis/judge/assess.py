@@ -63,7 +63,7 @@ def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
     if own not in levels:
         raise AnalysisError(f"level '{own}' is not one of {', '.join(levels)}")
     check_options(statistics(further=wanted.further), wanted.options)
-    known = statistics(table.kind, wanted.further)
+    known = statistics(table.kind, wanted.further, classes=table.classes)
     if same := [one.name for one in known if one.name in levels]:
         raise AnalysisError(f"statistic '{same[0]}' is called as a level is")
     found = {

@@ -109,7 +109,7 @@ def of_scores(table: AnyTable, name: str) -> Predictions:
     if isinstance(table, Predictions):
         return table
     raise AnalysisError(
-        f"run '{name}' has a table of masks; allowed here are tables of scores"
+        f"run '{name}' has a table of {table.kind}; allowed here are tables of scores"
     )
 
 

@@ -3,8 +3,8 @@
 Decided is the class with the highest score, the first of equals. Accuracy is the share
 of right decisions, balanced accuracy the mean over classes of their sensitivity
 (Brodersen and others 2010), Cohen's kappa (1960) agreement with the truth beyond
-chance. A group of examples whose classes differ has no one truth: it is left out and
-counted.
+chance. A group of examples whose classes differ has no one truth, and an example that
+nobody annotated no known one: they are left out and counted.
 """
 
 from collections.abc import Mapping
@@ -175,6 +175,6 @@ def _matrix(tree: Tree, name: str) -> Table:
         body,
         caption=f"Confusion matrix by {units_text(tree, name)}: "
         f"{n_text(level, tree, name)}."
-        + f" {left} whose examples are of several classes are left out."
+        + f" {left} are left out: they are of no one known class."
         * bool(left),
     )

@@ -86,7 +86,7 @@ def by_group(
     Raises:
         AnalysisError: see `column_of`.
     """
-    known = statistics(judged.kind)
+    known = statistics(judged.kind, classes=judged.rows.classes)
     tree: dict[str, Any] = {}
     for column in columns:
         cells = np.array(column_of(judged.rows, column), dtype=str)
@@ -117,7 +117,9 @@ def blocks(tree: Tree) -> list[Block]:
 
 def _table(tree: Tree, column: str, groups: Mapping[str, Tree]) -> Table:
     word = class_word(tree)
-    every = [one for one in statistics(tree["kind"]) if one.every_level]
+    classes = next(iter(groups.values()))["classes"]
+    known = statistics(tree["kind"], classes=classes)
+    every = [one for one in known if one.every_level]
     told = [entry for one in every for entry in one.headline]
     body = []
     for value, level in groups.items():
@@ -130,7 +132,6 @@ def _table(tree: Tree, column: str, groups: Mapping[str, Tree]) -> Table:
                 texts.append(f"{entry['positives']} of {total} positive")
             cells.append("; ".join(texts))
         body.append([value, *of, *cells])
-    classes = next(iter(groups.values()))["classes"]
     return Table(
         [column, "examples", "patients", *(words for _, _, words in told)]
         + [label(name) for name in classes],

@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.table import units
+from ultrasound_jax.analysis.table.error_table import ErrorTable
 from ultrasound_jax.analysis.table.mask_table import COUNTS, AnyTable, MaskTable
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.rows import Rows
@@ -48,6 +49,10 @@ def at_level(table: Predictions, level: str) -> Predictions: ...
 def at_level(table: MaskTable, level: str) -> MaskTable: ...
 
 
+@overload
+def at_level(table: ErrorTable, level: str) -> ErrorTable: ...
+
+
 def at_level(table: AnyTable, level: str) -> AnyTable:
     """The table at one of its levels: as it is, or one row a group.
 
@@ -63,6 +68,8 @@ def at_level(table: AnyTable, level: str) -> AnyTable:
     patients = is_of_patients(level)
     if isinstance(table, MaskTable):
         return sum_over_groups(table, patients=patients)
+    if isinstance(table, ErrorTable):
+        return mean_over_groups(table, patients=patients)
     return to_groups(table, level.rpartition("_")[2], patients=patients)
 
 
@@ -152,9 +159,28 @@ def sum_over_groups(masks: MaskTable, *, patients: bool = False) -> MaskTable:
     )
 
 
+def mean_over_groups(errors: ErrorTable, *, patients: bool = False) -> ErrorTable:
+    """The mean error of a group's examples, within a split of a fold.
+
+    With `patients` those of a patient, as in `to_groups`.
+    """
+    group, first = _groups(errors, patients)
+    sums = np.zeros((len(first), len(errors.classes)))
+    np.add.at(sums, group, errors.mse)
+    chosen = errors.rows(first)
+    names = chosen.patient_id if patients else chosen.video_id
+    return replace(
+        chosen,
+        example_id=names,
+        video_id=names,
+        mse=sums / np.bincount(group, minlength=len(first))[:, None],
+        extra=_extra(errors, group, len(first)),
+    )
+
+
 def _called(table: AnyTable, group: str) -> tuple[str, ...]:
-    """The levels of one kind of group: one of masks, one a way of scores."""
-    if isinstance(table, MaskTable):
+    """The levels of one kind of group: one a way of scores, one of anything else."""
+    if not isinstance(table, Predictions):
         return (group,)
     return tuple(f"{group}_{how}" for how in WAYS)
 

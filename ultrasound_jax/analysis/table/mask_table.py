@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from ultrasound_jax.analysis.errors import AnalysisError
+from ultrasound_jax.analysis.table.error_table import PREFIX, ErrorTable
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.rows import Rows
 from ultrasound_jax.analysis.table.sheet import Sheet, number, read_sheet
@@ -126,20 +127,21 @@ class MaskTable(Rows):
             raise AnalysisError(f"{Path(path)}: {error}") from error
 
 
-AnyTable = Predictions | MaskTable
+AnyTable = Predictions | MaskTable | ErrorTable
 
 
 def read_table(path: str | os.PathLike[str]) -> AnyTable:
-    """Reads a table of scores or of masks, whichever the header tells.
+    """Reads a table of scores, masks or errors, whichever the header tells.
 
     Raises:
-        AnalysisError: see `Predictions.read` and `MaskTable.read`.
+        AnalysisError: see `Predictions.read`, `MaskTable.read` and `ErrorTable.read`.
     """
     sheet = read_sheet(path)
-    masks = any(name.startswith("tp_") for name in sheet.content) and not any(
-        name.startswith("label_") for name in sheet.content
-    )
-    return (MaskTable if masks else Predictions).of_sheet(sheet, path)
+    kinds = {"label_": Predictions, "tp_": MaskTable, PREFIX: ErrorTable}
+    for prefix, kind in kinds.items():
+        if any(name.startswith(prefix) for name in sheet.content):
+            return kind.of_sheet(sheet, path)
+    return Predictions.of_sheet(sheet, path)  # says what is missing
 
 
 def _header(classes: Sequence[str], distances: Sequence[str]) -> list[str]:

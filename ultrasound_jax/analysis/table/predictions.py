@@ -44,17 +44,19 @@ class Predictions(Rows):
     def kind(self) -> str:
         """`multiclass` where exactly one of several classes is true, else `multilabel`.
 
-        That is: every row is known and has one label 1, and its scores add up to 1. It
-        is told by the rows so that a file needs no further column. It cannot mistake:
+        That is: every row that is annotated is so in all classes and has one label 1,
+        and all scores add up to 1. It is told by the rows so that a file needs no
+        further column. It cannot mistake:
         a softmax always adds up to 1, and independent probabilities of all examples do
         so only where they say the same as a softmax would. What ranks (AUROC, average
         precision) or compares a score with its label (calibration) is the same for both
         kinds; only decisions differ, by the highest score or by thresholds.
         """
-        several = len(self) > 0 and len(self.classes) > 1
-        if not several or np.isnan(self.labels).any():
+        known = ~np.isnan(self.labels)
+        if len(self.classes) < 2 or not known.any():
             return MULTILABEL
-        one = (self.labels.sum(axis=1) == 1).all()
+        there = known.any(axis=1)
+        one = known[there].all() and (self.labels[there].sum(axis=1) == 1).all()
         whole = (np.abs(self.scores.sum(axis=1) - 1) <= _SLACK).all()
         return MULTICLASS if one and whole else MULTILABEL
 

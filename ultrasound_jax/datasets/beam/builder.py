@@ -10,11 +10,12 @@ imported without being asked for.
 
 import functools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
@@ -42,6 +43,9 @@ class ScalableBuilder(
     # Texts of a record that group examples and name no file and nobody, such as a zone;
     # class labels group as well, and need not be listed.
     GROUPS: ClassVar[tuple[str, ...]] = ()
+    # Whole numbers of a record that are levels in an order, and the names of their
+    # values from 0 on; another value is not annotated.
+    GRADED: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     # What `patient_id` stands for, where the files name no patients.
     PATIENT: ClassVar[str] = ""
     # Options whose other values make other patients of the same ids.
@@ -67,6 +71,19 @@ class ScalableBuilder(
             if hasattr(feature, "int2str") or name in self.GROUPS
         ]
         return {name: Field(shape=(), dtype="str", role="group") for name in names}
+
+    def graded_fields(self) -> dict[str, Field]:
+        """The numbers that are levels in an order: see `GRADED`."""
+        features: Any = self.info.features
+        return {
+            name: Field(
+                shape=(),
+                dtype=np.dtype(features[name].np_dtype).name,
+                role="number",
+                classes=levels,
+            )
+            for name, levels in self.GRADED.items()
+        }
 
     def examples(
         self, items: Sequence[Any], make: Make, *, ahead: int = 0, unit: str = "files"

@@ -43,6 +43,8 @@ class Builder(ClipBuilder):
 
     CONFIG = LusClipsConfig
     GROUPS = ("sex", "transducer")  # as the index has them
+    # 4, that a clip shows none of the findings, is no level above 3.
+    GRADED: ClassVar = {"score": ("0", "1", "2", "3")}
 
     def _info(self) -> tfds.core.DatasetInfo:
         labels = tfds.features.Tensor(shape=(len(PATTERNS),), dtype=np.int8)

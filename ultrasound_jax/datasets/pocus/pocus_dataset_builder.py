@@ -54,6 +54,7 @@ class Builder(ClipBuilder):
     ]
 
     CONFIG = PocusConfig
+    GRADED: ClassVar = {"severity": ("0", "1", "2", "3")}  # -1 where nobody scored
     PATIENT = "a group of recordings by their names, as the set names no patients"
 
     def _info(self) -> tfds.core.DatasetInfo:

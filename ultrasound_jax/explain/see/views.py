@@ -145,6 +145,11 @@ def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoVi
             f"the run was trained on {', '.join(task.spec.of_role('pixels'))}; curves "
             "over frames are drawn for clips only"
         )
+    if not task.spec.of_role("labels") or task.outputs < len(task.classes):
+        raise ExplainError(
+            f"the run tells {', '.join(task.classes)} by {task.outputs} logits; curves "
+            "and maps are drawn where the dataset's labels have one each"
+        )
     graphdef, state = nnx.split(model)
 
     def plain(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:

@@ -32,6 +32,13 @@ def kaiming_fan_out(key: Array, shape: Sequence[int], dtype: DTypeLike) -> Array
     return (scale * draw(jax.random.normal, key, shape)).astype(dtype)
 
 
+def glorot_uniform(key: Array, shape: Sequence[int], dtype: DTypeLike) -> Array:
+    """Keras's default for weights: uniform, variance 2 / (fan in + fan out)."""
+    window, (inputs, outputs) = math.prod(shape[:-2]), shape[-2:]
+    bound = math.sqrt(6 / (window * (inputs + outputs)))
+    return (bound * (2 * draw(jax.random.uniform, key, shape) - 1)).astype(dtype)
+
+
 def torch_uniform(key: Array, shape: Sequence[int], dtype: DTypeLike) -> Array:
     """PyTorch's default for weights: uniform within 1 / sqrt(fan in)."""
     bound = math.prod(shape[:-1]) ** -0.5

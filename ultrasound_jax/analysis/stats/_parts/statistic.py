@@ -16,6 +16,7 @@ A file says
 and, if it likes,
 
 * `ORDER`: its place among the others, which is otherwise behind them;
+* `applies(classes)`: whether it is for a table of classes of these names; else for all;
 * `METHODS`: how the numbers are made, a paragraph of a report;
 * `EVERY_LEVEL = True`: it is computed at every level, and what it computes becomes part
   of `tree["levels"][level]`, its `classes` of those there; such numbers need no `rows`;
@@ -30,7 +31,7 @@ Nothing else has to be told about it.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -83,6 +84,7 @@ class Statistic:
     rows: Callable[[Tree], Sequence[CsvRow]]
     sources: tuple[str, ...]
     order: int
+    applies: Callable[[Sequence[str]], bool]
     methods: str
     every_level: bool
     headline: tuple[tuple[str, str, str], ...]
@@ -114,6 +116,7 @@ def _of_module(module: ModuleType) -> Statistic:
         rows=module.rows,
         sources=tuple(module.SOURCES),
         order=getattr(module, "ORDER", LAST),
+        applies=getattr(module, "applies", lambda classes: True),
         methods=getattr(module, "METHODS", ""),
         every_level=getattr(module, "EVERY_LEVEL", False),
         headline=tuple(getattr(module, "HEADLINE", ())),
@@ -122,12 +125,18 @@ def _of_module(module: ModuleType) -> Statistic:
     )
 
 
-def statistics(kind: str = "", further: Sequence[str] = ()) -> list[Statistic]:
+def statistics(
+    kind: str = "",
+    further: Sequence[str] = (),
+    *,
+    classes: Iterable[str] | None = None,
+) -> list[Statistic]:
     """All statistics for a kind of table, in their order.
 
     Args:
         kind: of a table; empty for all.
         further: importable names of modules that are statistics, too.
+        classes: of a table; None for whatever they are.
 
     Raises:
         AnalysisError: a module that cannot be imported or is no statistic, or a name
@@ -150,7 +159,11 @@ def statistics(kind: str = "", further: Sequence[str] = ()) -> list[Statistic]:
         if called.count(name) > 1 or name in TAKEN:
             raise AnalysisError(f"a statistic cannot be called '{name}': it is taken")
     known.sort(key=lambda one: (one.order, one.name))
-    return [one for one in known if not kind or kind in one.kinds]
+    fitting = [one for one in known if not kind or kind in one.kinds]
+    if classes is None:
+        return fitting
+    names = tuple(classes)
+    return [one for one in fitting if one.applies(names)]
 
 
 def check_options(known: Sequence[Statistic], asked: Mapping[str, Any]) -> None:
@@ -170,8 +183,9 @@ def check_options(known: Sequence[Statistic], asked: Mapping[str, Any]) -> None:
 def of_tree(tree: Tree, further: Sequence[str] = ()) -> list[Statistic]:
     """The statistics whose numbers a judged tree has, in their order."""
     every = [*further, *tree.get("further", ())]
+    classes = next(iter(tree["levels"].values()))["classes"]
     return [
         one
-        for one in statistics(tree["kind"], every)
+        for one in statistics(tree["kind"], every, classes=classes)
         if one.every_level or one.name in tree
     ]
