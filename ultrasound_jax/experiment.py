@@ -27,9 +27,6 @@ from ultrasound_jax.tasks import Task, TaskError
 from ultrasound_jax.training import compiled, sharding, steps
 from ultrasound_jax.types import ArrayTree, Settings
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True)
 class Experiment:
@@ -122,22 +119,22 @@ def make_network(
 
     `outputs` is another width of the head.
 
-    The stem takes grey pixels in [0, 1]; ImageNet's normalisation of three equal
-    channels is folded into it, so that weights trained with it fit.
+    The stem takes grey pixels in [0, 1]; the normalisation of three equal channels that
+    the network's published weights were trained with is folded into it, so that they
+    fit.
     """
     check_inputs(about["name"], task)
     name = task.spec.of_role("pixels")[0]
     *shape, _ = task.spec[name].batch_shape(name)
     sized = "clip_shape" if task.spec[name].padded else "image_shape"
     try:
+        pixels = models.normalisation(about["name"], **about["options"])
         return compiled_start(
             lambda rngs: models.build(
                 about["name"],
                 patterns=task.outputs if outputs is None else outputs,
-                grey_scale=tuple(1 / s for s in IMAGENET_STD),
-                grey_offset=tuple(
-                    -m / s for m, s in zip(IMAGENET_MEAN, IMAGENET_STD, strict=True)
-                ),
+                grey_scale=pixels.scale,
+                grey_offset=pixels.offset,
                 dtype=jnp.dtype(about["dtype"]),
                 remat=about["remat"],
                 rngs=rngs,

@@ -16,6 +16,7 @@ from tests.models.tiny_networks import (
     QUICK,
     TinyBasic,
     TinyDense,
+    TinyLite,
     assert_trees_agree,
     build_tiny,
     draw_norms,
@@ -41,7 +42,14 @@ class TinyDenseNet(ImageClassifier):
     encoder_kind = TinyDense
 
 
+class TinyLiteNet(ImageClassifier):
+    """A classifier with the three kinds of inverted residuals."""
+
+    encoder_kind = TinyLite
+
+
 TINY = {
+    "lite": (f"{__name__}:TinyLiteNet", {"width": 8}),
     "resnet": (f"{__name__}:TinyResNet", {"width": 8}),
     "densenet": (f"{__name__}:TinyDenseNet", {"width": 8}),
     "unet": ("unet", {"width": 4, "depth": 2}),
@@ -113,6 +121,7 @@ def test_outputs_have_their_shapes_and_types(name):
         ("resnet18", {"patterns": 1000}, 11_689_512),  # torchvision's counts
         ("resnet50", {"patterns": 1000}, 25_557_032),
         ("densenet121", {"patterns": 1000}, 7_978_856),
+        ("efficientnet_lite0", {"patterns": 1000}, 4_652_008),
         pytest.param(
             "densenet161", {"patterns": 1000}, 28_681_000, marks=pytest.mark.slow
         ),

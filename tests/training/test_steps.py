@@ -219,8 +219,7 @@ def test_the_grey_clip_is_normalised_like_imagenet(tiny_config):
         for m in (model, plain)
     ]
     grey = jax.random.uniform(jax.random.key(0), (1, 2, 32, 32, 1))
-    mean = jnp.array(experiments.IMAGENET_MEAN)
-    std = jnp.array(experiments.IMAGENET_STD)
+    mean, std = (jnp.array(values) for values in models.normalisation("luvnet"))
     folded = views[0](grey)["logits"]
     copied = views[1]((jnp.repeat(grey, 3, axis=-1) - mean) / std)["logits"]
     np.testing.assert_allclose(folded, copied, rtol=1e-4, atol=1e-5)

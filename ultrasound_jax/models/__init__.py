@@ -23,6 +23,7 @@ from ultrasound_jax.models._parts.checks import (
     require_counts,
 )
 from ultrasound_jax.models._parts.given import Given
+from ultrasound_jax.models._parts.normalisation import Normalisation, normalisation_of
 
 __all__ = [
     "Given",
@@ -32,6 +33,7 @@ __all__ = [
     "build",
     "find",
     "names",
+    "normalisation",
     "options_of",
 ]
 
@@ -58,6 +60,11 @@ def arguments_of(name: str) -> tuple[str, ...]:
     """What a network is called with, beside `rngs`: `("clip", "lengths")`."""
     _, *taken = inspect.signature(find(name).__call__).parameters
     return tuple(argument for argument in taken if argument != "rngs")
+
+
+def normalisation(name: str, **options: Any) -> Normalisation:
+    """How pixels were scaled for the published weights of a network or its encoder."""
+    return normalisation_of(find(name), options)
 
 
 def build(

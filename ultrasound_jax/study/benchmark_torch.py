@@ -19,14 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from ultrasound_jax import augment
+from ultrasound_jax import augment, models
 from ultrasound_jax import config as settings
-from ultrasound_jax.experiment import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    make_network,
-    network_settings,
-)
+from ultrasound_jax.experiment import make_network, network_settings
 from ultrasound_jax.study import shipped
 from ultrasound_jax.training import compiled, optim, sharding, steps
 from ultrasound_jax.types import Settings, UltrasoundError
@@ -290,10 +285,9 @@ class TorchSteps:
 
     def _inputs(self, rows: dict[str, Any]) -> Any:
         grey = rows[self.pixels].float() / 255
-        mean, std = (
-            self.torch.tensor(v, device=self.device)
-            for v in (IMAGENET_MEAN, IMAGENET_STD)
-        )
+        model = self.config.model
+        pixels = models.normalisation(model.name, **model.options.to_dict())
+        mean, std = (self.torch.tensor(v, device=self.device) for v in pixels)
         colour = (grey - mean) / std
         if self.channels_last:
             return colour
