@@ -67,7 +67,7 @@ ONLY = {
     "tensorflow_datasets": {"datasets", "data"},
     "grain": {"data"},
     "pydicom": {"dicom"},
-    "sklearn": set(),
+    "sklearn": {"study"},
     "matplotlib": {"analysis", "explain"},
     "ml_collections": {"config", "config_file", "main"},
     "optuna": {"study", "augment"},

@@ -36,6 +36,7 @@ AT_LEAST_ONE = (
     "train.log_every",
     "train.save_every",
     "tune.trials",
+    "probe.frames",
 )
 NOT_NEGATIVE = (
     "seed",
@@ -46,6 +47,7 @@ NOT_NEGATIVE = (
     "optim.warmup_epochs",
     "optim.plateau_patience",
     "optim.clip_norm",
+    "optim.encoder_rate",
     "train.patience",
     "tune.epochs",
 )
@@ -249,6 +251,9 @@ def check(config: Settings) -> None:
         _require(0 < low < high < math.inf, f"{key}_low", low, allowed)
     rate = values["optim.lr"]
     _require(0 < rate < math.inf, "optim.lr", rate, "above 0 and finite")
+    for place, c in enumerate(config.probe.c):
+        _require(0 < c < math.inf, f"probe.c[{place}]", c, "above 0 and finite")
+    _require(len(config.probe.c) > 0, "probe.c", [], "one number or more")
     factor = values["optim.plateau_factor"]
     _require(0 < factor < 1, "optim.plateau_factor", factor, "between 0 and 1")
     _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")

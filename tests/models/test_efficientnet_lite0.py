@@ -151,6 +151,17 @@ def test_a_files_names_are_the_published_ones():
     assert expected["_fc.weight"].shape == (1000, 1280)
 
 
+def test_an_image_classifier_has_the_names_of_the_network_whose_encoder_it_has():
+    shapes = [
+        {
+            name: slot.shape
+            for name, slot in torch_weights.expected(full_size(*which)).items()
+        }
+        for which in (("image_classifier", "resnet18"), ("resnet18",))
+    ]
+    assert shapes[0] == shapes[1] and "fc.weight" in shapes[0]
+
+
 def test_the_published_file_fills_the_encoder_of_a_video_network():
     state = {
         name: random_tensor(name, slot.shape, 0) for name, slot in published().items()

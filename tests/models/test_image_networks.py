@@ -16,11 +16,11 @@ from tests.models.tiny_networks import (
     QUICK,
     TinyBasic,
     TinyDense,
-    TinyLite,
     assert_trees_agree,
     build_tiny,
     draw_norms,
 )
+from tests.models.tiny_networks import TINY as TINY_ENCODERS
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts.image_classifier import ImageClassifier
@@ -42,14 +42,8 @@ class TinyDenseNet(ImageClassifier):
     encoder_kind = TinyDense
 
 
-class TinyLiteNet(ImageClassifier):
-    """A classifier with the three kinds of inverted residuals."""
-
-    encoder_kind = TinyLite
-
-
 TINY = {
-    "lite": (f"{__name__}:TinyLiteNet", {"width": 8}),
+    "any": ("image_classifier", {"encoder": TINY_ENCODERS["tiny_lite"], "width": 8}),
     "resnet": (f"{__name__}:TinyResNet", {"width": 8}),
     "densenet": (f"{__name__}:TinyDenseNet", {"width": 8}),
     "unet": ("unet", {"width": 4, "depth": 2}),

@@ -2,12 +2,19 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import jax
 import numpy as np
 import optax
 
-from ultrasound_jax.types import Settings
+from ultrasound_jax.types import ArrayTree, Settings, UltrasoundError
+
+ENCODER = "encoder"  # what every network calls the part that looks at images
+
+
+class OptimError(UltrasoundError):
+    """A setting of the optimiser that means nothing to the network."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def learning_rate(
 def make_optimizer(
     settings: Settings, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-    """Clipping followed by Adam, AdamW or SGD.
+    """Clipping followed by Adam, AdamW or SGD, and the encoder's share of the rate.
 
     AdamW's decay is decoupled and spares vectors (biases and norms).
     """
@@ -84,8 +91,41 @@ def make_optimizer(
     else:
         main = optax.sgd(schedule, momentum=settings.momentum or None)
     if settings.clip_norm:
-        return optax.chain(optax.clip_by_global_norm(settings.clip_norm), main)
+        main = optax.chain(optax.clip_by_global_norm(settings.clip_norm), main)
+    if settings.encoder_rate != 1:
+        return optax.chain(main, slower_encoder(settings.encoder_rate))
     return main
+
+
+def slower_encoder(share: float) -> optax.GradientTransformation:
+    """Multiplies the steps of a network's `encoder` by `share`; 0 keeps its weights.
+
+    Raises:
+        OptimError: on `init`, of a network that has no encoder.
+    """
+
+    def is_encoder(path: tuple[Any, ...]) -> bool:
+        return jax.tree_util.keystr(path[:1], simple=True) == ENCODER
+
+    def init(params: ArrayTree) -> optax.EmptyState:
+        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+        if not any(is_encoder(path) for path in paths):
+            raise OptimError(
+                f"config.optim.encoder_rate={share} is not allowed: the network has no "
+                "encoder; it must be 1.0"
+            )
+        return optax.EmptyState()
+
+    def update(
+        updates: ArrayTree, state: optax.EmptyState, params: ArrayTree = None
+    ) -> tuple[ArrayTree, optax.EmptyState]:
+        del params
+        scaled = jax.tree_util.tree_map_with_path(
+            lambda path, step: share * step if is_encoder(path) else step, updates
+        )
+        return scaled, state
+
+    return optax.GradientTransformation(init, update)
 
 
 @dataclass
