@@ -67,6 +67,7 @@ def base() -> Any:
     config.optim = optim
     optim.name = "adam"  # adam | adamw | sgd
     optim.lr = 1e-3
+    optim.encoder_rate = 1.0  # the encoder's, as a share of lr; 0 keeps its weights
     optim.momentum = 0.9  # of sgd
     optim.weight_decay = 0.0  # of adamw, decoupled; not on norms and biases
     # constant | cosine (to 0) | step | plateau (on validation loss)
@@ -87,6 +88,12 @@ def base() -> Any:
     train.select = "macro_auroc"  # what "better" means: of the task, or loss
     train.log_every = 10  # steps between fetched training scalars
     train.save_every = 200  # steps between saves within an epoch; epochs always save
+
+    probe: Any = ConfigDict()
+    config.probe = probe  # what --mode probe does; no other mode reads it
+    probe.frames = 3  # of a clip, evenly spaced, whose features are averaged
+    # Inverse strengths of the penalty, of which inner folds choose.
+    probe.c = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
 
     tune: Any = ConfigDict()
     config.tune = tune  # what --mode tune does; no other mode reads it

@@ -87,6 +87,41 @@ def pocus() -> str:
     return "\n".join([*rows, "", f"{minutes} minutes: {note}"])
 
 
+def probes() -> str:
+    """What a frozen encoder with one linear layer reaches, and what training did."""
+    lungs, breasts = read("probe_pocus"), read("probe_busi")
+    trained, of_breasts = read("pocus_luvnet"), read("busi_baselines")
+    rows = [
+        "| macro AUROC, five folds by patient | linear probe | trained from scratch |",
+        "|---|---|---|",
+    ]
+    for level, name in (("clip", "clips"), ("video_mean", "videos")):
+        tree = lungs["pocus"]["out_of_fold"][level]
+        scratch = [
+            f"{word} {auroc_of(trained[key]['out_of_fold'][level])}"
+            for key, word in (("luvnet", "LUV-Net"), ("frame_vote", "frame vote"))
+        ]
+        who = f"POCUS, {tree['n']['patients']} patients, {name}"
+        rows.append(f"| {who} | {auroc_of(tree)} | {', '.join(scratch)} |")
+    tree = breasts["busi"]["out_of_fold"]["image"]
+    scratch = auroc_of(of_breasts["classify"]["out_of_fold"]["image"])
+    who = f"BUSI, {tree['n']['patients']} groups of near duplicates, images"
+    rows.append(f"| {who} | {auroc_of(tree)} | ResNet-18 {scratch} |")
+    notes = [
+        f"{found[name]['run']['minutes']} minutes: {source(found['run'], file)}"
+        for found, name, file in (
+            (lungs, "pocus", "probe_pocus.json"),
+            (breasts, "busi", "probe_busi.json"),
+        )
+    ]
+    return "\n".join([*rows, "", *notes])
+
+
+def auroc_of(level: dict) -> str:
+    """Writes a level's macro AUROC with its interval."""
+    return cell(level["macro_auroc"], level["macro_auroc_ci"])
+
+
 def study() -> str:
     """Every network that was trained by one protocol, beside the first."""
     found = read("pocus_study")
@@ -370,6 +405,11 @@ def once_there(name: str, table: Callable[[], str]) -> Callable[[], str]:
     return table if measured else lambda: "Not measured yet."
 
 
+def both_probed(table: Callable[[], str]) -> Callable[[], str]:
+    """The table, once the probes of both sets are measured."""
+    return once_there("probe_busi", once_there("probe_pocus", table))
+
+
 def damaged_frames() -> str:
     """Which damage of compressed frames is noticed."""
     found = read("damaged_frames")
@@ -466,6 +506,7 @@ def multireader() -> str:
 # Which tables stand on which page.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom},
+    "docs/pretrained.md": {"probes": both_probed(probes)},
     "docs/results.md": {
         "pocus": pocus,
         "study": study,

@@ -70,7 +70,7 @@ ONLY = {
     "tensorflow_datasets": {"datasets", "data"},
     "grain": {"data"},
     "pydicom": {"dicom"},
-    "sklearn": {"radiomics"},
+    "sklearn": {"radiomics", "study"},
     "matplotlib": {"analysis", "explain"},
     "ml_collections": {"config", "config_file", "main"},
     "optuna": {"study", "augment", "radiomics"},

@@ -17,6 +17,7 @@ from ultrasound_jax.study import plan as studies
 from ultrasound_jax.training import sharding
 
 VARIANTS = importlib.import_module("configs.luvnet").VARIANTS
+PROBES = importlib.import_module("configs.probe").VARIANTS
 BASELINES = importlib.import_module("configs.video_baselines")
 PATTERNS = ("a_line", "b_line", "consolidation", "pleural_effusion")
 SHAPES = {"_tiny": (16, 32), "": (16, 64)}  # frames, and pixels a side
@@ -43,6 +44,25 @@ def test_a_shipped_config_is_valid_and_trains_two_steps(variant, data_dir, one_d
     remat, dtype = config.model.remat, config.dtype
     shrink(config, data_dir)
     config.model.remat, config.dtype = remat, dtype
+    assert_trains_two_steps(config)
+
+
+@pytest.mark.parametrize("variant", PROBES)
+def test_a_probe_has_the_folds_of_the_configuration_that_it_stands_beside(variant):
+    config = settings.load(f"{ROOT}/configs/probe.py:{variant}")
+    settings.check(config)
+    file = "busi.py" if variant == "busi" else f"luvnet.py:{variant}"
+    beside = settings.load(f"{ROOT}/configs/{file}")
+    apart = dict(settings.flatten(config.data)), dict(settings.flatten(beside.data))
+    differ = {key for key in apart[0] | apart[1] if apart[0][key] != apart[1][key]}
+    assert differ <= {"options.size", "eval_batch_size"}
+    assert config.task == beside.task and config.train == beside.train
+    assert config.init_part == "encoder"
+
+
+def test_the_network_of_a_probe_trains_two_steps(data_dir, one_device):
+    config = settings.load(f"{ROOT}/configs/probe.py")
+    shrink(config, data_dir)
     assert_trains_two_steps(config)
 
 

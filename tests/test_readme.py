@@ -51,6 +51,7 @@ def test_every_table_is_made_from_the_committed_results():
         "overlay_rates",
         "phantom",
         "pocus",
+        "probes",
         "study",
     ]
 
@@ -89,8 +90,8 @@ def test_links_lead_to_a_heading(page):
 
 
 def test_every_configuration_and_setting_named_is_there():
-    named = set(re.findall(r"configs/luvnet\.py(?::\w+)?", TEXT))
-    assert len(named) >= 4
+    named = set(re.findall(r"configs/(?:luvnet|probe)\.py(?::[a-z_]+)?", TEXT))
+    assert len(named) >= 6
     assert "configs/video_baselines.py:NAME" in TEXT
     for file in named | {"configs/video_baselines.py:usvn"}:
         settings.load(str(ROOT / file))

@@ -37,6 +37,7 @@ AT_LEAST_ONE = (
     "train.log_every",
     "train.save_every",
     "tune.trials",
+    "probe.frames",
 )
 NOT_NEGATIVE = (
     "seed",
@@ -47,6 +48,7 @@ NOT_NEGATIVE = (
     "optim.warmup_epochs",
     "optim.plateau_patience",
     "optim.clip_norm",
+    "optim.encoder_rate",
     "train.patience",
     "tune.epochs",
 )
@@ -253,6 +255,9 @@ def check(config: Settings) -> None:
     _require(0 < rate < math.inf, "optim.lr", rate, "above 0 and finite")
     for key in FACTORS:
         _require(0 < values[key] < 1, key, values[key], "between 0 and 1")
+    for place, c in enumerate(config.probe.c):
+        _require(0 < c < math.inf, f"probe.c[{place}]", c, "above 0 and finite")
+    _require(len(config.probe.c) > 0, "probe.c", [], "one number or more")
     _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")
     for key in SEEDS:
         _require(values[key] <= LARGEST_SEED, key, values[key], "32 bits or fewer")

@@ -21,6 +21,7 @@ MODES = {
     "train": ("ultrasound_jax.train", "train_and_evaluate"),
     "evaluate": ("ultrasound_jax.evaluate", "evaluate_run"),
     "crossval": ("ultrasound_jax.study.crossval", "cross_validate"),
+    "probe": ("ultrasound_jax.study.probe", "probe"),
     "tune": ("ultrasound_jax.study.tune", "tune"),
 }
 

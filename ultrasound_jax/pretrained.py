@@ -14,16 +14,27 @@ from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.weights import about_of, state_of
 from ultrasound_jax.runs.files import at_home
-from ultrasound_jax.starting import Start, weights_hash
+from ultrasound_jax.starting import Start, of_file, weights_hash
 from ultrasound_jax.types import Settings
 
 
 def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
     """As `experiment.open_experiment`, and its network may start from a run."""
-    start = None
-    if config.init_from and at_home(config.init_from).is_dir():
-        start = start_of(at_home(config.init_from), say)
+    start = named_start(config, say)
     return experiments.open_experiment(config, say, start=start)
+
+
+def named_start(config: Settings, say: Callable[[str], None]) -> Start | None:
+    """The weights of the run or of the file `config.init_from`; None where it is "".
+
+    Raises:
+        ConfigError, RunError, CheckpointError: see `start_of`.
+        ModelError: it is a file without weights.
+    """
+    if not config.init_from:
+        return None
+    path = at_home(config.init_from)
+    return start_of(path, say) if path.is_dir() else of_file(path)
 
 
 def start_of(path: Path, say: Callable[[str], None]) -> Start:

@@ -34,12 +34,14 @@ FREE = (
     "evaluation.replicates",
 )
 JOURNAL = "tune.journal"  # marks the folder of --mode tune
+FEATURES = "features"  # and of --mode probe
+ROTATING = ("crossval", "probe")  # modes in which every patient is judged once
 
 
 def workdir_name(config_file: str, mode: str = "train") -> str:
-    """`runs/<config>[-<arg>]`, with `-crossval` or `-tune` for those modes."""
+    """`runs/<config>[-<arg>]`, and behind it the mode where it is not training."""
     path, _, arg = config_file.partition(":")
-    words = [Path(path).stem, arg, mode if mode in ("crossval", "tune") else ""]
+    words = [Path(path).stem, arg, mode if mode in (*ROTATING, "tune") else ""]
     return str(Path("runs") / "-".join(word for word in words if word))
 
 
@@ -73,12 +75,14 @@ def resolve(
     complete(config)
     if mode != "tune" and (folder / JOURNAL).exists():
         raise ConfigError(f"--workdir '{folder}' holds a search; give --mode tune")
-    if mode == "train" and any(folder.glob("fold_*/config.json")):
+    if mode != "probe" and (folder / FEATURES).exists():
+        raise ConfigError(f"--workdir '{folder}' holds a probe; give --mode probe")
+    if mode in ("train", "probe") and any(folder.glob("fold_*/config.json")):
         raise ConfigError(
             f"--workdir '{folder}' holds a cross-validation; give --mode crossval, or "
             "one of its folds"
         )
-    if mode == "crossval":
+    if mode in ROTATING:
         config.data.protocol, config.data.test_fraction = "rotation", 0.0
     if mode != "evaluate":
         check_workdir(config, folder)

@@ -11,6 +11,7 @@ from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.models._parts.depthwise import (
     as_one_convolution,
     depthwise_conv,
+    depthwise_image_conv,
 )
 
 
@@ -86,6 +87,16 @@ def test_a_depthwise_convolution_as_a_sum_counts_as_the_convolution_that_it_is(
     )
     assert counted.inside == theirs.inside < counted.macs
     assert 2 * counted.inside == xla_flops(counted)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (5, 2)])
+def test_a_depthwise_convolution_of_images_counts_by_its_own_padding(size, stride):
+    image, kernel = shape(2, 9, 6, 5), shape(size, size, 5)
+    ours = partial(depthwise_image_conv, stride=stride, same=True)
+    counted = count_macs(ours, image, kernel)
+    outputs = np.prod(jax.eval_shape(ours, image, kernel).shape)
+    assert counted.macs == counted.convolutions == outputs * size**2
+    assert 2 * counted.inside == xla_flops(counted) < 2 * counted.macs
 
 
 def test_a_depthwise_convolution_in_a_loop_counts_as_often_as_it_runs():

@@ -20,6 +20,7 @@ from tests.models.tiny_networks import (
     build_tiny,
     draw_norms,
 )
+from tests.models.tiny_networks import TINY as TINY_ENCODERS
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts.image_classifier import ImageClassifier
@@ -42,6 +43,7 @@ class TinyDenseNet(ImageClassifier):
 
 
 TINY = {
+    "any": ("image_classifier", {"encoder": TINY_ENCODERS["tiny_lite"], "width": 8}),
     "resnet": (f"{__name__}:TinyResNet", {"width": 8}),
     "densenet": (f"{__name__}:TinyDenseNet", {"width": 8}),
     "unet": ("unet", {"width": 4, "depth": 2}),
@@ -113,6 +115,7 @@ def test_outputs_have_their_shapes_and_types(name):
         ("resnet18", {"patterns": 1000}, 11_689_512),  # torchvision's counts
         ("resnet50", {"patterns": 1000}, 25_557_032),
         ("densenet121", {"patterns": 1000}, 7_978_856),
+        ("efficientnet_lite0", {"patterns": 1000}, 4_652_008),
         pytest.param(
             "densenet161", {"patterns": 1000}, 28_681_000, marks=pytest.mark.slow
         ),

@@ -9,6 +9,7 @@ from flax import nnx
 
 from ultrasound_jax import models
 from ultrasound_jax.models.densenet import DenseNet
+from ultrasound_jax.models.efficientnet_lite0 import EfficientNetLite0
 from ultrasound_jax.models.r2plus1d import R2Plus1D
 from ultrasound_jax.models.resnet import BasicBlock, Bottleneck, ResNet
 from ultrasound_jax.models.x3d import X3DS
@@ -32,6 +33,12 @@ class TinyDense(DenseNet):
     layers = (2, 2)
 
 
+class TinyLite(EfficientNetLite0):
+    """A block without expansion, one with a stride, one that adds its input."""
+
+    stages = ((1, 3, 1, 1, 16), (2, 5, 2, 6, 24))
+
+
 class TinyR2Plus1D(R2Plus1D):
     """One block with and one without a stride."""
 
@@ -49,6 +56,7 @@ TINY = {
     "tiny_basic": f"{__name__}:TinyBasic",
     "tiny_bottleneck": f"{__name__}:TinyBottleneck",
     "tiny_dense": f"{__name__}:TinyDense",
+    "tiny_lite": f"{__name__}:TinyLite",
     "tiny_r2plus1d": f"{__name__}:TinyR2Plus1D",
     "tiny_x3d": f"{__name__}:TinyX3D",
 }
@@ -68,6 +76,7 @@ ALL = [
     ("luvnet", "tiny_bottleneck"),
     ("luvnet_no_temporal", "tiny_dense"),
     ("frame_vote", "tiny_basic"),
+    ("frame_vote", "tiny_lite"),
     ("usvn", "tiny_basic"),
     ("cnn_lstm", "tiny_basic"),
     ("c3d", None),

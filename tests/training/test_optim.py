@@ -114,5 +114,29 @@ def test_folds_of_other_sizes_share_one_compiled_step(config):
 
 def test_more_steps_than_can_be_planned_are_refused_with_the_setting(config):
     config.train.epochs = 10**12
-    with pytest.raises(optim.PlanError, match=r"config.train.epochs=10{12} makes .*"):
+    with pytest.raises(optim.OptimError, match=r"config.train.epochs=10{12} makes .*"):
         optim.make_plan(config, 40)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_an_encoder_goes_its_share_of_a_step_and_the_rest_a_whole_one(config, share):
+    config.optim.name, config.optim.clip_norm = "adamw", 1.0
+    params = {"encoder": {"w": jnp.ones((2, 2))}, "head": {"w": jnp.ones((2, 2))}}
+
+    def step():
+        optimizer = optim.make_optimizer(config.optim, optax.constant_schedule(0.1))
+        return optimizer.update(params, optimizer.init(params), params)[0]
+
+    whole = step()
+    config.optim.encoder_rate = share
+    found = step()
+    np.testing.assert_array_equal(found["head"]["w"], whole["head"]["w"])
+    wanted = share * whole["encoder"]["w"]
+    np.testing.assert_allclose(found["encoder"]["w"], wanted, rtol=1e-6)
+
+
+def test_a_share_for_an_encoder_that_is_not_there_is_refused(config):
+    config.optim.encoder_rate = 0.1
+    optimizer = optim.make_optimizer(config.optim, optax.constant_schedule(0.1))
+    with pytest.raises(optim.OptimError, match="encoder_rate=0.1 is not allowed"):
+        optimizer.init({"head": jnp.ones((2, 2))})

@@ -85,16 +85,32 @@ def cross_validate_all(
     """
     found = {}
     for name, given in configs.items():
-        config = copy.deepcopy(given)
-        config.data.protocol, config.data.test_fraction = "rotation", 0.0
-        settings.check(config)
-        settings.complete(config)
-        steps.use_compilation_cache(config.compilation_cache)
-        metrics = cross_validate(config, (folder / name).absolute())
-        pooled = {k: v for k, v in metrics[OUT_OF_FOLD].items() if k not in LONG}
-        found[name] = {OUT_OF_FOLD: pooled, "run": metrics["run"]}
-        found[name]["folds"] = metrics["folds"]
+        metrics = cross_validate(rotated(given), (folder / name).absolute())
+        found[name] = worth_keeping(metrics, "folds")
     return found
+
+
+def rotated(given: Settings) -> Settings:
+    """A copy of settings as a script takes them, all patients rotating through folds.
+
+    It also turns the compilation cache on.
+    """
+    config = copy.deepcopy(given)
+    config.data.protocol, config.data.test_fraction = "rotation", 0.0
+    settings.check(config)
+    settings.complete(config)
+    steps.use_compilation_cache(config.compilation_cache)
+    return config
+
+
+def worth_keeping(metrics: Mapping[str, Any], *further: str) -> dict[str, Any]:
+    """The pooled numbers of a cross-validation less what its table tells at length.
+
+    `further` are other branches that are kept as they are.
+    """
+    pooled = {k: v for k, v in metrics[OUT_OF_FOLD].items() if k not in LONG}
+    more = {name: metrics[name] for name in further}
+    return {OUT_OF_FOLD: pooled, "run": metrics["run"], **more}
 
 
 def minutes_of(folds: Sequence[dict]) -> str:

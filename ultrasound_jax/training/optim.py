@@ -10,13 +10,14 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from ultrasound_jax.types import Settings, UltrasoundError
+from ultrasound_jax.types import ArrayTree, Settings, UltrasoundError
 
+ENCODER = "encoder"  # what every network calls the part that looks at images
 MOST_STEPS = 10**8  # the rate of each is kept: 400 MB
 
 
-class PlanError(UltrasoundError):
-    """Settings that no training can be planned by."""
+class OptimError(UltrasoundError):
+    """Settings that no training can be planned by, or that no network here fits."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,12 @@ def make_plan(config: Settings, examples: int) -> Plan:
     """Plans a training on so many examples; an epoch has whole batches only.
 
     Raises:
-        PlanError: more steps than MOST_STEPS.
+        OptimError: more steps than MOST_STEPS.
     """
     steps_per_epoch = max(examples // config.data.batch_size, 1)
     total = steps_per_epoch * config.train.epochs
     if total > MOST_STEPS:
-        raise PlanError(
+        raise OptimError(
             f"config.train.epochs={config.train.epochs} makes {total} steps of "
             f"{config.data.batch_size} examples; allowed are at most {MOST_STEPS}"
         )
@@ -99,7 +100,7 @@ def stepped(rate: float, *, every: int, factor: float) -> optax.Schedule:
 def make_optimizer(
     settings: Settings, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-    """Clipping followed by Adam, AdamW or SGD.
+    """Clipping followed by Adam, AdamW or SGD, and the encoder's share of the rate.
 
     AdamW's decay is decoupled and spares vectors (biases and norms).
     """
@@ -114,8 +115,41 @@ def make_optimizer(
     else:
         main = optax.sgd(schedule, momentum=settings.momentum or None)
     if settings.clip_norm:
-        return optax.chain(optax.clip_by_global_norm(settings.clip_norm), main)
+        main = optax.chain(optax.clip_by_global_norm(settings.clip_norm), main)
+    if settings.encoder_rate != 1:
+        return optax.chain(main, slower_encoder(settings.encoder_rate))
     return main
+
+
+def slower_encoder(share: float) -> optax.GradientTransformation:
+    """Multiplies the steps of a network's `encoder` by `share`; 0 keeps its weights.
+
+    Raises:
+        OptimError: on `init`, of a network that has no encoder.
+    """
+
+    def is_encoder(path: tuple[Any, ...]) -> bool:
+        return jax.tree_util.keystr(path[:1], simple=True) == ENCODER
+
+    def init(params: ArrayTree) -> optax.EmptyState:
+        paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+        if not any(is_encoder(path) for path in paths):
+            raise OptimError(
+                f"config.optim.encoder_rate={share} is not allowed: the network has no "
+                "encoder; it must be 1.0"
+            )
+        return optax.EmptyState()
+
+    def update(
+        updates: ArrayTree, state: optax.EmptyState, params: ArrayTree = None
+    ) -> tuple[ArrayTree, optax.EmptyState]:
+        del params
+        scaled = jax.tree_util.tree_map_with_path(
+            lambda path, step: share * step if is_encoder(path) else step, updates
+        )
+        return scaled, state
+
+    return optax.GradientTransformation(init, update)
 
 
 @dataclass

@@ -122,11 +122,11 @@ def _one_convolution(equation: Any) -> Any:
     """The program of the convolution that a call of `depthwise_conv` stands for."""
     if (len(equation.invars), len(equation.outvars)) != (2, 1):
         raise ExplainError("a depth-wise convolution's gradient cannot be counted")
-    stride = int(equation.params["name"].removeprefix(depthwise.NAME))
+    options = depthwise.options_of(equation.params["name"])
     grid, kernel = (
         jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars
     )
-    plain = partial(depthwise.as_one_convolution, stride=stride)
+    plain = partial(depthwise.as_one_convolution, **options)
     return jax.make_jaxpr(plain)(grid, kernel).jaxpr
 
 

@@ -59,7 +59,8 @@ class BatchNorm(nnx.BatchNorm):
     running statistics are never rounded to the compute dtype; moments are taken around
     the running mean, because the one-pass variance cancels badly in float32 where a
     channel's mean is far larger than its spread, as on the black border of a scan; and
-    a batch without any real row leaves everything as it was.
+    a batch without any real row leaves everything as it was. `momentum` is of the old
+    value, as Flax has it (PyTorch's is of the new one).
     """
 
     def __init__(
@@ -67,13 +68,15 @@ class BatchNorm(nnx.BatchNorm):
         features: int,
         *,
         scale_init: Callable[..., Array] = nnx.initializers.ones,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         super().__init__(
             features,
-            momentum=0.9,
-            epsilon=1e-5,
+            momentum=momentum,
+            epsilon=epsilon,
             scale_init=scale_init,
             dtype=dtype,
             rngs=rngs,

@@ -16,6 +16,7 @@ from ultrasound_jax.models._parts.initialisers import kaiming_fan_in
 from ultrasound_jax.models._parts.layers import BatchNorm, Conv
 from ultrasound_jax.models._parts.max_pool import max_pool
 from ultrasound_jax.models._parts.padding import blank_padding
+from ultrasound_jax.models._parts.xla_conv import as_one_convolution, same_edges
 
 
 class StemConv(Conv):
@@ -25,7 +26,7 @@ class StemConv(Conv):
     grey_offset[c]` is not copied: the kernels are summed over their inputs (weighted by
     the scales), and the offsets pass the convolution as one constant image, so that the
     zero padding at the border stays what it was. Equal to the copies, at a third of the
-    work for three channels.
+    work for three channels. With `same` an image is padded by TensorFlow's rule.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class StemConv(Conv):
         *,
         stride: int | Sequence[int] = 2,
         bias: bool = False,
+        same: bool = False,
         kernel_init: Callable[..., Array] = kaiming_fan_in,
     ):
         scale, offset = grey_inputs(given)
@@ -49,7 +51,7 @@ class StemConv(Conv):
             **given.layer,
         )
         self.grey_scale, self.grey_offset = scale, offset
-        axes = len(kernel_size)
+        axes, self.same = len(kernel_size), same
         self.stride = (stride,) * axes if isinstance(stride, int) else tuple(stride)
 
     def __call__(
@@ -89,6 +91,12 @@ class StemConv(Conv):
         if len(self.kernel_size) == 3:
             return convolve_clip(image, kernel, stride=self.stride, dtype=self.dtype)
         x, kernel = image.astype(self.dtype), kernel.astype(self.dtype)
+        if self.same:
+            padding = same_edges(x.shape[1:3], self.kernel_size, self.stride)
+            rows, columns = self.stride
+            return as_one_convolution(
+                x, kernel, stride=(rows, columns), padding=padding
+            )
         return image_conv(x, kernel, stride=self.stride)
 
 
