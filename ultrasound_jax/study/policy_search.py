@@ -114,45 +114,36 @@ class FoldSearch:
         """The sub-policies, and what each network's best candidates reached."""
         found: list[SubPolicy] = []
         told = []
-        for child, split in enumerate(
-            inner_folds(self._experiment, self._how.preset.inner)
-        ):
+        splits = inner_folds(self._experiment, self._how.preset.inner)
+        for child, split in enumerate(splits):
             folder = self._folder / f"child_{child}"
-            one = dataclasses.replace(
-                self._experiment,
-                indices=split,
-                config=copy.deepcopy(self._experiment.config),
-            )
             console.say(
                 f"{folder}: {len(split['train'])} examples train, "
                 f"{len(split['validation'])} judge"
             )
             for number in range(self._how.preset.rounds):
-                trials = Trials(
-                    self._how,
-                    folder / f"trials_{number}.json",
-                    self._seed(child, number),
-                )
+                path = folder / f"trials_{number}.json"
+                trials = Trials(self._how, path, self._seed(child, number))
                 if not trials.finished:
-                    weights = self._trained(one, folder, console)
+                    weights = self._trained(split, folder, console)
                     self._judge(weights, split, trials, console)
                 best = trials.best(self._how.preset.keep)
                 found += [sub for candidate, _ in best for sub in candidate]
-                told.append(
-                    {"unchanged": trials.unchanged, "best": [v for _, v in best]}
-                )
+                losses = [loss for _, loss in best]
+                told.append({"unchanged": trials.unchanged, "best": losses})
             shutil.rmtree(folder / "checkpoints", ignore_errors=True)
         return found, told
 
     def _seed(self, child: int, number: int) -> int:
-        config = self._experiment.config
-        place = (
-            config.data.fold * self._how.preset.inner + child
-        ) * self._how.preset.rounds
-        return config.seed + STEP * (place + number)
+        sizes, config = self._how.preset, self._experiment.config
+        place = (config.data.fold * sizes.inner + child) * sizes.rounds + number
+        return config.seed + STEP * place
 
-    def _trained(self, child: Experiment, folder: Path, console: Console) -> ArrayTree:
+    def _trained(self, split: Split, folder: Path, console: Console) -> ArrayTree:
         """The best weights of a network, trained or as they lie in its folder."""
+        child = dataclasses.replace(self._experiment, indices=split)
+        # Compiled once for all children, who differ in their examples alone.
+        vars(child)["eval_step"] = self._experiment.eval_step
         plan = optim.make_plan(child.config, len(child.indices["train"]))
         state = compiled.initial_state(child, plan.optimizer)
         if self._step is None:
