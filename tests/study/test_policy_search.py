@@ -201,10 +201,6 @@ def test_proposals_follow_from_what_is_known_alone():
     assert len({str(one) for one in again[0]}) > 1
 
 
-def test_hyperopts_share_of_good_trials():
-    assert [estimator.good(n) for n in (1, 20, 100, 200)] == [1, 2, 3, 4]
-
-
 def test_presets_are_the_published_sizes():
     published, paper = presets.preset("published"), presets.preset("paper")
     assert (published.inner, published.trials, published.keep) == (4, 100, 5)
