@@ -53,7 +53,8 @@ def base() -> Any:
     task.options = ConfigDict()  # the task's own, with its defaults where left out
 
     # Operations on the training batch, one after the other: each a file of
-    # ultrasound_jax/augment, or package.module:function, with its options. [] for none.
+    # ultrasound_jax/augment or of its primitives, or package.module:function, with its
+    # options (docs/augmentation.md). [] for none.
     config.augment = [
         {
             "name": "flip_and_rotate",

@@ -22,7 +22,7 @@ LUVNET = str(ROOT / "configs/luvnet.py")
         ("evaluation.replicates", 199, "200 or more"),
         ("augment[0].flip", 1.5, "from 0 to 1"),
         ("augment[0].degrees", -1.0, "0 or more"),
-        ("augment[0].name", "flop", "flip_and_rotate, or package.module:function"),
+        ("augment[0].name", "flop", "trivial_augment, or package.module:function"),
         ("dtype", "float16", "'float32', 'bfloat16'"),
     ],
 )

@@ -42,9 +42,11 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
     check_folder(workdir)
     check_free(workdir)
     console, clock = Console(), Stopwatch()
+    augmentation = augment.build(config.augment, data=config.data)
+    copies = augmentation.copies
     with clock.of("opening"):
         experiment = open_experiment(config, console.say)
-        plan = optim.make_plan(config, len(experiment.indices["train"]))
+        plan = optim.make_plan(config, copies * len(experiment.indices["train"]))
         state = compiled.initial_state(experiment, plan.optimizer)
     console.say(parameter_table(state.params))
     console.say("compiling the steps (kept for the next run)")
@@ -53,7 +55,7 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
             experiment,
             plan.optimizer,
             state,
-            augment=augment.build(config.augment),
+            augment=augmentation,
             say=console.say,
         )
         _ = experiment.eval_step  # compiled here, where the time is counted
@@ -61,7 +63,7 @@ def train_and_evaluate(config: Settings, workdir: Path) -> dict:
     with one_writer(workdir):
         claim_workdir(config, workdir)
         bound = begin(experiment, workdir, console.say)
-        loop = Loop(experiment, plan, step, workdir, console, clock)
+        loop = Loop(experiment, plan, step, workdir, console, clock, copies=copies)
         with Checkpoints(
             workdir / "checkpoints", bound=bound, say=console.say
         ) as checkpoints:
@@ -77,6 +79,7 @@ class Loop:
 
     step: the compiled `(state, batch, rate_scale) -> (state, metrics)`.
     on_evaluation: told each epoch's number and validation.
+    copies: how often an epoch has every example, see `augment.Augment.copies`.
     """
 
     experiment: Experiment
@@ -86,6 +89,7 @@ class Loop:
     console: Console
     clock: Stopwatch
     on_evaluation: Callable[[int, dict[str, float]], object] = lambda *_: None
+    copies: int = 1
 
 
 def train(loop: Loop, state: steps.TrainState, checkpoints: Checkpoints) -> BestWeights:
@@ -98,6 +102,7 @@ def train(loop: Loop, state: steps.TrainState, checkpoints: Checkpoints) -> Best
         config.data,
         seed=config.seed,
         process=sharding.place(),
+        copies=loop.copies,
     )
     progress = Progress.begin(
         config, experiment.task.SELECT.get(config.train.select, 1)

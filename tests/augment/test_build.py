@@ -45,7 +45,7 @@ def shifts():
         (
             [FLIP, {"name": "flop"}],
             r"config.augment\[1\].name='flop' is not allowed: there are brightness, "
-            "flip_and_rotate, or package.module:function",
+            "flip_and_rotate, policy, trivial_augment, or package.module:function",
         ),
         ([{"name": "_sampling"}], "there are brightness"),
         (

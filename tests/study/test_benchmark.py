@@ -1,9 +1,13 @@
 import json
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from ultrasound_jax import experiment as experiments
-from ultrasound_jax.study import benchmark
+from ultrasound_jax.augment import primitives
+from ultrasound_jax.study import benchmark, benchmark_augment
 
 
 @pytest.mark.parametrize(
@@ -51,3 +55,21 @@ def test_feeding_is_told_beside_the_plain_loop_and_what_the_step_eats(one_device
     assert set(rates) > {"clips_per_s", "small_step_clips_per_s"}
     assert all(value > 0 for value in rates.values())
     assert found["ours_cpu_ms_per_clip"] >= 0
+
+
+def test_augmentation_is_told_beside_its_alternatives(experiment):
+    def seconds(action):
+        return benchmark.median_seconds(action, 1)
+
+    images = jnp.full((4, 8, 8, 1), 0.5)
+    found = benchmark_augment.bench_set(
+        seconds, "ultrasound", images, jax.random.key(0), 1.0
+    )
+    assert found["mixture_ultrasound_ratio_to_vmapped_switch"] > 0
+    assert set(benchmark_augment.PILLOW) <= set(primitives.names())
+    ways = list(benchmark_augment.PILLOW.values())
+    levels = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), np.uint8)
+    plain = benchmark_augment.by_pillow(levels, ways)
+    assert len(plain) == 12 and all(one.shape == (8, 8) for one in plain)
+    judged = benchmark_augment.bench_candidates(seconds, experiment, at_once=2)
+    assert judged["candidates_per_s"] > 0 < judged["one_by_one_candidates_per_s"]

@@ -10,20 +10,23 @@ by its name. Its `make(**options)` checks the options and returns the operation:
 any dtype. `roles` says what each field is. An operation changes what it is meant for,
 passes the rest on, and draws once for an example: all its fields and all frames of a
 clip share the draw. A file's EXAMPLE has options to begin with; the tests that every
-operation must pass run with them.
+operation must pass run with them. `primitives/` has effects of one magnitude each, of
+which policies are made; each is an operation as well, by its own name.
 """
 
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
 from jaxtyping import Array, PRNGKeyArray
 
+from ultrasound_jax.data.spec import COPY
 from ultrasound_jax.runs.import_by_name import named
-from ultrasound_jax.types import UltrasoundError
+from ultrasound_jax.types import Settings, UltrasoundError
 
 Fields = dict[str, Array]
 Roles = Mapping[str, str]  # field -> pixels | mask | labels | number | group
@@ -33,6 +36,7 @@ Operation = Callable[[Fields, Roles, PRNGKeyArray], Fields]
 # Operations split their key over the rows of the batch, and JAX's `split(key, n)[i]`
 # is `fold_in(key, i)`: the keys of the others must lie where no row is.
 BEYOND_ROWS = 2**31
+GIVEN = "data"  # `config.data`, which an operation may ask for and no setting gives
 
 
 class AugmentError(UltrasoundError):
@@ -45,6 +49,16 @@ class Augment:
 
     operations: tuple[Operation, ...] = ()
 
+    @cached_property
+    def copies(self) -> int:
+        """How often an epoch has every example: as many as an operation asks for."""
+        return max((getattr(one, "copies", 1) for one in self.operations), default=1)
+
+    @property
+    def fields(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """What a training batch must have for it besides the dataset's fields."""
+        return {COPY: ((), "int32")} if self.copies > 1 else {}
+
     def __call__(self, fields: Fields, roles: Roles, *, key: PRNGKeyArray) -> Fields:
         """The fields after all operations; each draws on its own."""
         for place, operation in enumerate(self.operations):
@@ -56,15 +70,16 @@ class Augment:
 
 def names() -> tuple[str, ...]:
     """The operations of this folder."""
-    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    modules = (m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg)
     return tuple(sorted(name for name in modules if not name.startswith("_")))
 
 
-def build(operations: Any) -> Augment:
+def build(operations: Any, *, data: Settings | None = None) -> Augment:
     """The augmentation that `config.augment` lists, in its order.
 
     Args:
         operations: a list of `{"name": …}` with the operation's options beside it.
+        data: `config.data`, for operations that ask which fold is trained.
 
     Raises:
         AugmentError: an operation or an option is unknown, missing or out of range.
@@ -75,7 +90,16 @@ def build(operations: Any) -> Augment:
             f"config.augment={operations!r} is not allowed: it must be a list of "
             'operations, such as [{"name": …}], or [] for none'
         )
-    made = [_operation(one, f"config.augment[{i}]") for i, one in enumerate(operations)]
+    made = [
+        _operation(one, f"config.augment[{place}]", data)
+        for place, one in enumerate(operations)
+    ]
+    several = [one for one in made if getattr(one, "copies", 1) > 1]
+    if len(several) > 1:
+        raise AugmentError(
+            "config.augment has several operations that want copies of every example; "
+            "one may"
+        )
     return Augment(tuple(made))
 
 
@@ -86,15 +110,20 @@ def completed(operations: Any) -> list[dict[str, Any]]:
         AugmentError, NotFoundError: as `build`.
     """
     build(operations)
-    return [_defaults(one["name"]) | dict(one) for one in operations]
+    return [_completed(one) for one in operations]
 
 
-def _defaults(name: str) -> dict[str, Any]:
-    options = inspect.signature(_find(name, "")).parameters.values()
-    return {o.name: o.default for o in options if o.default is not o.empty}
+def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    make = _find(settings["name"], "")
+    options = [o for n, o in inspect.signature(make).parameters.items() if n != GIVEN]
+    defaults = {o.name: o.default for o in options if o.default is not o.empty}
+    whole = defaults | dict(settings)
+    more = getattr(inspect.getmodule(make), "completed", None)
+    own = more is not None and ":" not in settings["name"]
+    return more(whole) if own else whole
 
 
-def _operation(settings: Any, where: str) -> Operation:
+def _operation(settings: Any, where: str, data: Settings | None) -> Operation:
     if not isinstance(settings, Mapping) or not isinstance(settings.get("name"), str):
         raise AugmentError(
             f'{where}={settings!r} is not allowed: it must be {{"name": …}} with '
@@ -104,6 +133,8 @@ def _operation(settings: Any, where: str) -> Operation:
     options = {key: value for key, value in settings.items() if key != "name"}
     make = _find(name, where)
     _check_options(name, make, options, where)
+    if GIVEN in inspect.signature(make).parameters:
+        options[GIVEN] = data
     try:
         return make(**options)
     except AugmentError as error:
@@ -118,18 +149,23 @@ def _find(name: str, where: str) -> Callable[..., Operation]:
     module, colon, function = name.partition(":")
     if colon:
         return named(module, function, setting=f"{where}.name")
-    if name not in names():
+    if name in names():
+        return named(f"{__name__}.{name}", "make", setting=f"{where}.name")
+    known = named(f"{__name__}.primitives", "names", setting=where)()
+    if name not in known:
         raise AugmentError(
             f"{where}.name={name!r} is not allowed: there are {', '.join(names())}, "
-            "or package.module:function of your own"
+            "or package.module:function of your own; and one by one what policies are "
+            f"made of: {', '.join(known)}"
         )
-    return named(f"{__name__}.{name}", "make", setting=f"{where}.name")
+    return named(f"{__name__}._single", "maker", setting=where)(name)
 
 
 def _check_options(
     name: str, make: Callable[..., Operation], options: Mapping[str, Any], where: str
 ) -> None:
-    known = inspect.signature(make).parameters
+    known = dict(inspect.signature(make).parameters)
+    known.pop(GIVEN, None)
     told = f"'{name}' has {', '.join(sorted(known)) or 'no options'}"
     if any(option.kind is option.VAR_KEYWORD for option in known.values()):
         return

@@ -35,11 +35,7 @@ def move(
 def _move(
     name: str, array: Array, sample: Callable, key: PRNGKeyArray, places: Callable
 ) -> Array:
-    if array.ndim not in (4, 5):
-        raise AugmentError(
-            f"field '{name}' has the shape {array.shape}; pixels and masks must be "
-            "b h w c or b t h w c"
-        )
+    check_shape(name, array)
     height, width = array.shape[-3:-1]
 
     def one(example: Array, key: PRNGKeyArray) -> Array:
@@ -48,6 +44,19 @@ def _move(
         return moved if example.ndim == 4 else moved[0]
 
     return jax.vmap(one)(array, jax.random.split(key, array.shape[0]))
+
+
+def check_shape(name: str, array: Array) -> None:
+    """Refuses a field that has no frames.
+
+    Raises:
+        AugmentError: it is neither `b h w c` nor `b t h w c`.
+    """
+    if array.ndim not in (4, 5):
+        raise AugmentError(
+            f"field '{name}' has the shape {array.shape}; pixels and masks must be "
+            "b h w c or b t h w c"
+        )
 
 
 def bilinear(

@@ -1,7 +1,7 @@
 """A dataset as settings mean it: opened (built if missing), and split by patient."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from ultrasound_jax.data import pipeline, protocols
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
+from ultrasound_jax.data.spec import COPY, Batch
 from ultrasound_jax.data.splits import make_manifest
 from ultrasound_jax.types import Settings
 
@@ -89,18 +90,47 @@ def training_batches(
     *,
     seed: int,
     process: tuple[int, int] = (0, 1),
+    copies: int = 1,
 ) -> Any:
-    """The endless iterator of a process's training batches, sampled as `data` says."""
+    """The endless iterator of a process's training batches, sampled as `data` says.
+
+    With several `copies` an epoch has every example so often, and the field `copy` says
+    which of them a row is.
+    """
+    weights = pipeline.sampling_weights(source.table, places, data.sampling)
+    if weights is not None:
+        weights = np.tile(weights, copies)
+    read_from: pipeline.Source = source
+    if copies > 1:
+        read_from = Copies(source, len(source))
+        places = np.concatenate([read_from.places(places, c) for c in range(copies)])
     return pipeline.train_batches(
-        source,
+        read_from,
         places,
         batch_size=data.batch_size,
         seed=seed,
-        weights=pipeline.sampling_weights(source.table, places, data.sampling),
+        weights=weights,
         process=process,
         threads=data.threads,
         prefetch=data.prefetch,
     )
+
+
+@dataclass(frozen=True)
+class Copies:
+    """A source whose examples are there several times, told apart by `copy`."""
+
+    source: Source
+    size: int
+
+    def places(self, places: np.ndarray, copy: int) -> np.ndarray:
+        """Where this copy of some examples lies."""
+        return np.asarray(places) + copy * self.size
+
+    def load(self, indices: np.ndarray) -> Batch:
+        """Reads examples by the places of their copies."""
+        copy, place = np.divmod(np.asarray(indices, np.int32), self.size)
+        return self.source.load(place) | {COPY: copy.astype(np.int32)}
 
 
 def batches_once(

@@ -14,6 +14,7 @@ from ultrasound_jax.types import UNKNOWN, UltrasoundError
 
 ROLES = ("pixels", "mask", "labels", "number", "group")
 INDEX = "index"  # int32 `b`: the example's place in its source, -1 for a filling row
+COPY = "copy"  # int32 `b`: which of an epoch's copies of the example a row is, from 0
 Batch = dict[str, np.ndarray]
 
 

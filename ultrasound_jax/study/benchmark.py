@@ -5,8 +5,10 @@ does both together and says for how long the step waited; `all` is these three, 
 settings of `--config` (default configs/luvnet.py). `ingest` reads a clinical cine of 60
 frames, made for it, and needs neither settings nor a dataset; `feed` reads phantom
 clips of 30 x 256 x 256, as the published networks take them. `torch` runs every
-network's steps beside PyTorch's, where that is installed, in a checkout. Everything is
-the median of repeats within one process.
+network's steps beside PyTorch's, where that is installed, in a checkout. `augment`
+takes pictures of `--pixels` squared through every primitive of a policy, and the held
+out examples of `--config` through the candidates of a search. Everything is the median
+of repeats within one process.
 """
 
 import argparse
@@ -35,11 +37,12 @@ from ultrasound_jax.dicom.read import speed
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
-from ultrasound_jax.study import benchmark_torch
+from ultrasound_jax.study import benchmark_augment, benchmark_torch
 from ultrasound_jax.training import compiled as programs
 from ultrasound_jax.training import optim, sharding, steps
 
 WHAT = ("data", "step", "loop")
+OTHERS = ("ingest", "feed", "torch", "augment")
 
 
 def median_seconds(action: Callable[[], Any], repeats: int) -> float:
@@ -65,7 +68,13 @@ def median_of_stream(batches: Iterator[Any], count: int, repeats: int) -> float:
 def host_batches(experiment: Experiment) -> Any:
     """The training batches as they leave the reader."""
     places, config = experiment.indices["train"], experiment.config
-    return training_batches(experiment.source, places, config.data, seed=config.seed)
+    return training_batches(
+        experiment.source,
+        places,
+        config.data,
+        seed=config.seed,
+        copies=augment.build(config.augment, data=config.data).copies,
+    )
 
 
 def device_stream(experiment: Experiment) -> Iterator[Any]:
@@ -231,17 +240,20 @@ class TrainStep:
         plan = optim.make_plan(config, len(experiment.indices["train"]))
         self.state = programs.initial_state(experiment, plan.optimizer)
         say = lambda line: print(line, file=sys.stderr)  # noqa: E731
+        move = augment.build(config.augment, data=config.data)
         self.compiled = programs.train_step(
             experiment,
             plan.optimizer,
             self.state,
-            augment=augment.build(config.augment),
+            augment=move,
             say=say,
         )
         rows = experiment.source.load(
             np.resize(experiment.indices["train"], config.data.batch_size)
         )
-        self.batch = sharding.to_device(dict(rows), experiment.mesh)
+        size = config.data.batch_size
+        more = {n: np.zeros((size, *s), d) for n, (s, d) in move.fields.items()}
+        self.batch = sharding.to_device(rows | more, experiment.mesh)
 
     def once(self) -> Any:
         """Makes one step."""
@@ -261,7 +273,7 @@ class FlaxStep:
         self.model, self.batch = model, batch
         self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
         task = experiment.task
-        move = augment.build(config.augment)
+        move = augment.build(config.augment, data=config.data)
 
         @nnx.jit
         def step(model: Any, optimizer: Any, batch: Any) -> Any:
@@ -286,7 +298,7 @@ class FlaxStep:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a figure; `--out` also writes them with their provenance."""
     parser = cli.Parser("python -m ultrasound_jax.benchmark", description=__doc__)
-    parser.add_argument("what", choices=(*WHAT, "ingest", "feed", "torch", "all"))
+    parser.add_argument("what", choices=(*WHAT, *OTHERS, "all"))
     parser.add_argument("--config", default="configs/luvnet.py")
     parser.add_argument("--manual_dir", default="", help="as config.data.manual_dir")
     parser.add_argument("--repeats", type=int, default=15)
@@ -302,6 +314,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--batch", type=int, help="rows; the configuration's if not given"
     )
     torch.add_argument("--minutes", type=float, default=7.0, help="no network after it")
+    moved = parser.add_argument_group("of augment")
+    moved.add_argument("--pixels", type=int, default=224, help="side of a picture")
+    moved.add_argument("--rows", type=int, default=16, help="pictures of a batch")
+    moved.add_argument("--at-once", type=int, default=10, help="candidates of a call")
     given = parser.parse_args(arguments)
     return cli.guard(lambda prompt: measure(given))
 
@@ -314,6 +330,8 @@ def measure(given: argparse.Namespace) -> None:
         print(facts["cpu"])
     elif given.what == "torch":
         facts, found = provenance.facts(), {"torch": torch_figures(given)}
+    elif given.what == "augment":
+        facts, found = augment_figures(given)
     else:
         facts, found = training_figures(given)
     for name, figures in found.items():
@@ -340,18 +358,41 @@ def torch_figures(given: argparse.Namespace) -> dict[str, Any]:
     return {"size": given.size, "versions": versions} | figures
 
 
+def augment_figures(
+    given: argparse.Namespace,
+) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
+    """What `augment` says of pictures and of a search; see `benchmark_augment`."""
+
+    def seconds(action: Callable[[], Any]) -> float:
+        return median_seconds(action, given.repeats)
+
+    facts, experiment = opened(given)
+    pictures = benchmark_augment.bench_images(
+        seconds, rows=given.rows, side=given.pixels
+    )
+    judged = benchmark_augment.bench_candidates(
+        seconds, experiment, at_once=given.at_once
+    )
+    return facts, {"augment": pictures, "search": judged}
+
+
 def training_figures(
     given: argparse.Namespace,
 ) -> tuple[dict[str, Any], dict[str, dict[str, float]]]:
     """What was run on what, and the figures of each benchmark of training."""
+    facts, experiment = opened(given)
+    benches = {"data": bench_data, "step": bench_step, "loop": bench_loop}
+    names = WHAT if given.what == "all" else (given.what,)
+    return facts, {name: benches[name](experiment, given.repeats) for name in names}
+
+
+def opened(given: argparse.Namespace) -> tuple[dict[str, Any], Experiment]:
+    """The experiment of `--config`, and what is run on what, which is printed."""
     config = settings.load(given.config)
     config.data.manual_dir = given.manual_dir
     steps.use_compilation_cache(config.compilation_cache)
     experiment = experiments.open_experiment(config, print)
-    benches = {"data": bench_data, "step": bench_step, "loop": bench_loop}
-    names = WHAT if given.what == "all" else (given.what,)
-    found = {name: benches[name](experiment, given.repeats) for name in names}
     facts = provenance.facts() | {"precision": config.dtype, "config": given.config}
     size = config.data.batch_size
     print(f"{facts['devices']}; {facts['cpu']}; {config.dtype}; batch {size}")
-    return facts, found
+    return facts, experiment

@@ -54,7 +54,8 @@ def measure(study: Study, name: str) -> dict[str, Any]:
     opened = time.monotonic()
     experiment = open_experiment(study.of_fold(name, 0), lambda line: None)
     config = experiment.config
-    plan = optim.make_plan(config, len(experiment.indices["train"]))
+    move = augment.build(config.augment, data=config.data)
+    plan = optim.make_plan(config, move.copies * len(experiment.indices["train"]))
     state = programs.initial_state(experiment, plan.optimizer)
     started = time.monotonic()
     opening_s = started - opened
@@ -62,7 +63,7 @@ def measure(study: Study, name: str) -> dict[str, Any]:
         experiment,
         plan.optimizer,
         state,
-        augment=augment.build(config.augment),
+        augment=move,
         say=lambda line: None,
     )
     _ = experiment.eval_step  # compiled here, where the time is counted
@@ -97,8 +98,13 @@ def train_seconds(
 ) -> tuple[float, steps.TrainState]:
     """The median seconds of a step with its batch read, and the new state."""
     places, data = experiment.indices["train"], experiment.config.data
+    move = augment.build(experiment.config.augment, data=data)
     batches = training_batches(
-        experiment.source, places, data, seed=experiment.config.seed
+        experiment.source,
+        places,
+        data,
+        seed=experiment.config.seed,
+        copies=move.copies,
     )
     times = []
     for _ in range(1 + REPEATS):

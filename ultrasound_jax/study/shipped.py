@@ -112,6 +112,7 @@ def programs(experiment: Abstract) -> Iterator[tuple[str, Any, tuple[Any, ...]]]
     """The `train` and the `eval` step: name, function, and what it takes by shape."""
     config, task = experiment.config, experiment.task
     plan = optim.make_plan(config, config.data.batch_size)
+    move = augment.build(config.augment, data=config.data)
     averaged = config.optim.ema > 0
     state = jax.eval_shape(
         lambda p, s: steps.init_state(p, s, plan.optimizer, averaged=averaged),
@@ -122,12 +123,13 @@ def programs(experiment: Abstract) -> Iterator[tuple[str, Any, tuple[Any, ...]]]
         experiment.network,
         task,
         plan.optimizer,
-        augment=augment.build(config.augment),
+        augment=move,
         seed=config.seed,
         accumulate=config.optim.accumulate,
         ema=config.optim.ema,
     )
     rows = rows_of(experiment, config.data.batch_size)
+    rows |= compiled.batch_shapes(move.fields, config.data.batch_size)
     scale = jax.ShapeDtypeStruct((), jnp.float32)
     yield "train", train, (state, rows, scale)
     rows = rows_of(experiment, config.data.eval_batch_size)

@@ -104,6 +104,8 @@ class Trials:
         self._console, self._clock = console, clock
         self._objective = objective(selected(experiment))
         self._compiled: tuple[float, Callable] | None = None
+        config = experiment.config
+        self._augmentation = augment.build(config.augment, data=config.data)
 
     def take(self) -> "tuple[Trial, locks.Lock] | None":
         """Begins the next trial, or one that was killed; None where nothing is left.
@@ -187,7 +189,7 @@ class Trials:
         return config
 
     def _train(self, config: Settings, folder: Path, judged: "Judged") -> None:
-        plan = optim.make_plan(config, len(self._experiment.indices["train"]))
+        plan = self._plan(config)
         state = compiled.initial_state(self._experiment, plan.optimizer)
         step = self._step(config, plan, state)
         workdirs.claim_workdir(config, folder)
@@ -201,21 +203,26 @@ class Trials:
                 self._console,
                 Stopwatch(),
                 on_evaluation=judged,
+                copies=self._augmentation.copies,
             )
             train(loop, state, checkpoints)
+
+    def _plan(self, config: Settings) -> optim.Plan:
+        examples = len(self._experiment.indices["train"])
+        return optim.make_plan(config, self._augmentation.copies * examples)
 
     def _step(self, config: Settings, plan: optim.Plan, state: Any) -> Callable:
         decay = config.optim.weight_decay
         if self._compiled is None or self._compiled[0] != decay:
             base = copy.deepcopy(self._experiment.config)
             base.optim.weight_decay = decay
-            reference = optim.make_plan(base, len(self._experiment.indices["train"]))
+            reference = self._plan(base)
             with self._clock.of("compile"):
                 step = compiled.train_step(
                     self._experiment,
                     reference.optimizer,
                     state,
-                    augment=augment.build(config.augment),
+                    augment=self._augmentation,
                     say=self._console.say,
                 )
             self._compiled = decay, step

@@ -69,6 +69,8 @@ def train_step(
 ) -> Callable:
     """The compiled training step; says what memory it takes.
 
+    If `augment` has `fields`, a training batch has those besides the task's.
+
     Raises:
         StepError: it takes more than the device has.
         ShardingError: the devices cannot share its batch.
@@ -85,7 +87,8 @@ def train_step(
         accumulate=config.optim.accumulate,
         ema=config.optim.ema,
     )
-    shapes = batch_shapes(experiment.task.spec.shapes(), size)
+    more: Shapes = getattr(augment, "fields", {})
+    shapes = batch_shapes({**experiment.task.spec.shapes(), **more}, size)
     compiled = steps.compile_train_step(step, state, shapes, experiment.mesh)
     memory = steps.memory_bytes(compiled)
     limit = steps.memory_limit(experiment.mesh, config.memory_limit_gb)
