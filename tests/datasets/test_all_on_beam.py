@@ -12,6 +12,7 @@ SMALL = {
     "pocus": {"size": 16},
     "lus_clips": {"size": 32},
     "videos": {"size": 32, "ids": "as_written"},  # makes no key beside the data
+    "folder": {"size": 32, "ids": "as_written"},  # writes no list of them
 }
 
 

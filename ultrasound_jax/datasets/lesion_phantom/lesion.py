@@ -17,7 +17,7 @@ from ultrasound_jax.datasets.lesion_phantom.probe import LinearProbe
 from ultrasound_jax.datasets.lesion_phantom.tissue import Tissue, field
 
 CLEAR = 0.08  # of the picture's side, between its centre and any lesion
-VISIBLE = 0.8  # of a lesion's half that is in the picture at least
+VISIBLE = 0.8  # of a lesion's outer half that is in the picture at least
 WITHOUT_SIGN = 0.25  # of lesions that have neither shadow nor enhancement
 _DIRECTIONS = 512
 
@@ -27,7 +27,7 @@ class Lesion:
     """A patient's lesion, which each image cuts at another angle.
 
     half_mm: half width and half height. waves: cosine and sine of the outline's
-    undulations, lowest first, of two sections at a right angle, as shares of the radius.
+    undulations, lowest first, as shares of the radius, of two sections at right angles.
     spicules: direction in radians, length as a share of the radius, sharpness.
     level_db, texture_db: of the echo in it. loss_db_per_mm: negative enhances what lies
     behind. blur_mm: of its border. rim_db, rim_mm: of what surrounds it; with `smooth`
@@ -95,7 +95,9 @@ def draw_lesion(rng: np.random.Generator, kind: str) -> Lesion | None:
             spicules=np.zeros((0, 3)),
             level_db=float(rng.uniform(-16, -9)),
             texture_db=float(rng.uniform(0.5, 1.2)),
-            loss_db_per_mm=-float(rng.uniform(0, 0.1) if silent else rng.uniform(0.4, 1)),
+            loss_db_per_mm=-float(
+                rng.uniform(0, 0.1) if silent else rng.uniform(0.4, 1)
+            ),
             blur_mm=0.08,
             rim_db=float(rng.uniform(5, 9)),
             rim_mm=0.22,
@@ -164,7 +166,7 @@ def draw_view(
         body.skin_mm + body.fat_mm + body.gland_mm - 0.7 * down.max(),
         probe.depth_mm - 7.0 - down.max(),
     )
-    depth = rng.uniform(min(top, bottom), max(top, bottom)) if bottom > top else top
+    depth = rng.uniform(top, max(top, bottom))
     return View(lesion, float(side * place), float(depth), outline)
 
 

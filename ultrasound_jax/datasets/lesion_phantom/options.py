@@ -21,8 +21,8 @@ class LesionConfig(BuildConfig):
     }
 
     size: int = 96
-    patients: int = 90
-    images: int = 4
+    patients: int = 300
+    images: int = 2
     seed: int = 0
 
     def title(self) -> str:

@@ -37,7 +37,7 @@ LIFTED = 0.2  # of images in which the array lifts off the skin at one end
 class Picture:
     """What an image shows, before and after it is brought to its size.
 
-    view: of the lesion, or None. image, mask: of the square. pixel_mm: its pixels' side.
+    view: of the lesion, or None. image, mask: the square. pixel_mm: its pixels' side.
     """
 
     view: View | None
@@ -101,9 +101,7 @@ def shown(
     return (255 * grey + 0.5).astype(np.uint8)
 
 
-def transmission(
-    tissue: Tissue, probe: LinearProbe
-) -> Float[np.ndarray, "z beam"]:
+def transmission(tissue: Tissue, probe: LinearProbe) -> Float[np.ndarray, "z beam"]:
     """The share of amplitude that comes back through what lies above each point."""
     loss = np.cumsum(tissue.loss_db_per_mm, axis=0) * np.float32(probe.sample_mm)
     sigma = SHADOW_EDGE_MM / probe.pitch_mm

@@ -20,8 +20,8 @@ class LinearProbe:
     """A linear array and the settings that shape its picture.
 
     `width_mm` of the array, `depth_mm` the displayed depth, `frequency_mhz` the centre
-    frequency, `focus_mm` the depth of the focus, `aperture_mm` the width that is used at
-    once; the spot at the focus is `least_mm` wider than theory has it. The grid is
+    frequency, `focus_mm` the depth of the focus, `aperture_mm` the width used at once;
+    the spot at the focus is `least_mm` wider than theory has it. The grid is
     `samples` x `beams`.
     """
 

@@ -1,8 +1,8 @@
-"""Skin, fat with septa, gland, fat behind it, muscle: echo and attenuation of a section.
+"""Skin, fat with septa, gland, fat behind it, muscle: echo and loss of a section.
 
 Levels are in dB relative to the speckle of glandular tissue, losses in dB a mm of depth
-(there and back) beyond what the machine's gain over depth makes up for. Layers and their
-order of brightness are those of any breast atlas (Stavros et al., Radiology 1995;
+(there and back) beyond what the machine's gain over depth makes up for. Layers and
+their order of brightness are those of any breast atlas (Stavros et al., Radiology 1995;
 Mendelson et al., ACR BI-RADS ultrasound 2013); numbers were chosen by eye.
 """
 

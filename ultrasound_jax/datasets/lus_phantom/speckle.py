@@ -22,8 +22,8 @@ _FWHM = 2.3548
 class _Array(Protocol):
     """What the spot depends on: an array of any form and the grid along its beams.
 
-    `beam_mm` is the distance between neighbouring beams at each depth, `aperture_mm` the
-    width that transmits and receives, `least_mm` what is added to the ideal focus.
+    `beam_mm` is the distance between neighbouring beams at each depth, `aperture_mm`
+    the width that transmits and receives, `least_mm` what is added to the ideal focus.
     """
 
     @property
