@@ -20,6 +20,7 @@ PAGES = {
 }
 TEXT = "\n".join(PAGES.values())
 OF_VIDEOS = ("groups", "findings", "rename", "study")
+OF_FOLDER = ("mask_name",)
 
 
 def test_every_table_is_made_from_the_committed_results():
@@ -93,12 +94,17 @@ def test_every_configuration_and_setting_named_is_there():
     named = set(re.findall(r"configs/(?:luvnet|probe)\.py(?::[a-z_]+)?", TEXT))
     assert len(named) >= 6
     assert "configs/video_baselines.py:NAME" in TEXT
+    for file in set(
+        re.findall(r"configs/(?:resnet_attention|folder)\.py(?::\w+)?", TEXT)
+    ):
+        settings.load(str(ROOT / file))
     for file in named | {"configs/video_baselines.py:usvn"}:
         settings.load(str(ROOT / file))
     for key in re.findall(r"--config\.([\w.\[\]]+)=", TEXT):
         # Options are those of the dataset that the variant has.
-        own = ":videos" if key.removeprefix("data.options.") in OF_VIDEOS else ""
-        file = f"{ROOT}/configs/luvnet.py{own}"
+        option = key.removeprefix("data.options.")
+        file = f"{ROOT}/configs/luvnet.py{':videos' if option in OF_VIDEOS else ''}"
+        file = f"{ROOT}/configs/folder.py" if option in OF_FOLDER else file
         settings.check_overrides([f"--config={file}", f"--config.{key}=1"])
 
 

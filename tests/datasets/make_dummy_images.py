@@ -109,6 +109,19 @@ def doppler(colour):
     return flow
 
 
+def folder(root):
+    """Five pictures of three patients in two classes, and the sheet that says whose."""
+    rows = [["file", "patient"]]
+    for place, (label, patient) in enumerate(
+        (("cyst", 1), ("cyst", 1), ("cyst", 2), ("lipoma", 2), ("lipoma", 3)), start=1
+    ):
+        picture, _ = tissue(40 + place)
+        save(root / label / f"{place}.png", picture)
+        rows.append([f"{label}/{place}.png", patient])
+    with (root / "patients.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+
 def lungsegdb(root):
     """Two slices of one int16 volume (V1), two uint8 colour slices (V2)."""
     for place in range(2):
@@ -139,7 +152,7 @@ def save_tiff(path, pixels):
 
 
 def main():
-    for draw in (busi, pu2756, skin_tumor, lungsegdb):
+    for draw in (busi, pu2756, skin_tumor, folder, lungsegdb):
         draw(DATASETS / draw.__name__ / "dummy_data")
 
 

@@ -8,9 +8,11 @@ from ultrasound_jax.data import source
 
 SMALL = {
     "lus_phantom": {"size": 16, "patients": 2, "videos": 1},
+    "lesion_phantom": {"size": 32, "patients": 3, "images": 1},
     "pocus": {"size": 16},
     "lus_clips": {"size": 32},
     "videos": {"size": 32, "ids": "as_written"},  # makes no key beside the data
+    "folder": {"size": 32, "ids": "as_written"},  # writes no list of them
 }
 
 

@@ -1,7 +1,8 @@
-"""TFDS's own checks of the four image builders, on their dummy data."""
+"""TFDS's own checks of the image builders, on their dummy data."""
 
 from tests.datasets import builder_case
 from ultrasound_jax.datasets.busi import busi_dataset_builder as busi
+from ultrasound_jax.datasets.folder import folder_dataset_builder as folder
 from ultrasound_jax.datasets.lungsegdb import lungsegdb_dataset_builder as lungsegdb
 from ultrasound_jax.datasets.pu2756 import pu2756_dataset_builder as pu2756
 from ultrasound_jax.datasets.skin_tumor import skin_tumor_dataset_builder as skin_tumor
@@ -31,3 +32,11 @@ class TestLungSegDb(builder_case.BuilderCase):
     DATASET_CLASS = lungsegdb.Builder
     BUILDER_CONFIG_NAMES_TO_TEST = [lungsegdb.Builder.make_config()]
     SPLITS = {"images": 4}
+
+
+class TestFolder(builder_case.BuilderCase):
+    DATASET_CLASS = folder.Builder
+    BUILDER_CONFIG_NAMES_TO_TEST = [
+        folder.Builder.make_config(size=32, ids="as_written")
+    ]
+    SPLITS = {"images": 5}

@@ -215,8 +215,9 @@ class Source:
         self.name: str = builder.info.full_name
         self._folder = Path(builder.data_dir)
         self.spec: Spec = self._spec_of(builder)
-        self.patient: str = getattr(builder, "PATIENT", "")
         self.account: dict[str, Any] = dict(builder.info.metadata or {})
+        means = getattr(builder, "PATIENT", "")
+        self.patient: str = self.account.get("patients_are", means)
         splits = sorted(builder.info.splits)
         if len(splits) != 1:
             raise SourceError(

@@ -127,10 +127,14 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
                 shape=tuple(features["mask"].shape),
                 dtype="uint8",
                 role="mask",
-                classes=self.config.reading().classes or self.MASKED,
+                classes=self.mask_classes(),
             )
         fields |= self.graded_fields() | self.group_fields()
         return Spec(fields, self.UNITS)
+
+    def mask_classes(self) -> tuple[str, ...]:
+        """The classes that the masks' values 1, 2, … stand for."""
+        return self.config.reading().classes or self.MASKED
 
     def reading(self, paths: Sequence[Path] = ()) -> Reading:
         """How files are read: by the options and, for deep pictures, as all of them.
@@ -161,8 +165,8 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
         self,
         *,
         classes: Sequence[str],
-        homepage: str,
         licence: str,
+        homepage: str | None = None,
         dtype: Any = np.uint8,
         mask: bool = True,
         label: bool = True,
@@ -173,8 +177,8 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
 
         Args:
             classes: names in the order of `labels`.
-            homepage: where the set is described.
             licence: what may be done with it.
+            homepage: where the set is described.
             dtype: of `image`: uint8 grey values or int16 Hounsfield units.
             mask: a record has `mask`, 0 and 1.
             label: a record has one of the classes as `label` too.

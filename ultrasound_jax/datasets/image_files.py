@@ -7,6 +7,7 @@ There is one way for all of them: `grey_image` and `image_mask`. A record yields
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,18 @@ def image_mask(
             f"{image.shape[1]} x {image.shape[0]}, both upright"
         )
     return mask
+
+
+def joined_masks(
+    paths: Sequence[Path], how: Reading, *, name: str, image: np.ndarray
+) -> UInt8[np.ndarray, "h w"]:
+    """Every lesion of an image that has a mask for each.
+
+    Raises:
+        InputError: as `image_mask`.
+    """
+    parts = [image_mask(path, how, name=name, image=image) for path in paths]
+    return reduce(np.maximum, parts)
 
 
 def fitted_and_told(

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+# What a build writes beside the files itself: its private list of sources.
+OURS = "folder.sources.csv"
 SHEETS = (".csv", ".tsv", ".txt", ".json", ".xls", ".xlsx", ".xlsm")
 
 
@@ -64,7 +66,7 @@ def _listing(root: Path) -> dict[str, Any]:
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         for name in files:
-            if name[0] == ".":
+            if name[0] == "." or name.endswith(OURS):
                 continue
             path = Path(folder, name)
             try:

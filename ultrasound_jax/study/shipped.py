@@ -24,9 +24,13 @@ from ultrasound_jax.tasks import Task
 from ultrasound_jax.training import compiled, optim, steps
 from ultrasound_jax.types import ArrayTree, Settings
 
-FILES = ("configs/luvnet.py", "configs/video_baselines.py", "configs/busi.py")
+FILES = (
+    *("configs/luvnet.py", "configs/video_baselines.py", "configs/busi.py"),
+    *("configs/resnet_attention.py", "configs/folder.py"),
+)
 PATTERNS = ("a_line", "b_line", "consolidation", "pleural_effusion")
 BUSI = ("benign", "malignant", "normal")
+IMAGES = ("busi", "lesion_phantom", "skin_tumor", "folder")  # datasets of still ones
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def spec_of(config: Settings) -> Spec:
     options = config.data.options
     pixels = partial(Field, dtype="uint8", role="pixels")
     square = (options.size, options.size, 1)
-    if config.data.name == "busi":
+    if config.data.name in IMAGES:
         image = pixels(shape=square)
         mask = Field(shape=square, dtype="uint8", role="mask", classes=("lesion",))
         fields = {"image": image, "labels": _labels(BUSI), "mask": mask}

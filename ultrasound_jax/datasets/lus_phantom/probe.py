@@ -22,7 +22,9 @@ class Probe:
 
     `radius_mm` of the array, `opening_deg` the full angle of the fan, `depth_mm` the
     displayed depth, `frequency_mhz` the centre frequency, `focus_mm` the depth of the
-    transmit focus. The polar grid is `samples` x `beams`.
+    transmit focus, `aperture_mm` the width of the array that is used at once; the spot
+    at the focus is `least_mm` wider than theory has it. The polar grid is `samples` x
+    `beams`.
     """
 
     radius_mm: float
@@ -32,6 +34,8 @@ class Probe:
     focus_mm: float
     beams: int = 128
     samples: int = 384
+    aperture_mm: float = 16.0
+    least_mm: float = 0.8
 
     @cached_property
     def angles(self) -> Float[np.ndarray, " beam"]:
@@ -43,6 +47,11 @@ class Probe:
     def depths(self) -> Float[np.ndarray, " z"]:
         """Depth of each sample in mm; sample k lies at k times `sample_mm`."""
         return np.arange(self.samples, dtype=np.float32) * np.float32(self.sample_mm)
+
+    @cached_property
+    def beam_mm(self) -> Float[np.ndarray, " z"]:
+        """Distance between neighbouring beams at each depth in mm."""
+        return (self.radius_mm + self.depths.astype(np.float64)) * self.beam_rad
 
     @property
     def sample_mm(self) -> float:
