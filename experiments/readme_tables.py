@@ -166,7 +166,8 @@ def busi_radiomics() -> str:
         rows.append(f"| {name} | {' | '.join(cells)} |")
     note = source(found["run"], "busi_radiomics.json")
     note = note.replace("over patients", "over near-duplicate groups")
-    return "\n".join([*rows, "", f"Of malignant lesions: {note}"])
+    search = next(iter(runs.values()))["run"]["search"]
+    return "\n".join([*rows, "", f"Of malignant lesions; search: {search}. {note}"])
 
 
 def busi_masks() -> str:
