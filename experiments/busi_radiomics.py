@@ -4,7 +4,7 @@
 
 Folds are of near-duplicate groups. Images that are measured and folds that are done are
 not done again, so the command goes on where it was interrupted. Writes
-`experiments/results/busi_radiomics.json`.
+`experiments/results/busi_radiomics.json` after each classifier.
 """
 
 import json
@@ -24,9 +24,9 @@ ROOT = Path(__file__).parent.parent
 INNER, REPLICATES = 5, 2000
 RUNS = {
     "boosting": [],
-    "boosting, the original's threshold": ["--selection", "lasso_original"],
-    "forest": ["--classifier", "forest"],
     "svm": ["--classifier", "svm"],
+    "forest": ["--classifier", "forest"],
+    "boosting, the original's threshold": ["--selection", "lasso_original"],
 }
 
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             start = time.monotonic()
             found[name] = _judged(name, words, given)
             found[name]["minutes"] = round((time.monotonic() - start) / 60, 1)
-        write_whole(given.out, json.dumps(found, indent=1) + "\n")
+            write_whole(given.out, json.dumps(found, indent=1) + "\n")
         print(f"written: {given.out}", file=sys.stderr)
 
     return cli.guard(work)

@@ -185,7 +185,7 @@ def busi_radiomics() -> str:
         "AUROC",
         "sensitivity",
     ]
-    titles += ["specificity", "balanced accuracy", "features", "minutes"]
+    titles += ["specificity", "balanced accuracy", "features"]
     rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for name, tree in runs.items():
         level = tree["out_of_fold"]["image"]
@@ -197,11 +197,12 @@ def busi_radiomics() -> str:
         balanced = "balanced_accuracy"
         cells.append(cell(level[balanced], level[f"{balanced}_ci"]))
         kept = [list(fold["counts"].values())[-1] for fold in tree["folds"]]
-        cells += [f"{min(kept)}–{max(kept)}", f"{tree['minutes']:.1f}"]
+        cells.append(f"{min(kept)}–{max(kept)}")
         rows.append(f"| {name} | {' | '.join(cells)} |")
     note = source(found["run"], "busi_radiomics.json")
     note = note.replace("over patients", "over near-duplicate groups")
-    return "\n".join([*rows, "", f"Of malignant lesions: {note}"])
+    search = next(iter(runs.values()))["run"]["search"]
+    return "\n".join([*rows, "", f"Of malignant lesions; search: {search}. {note}"])
 
 
 def busi_masks() -> str:

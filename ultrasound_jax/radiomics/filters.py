@@ -23,12 +23,12 @@ def _square(image: Image) -> Image:
 
 
 def _square_root(image: Image) -> Image:
-    """√(m |x|), with the sign of x."""
+    """√(m abs(x)), with the sign of x."""
     return np.sign(image) * np.sqrt(np.abs(image) * _largest(image))
 
 
 def _logarithm(image: Image) -> Image:
-    """log(|x| + 1), with the sign of x, so scaled that the largest is m."""
+    """log(abs(x) + 1), with the sign of x, so scaled that the largest is m."""
     found = np.sign(image) * np.log(np.abs(image) + 1)
     return found * (_largest(image) / _largest(found))
 

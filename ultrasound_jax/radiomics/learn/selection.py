@@ -85,7 +85,7 @@ def select(
 
 
 def _distinct(scaled: Float[np.ndarray, "n f"]) -> Any:
-    """True of the features whose |r| with every earlier one is at most 0.9."""
+    """True of the features whose r with no earlier one is beyond ±0.9."""
     norm = np.sqrt((scaled**2).sum(axis=0))
     correlation = scaled.T @ scaled / np.outer(norm, norm)
     return ~(np.abs(np.triu(correlation, 1)) > CORRELATION).any(axis=0)
