@@ -35,10 +35,8 @@ def normalisation_of(kind: type[Any], options: Mapping[str, Any]) -> Normalisati
     Classes that say nothing are as torchvision's: ImageNet's mean and spread.
     """
     named = (by_name.options_of(kind) | dict(options)).get("encoder")
-    encoder = getattr(kind, "encoder_kind", None)
+    encoder: Any = getattr(kind, "encoder_kind", None)
     if named is not None:
         encoder = by_name.find(by_name.ENCODERS, "encoder", named)
-    for one in (kind, encoder):
-        if hasattr(one, "NORMALISATION"):
-            return one.NORMALISATION
-    return IMAGENET
+    of_encoder = getattr(encoder, "NORMALISATION", IMAGENET)
+    return getattr(kind, "NORMALISATION", of_encoder)
