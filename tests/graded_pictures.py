@@ -18,14 +18,17 @@ def make(first, place):
     grade = place % 4
     noise = rng.integers(0, 40, (SIDE, SIDE, 1))
     name = f"picture_{first + place:03d}"
-    yield name, {
-        "image": (50 * grade + noise).astype(np.uint8),
-        "labels": np.eye(2, dtype=np.int8)[grade // 2],
-        "grade": np.int8(-1 if place % 5 == 4 else grade),
-        "example_id": name,
-        "video_id": name,
-        "patient_id": f"patient_{(first + place) // 4:03d}",
-    }
+    yield (
+        name,
+        {
+            "image": (50 * grade + noise).astype(np.uint8),
+            "labels": np.eye(2, dtype=np.int8)[grade // 2],
+            "grade": np.int8(-1 if place % 5 == 4 else grade),
+            "example_id": name,
+            "video_id": name,
+            "patient_id": f"patient_{(first + place) // 4:03d}",
+        },
+    )
 
 
 class Graded(ScalableBuilder, skip_registration=True):

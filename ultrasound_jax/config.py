@@ -55,7 +55,6 @@ NOT_NEGATIVE = (
 SEEDS = ("seed", "data.split_seed")
 LARGEST_SEED = 2**32 - 1  # of all that is drawn by, Grain takes no longer ones
 FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum")
-FACTORS = ("optim.step_factor", "optim.plateau_factor")
 RANGES = ("tune.lr", "tune.weight_decay")
 # Settings of what is named beside them: a file need not name them, and `complete` asks
 # their owner which there are.
@@ -231,8 +230,8 @@ def complete(config: Settings) -> None:
 def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
-    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, *FACTORS, "augment"}
-    needed.add("evaluation.replicates")
+    needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, "augment"}
+    needed |= {"evaluation.replicates", "optim.step_factor"}
     needed |= {f"{key}_{end}" for key in RANGES for end in ("low", "high")}
     if missing := sorted(needed - values.keys() - {*config}):
         raise ConfigError(
@@ -253,12 +252,14 @@ def check(config: Settings) -> None:
         _require(0 < low < high < math.inf, f"{key}_low", low, allowed)
     rate = values["optim.lr"]
     _require(0 < rate < math.inf, "optim.lr", rate, "above 0 and finite")
-    for key in FACTORS:
-        _require(0 < values[key] < 1, key, values[key], "between 0 and 1")
     for place, c in enumerate(config.probe.c):
         _require(0 < c < math.inf, f"probe.c[{place}]", c, "above 0 and finite")
     _require(len(config.probe.c) > 0, "probe.c", [], "one number or more")
+    factor = values["optim.plateau_factor"]
+    _require(0 < factor < 1, "optim.plateau_factor", factor, "between 0 and 1")
     _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")
+    factor = values["optim.step_factor"]
+    _require(0 < factor < 1, "optim.step_factor", factor, "between 0 and 1")
     for key in SEEDS:
         _require(values[key] <= LARGEST_SEED, key, values[key], "32 bits or fewer")
     drawn = values["evaluation.replicates"]  # known here, not after the last epoch

@@ -191,7 +191,10 @@ def test_smoothed_labels_of_one_logit_share_evenly():
             "gamma=-1 is not allowed: it must be 0 or more",
         ),
         ({"loss": "focal", "gamma": "much"}, "refuses config.task.options"),
-        ({"loss": "focal", "alpha": "rare"}, "alpha='rare'.*inverse_frequency, or a number"),
+        (
+            {"loss": "focal", "alpha": "rare"},
+            "alpha='rare'.*inverse_frequency, or a number",
+        ),
         (
             {"loss": "focal", "alpha": [0.5, 0.5]},
             "for each of benign, malignant, normal",

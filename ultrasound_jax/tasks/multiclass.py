@@ -213,8 +213,8 @@ def _alpha_of(
     if isinstance(alpha, str):
         if alpha not in ALPHAS:
             raise TaskError(
-                f"config.task.options.alpha={alpha!r} is not allowed: it must be one of "
-                f"{', '.join(ALPHAS)}, or a number for each class"
+                f"config.task.options.alpha={alpha!r} is not allowed: it must be one "
+                f"of {', '.join(ALPHAS)}, or a number for each class"
             )
         if alpha != "published":
             return _rarity(labels) if alpha == "inverse_frequency" else None

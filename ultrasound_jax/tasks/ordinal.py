@@ -165,7 +165,7 @@ class Ordinal(OfLabels):
 
         And the macro AUROC, each level against the rest.
         """
-        there = table.rows(~np.isnan(table.labels).any(axis=1))
+        there = table.rows(np.flatnonzero((table.labels == 1).any(axis=1)))
         if not len(there):
             return {}
         truth, decided = there.labels.argmax(axis=1), there.scores.argmax(axis=1)
