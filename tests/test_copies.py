@@ -4,6 +4,7 @@ import collections
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from ultrasound_jax import augment
 from ultrasound_jax.data.dataset import training_batches
@@ -65,7 +66,7 @@ def test_a_run_with_copies_has_so_many_steps_an_epoch_and_reports(
 ):
     tiny_config.augment = EVERY
     tiny_config.model.name = "tests.glance:Glance"
-    tiny_config.model.options.clear()
+    tiny_config.model.options = ConfigDict({})
     tiny_config.train.epochs = 1
     experiment = open_experiment(tiny_config, lambda line: None)
     examples = len(experiment.indices["train"])

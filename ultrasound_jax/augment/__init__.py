@@ -119,8 +119,9 @@ def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
     defaults = {o.name: o.default for o in options if o.default is not o.empty}
     whole = defaults | dict(settings)
     more = getattr(inspect.getmodule(make), "completed", None)
-    own = more is not None and ":" not in settings["name"]
-    return more(whole) if own else whole
+    if more is None or ":" in settings["name"]:
+        return whole
+    return more(whole)
 
 
 def _operation(settings: Any, where: str, data: Settings | None) -> Operation:

@@ -80,7 +80,8 @@ def apply(
             return after, None
 
         numbers = jnp.arange(chosen.primitive.shape[0])
-        parts, _ = jax.lax.scan(stage, parts, (numbers, *chosen))
+        each = numbers, chosen.primitive, chosen.magnitude
+        parts, _ = jax.lax.scan(stage, parts, each)
         return {n: a if concerned[n].ndim == 5 else a[0] for n, a in parts.items()}
 
     each = concerned, lengths, keys, chosen
