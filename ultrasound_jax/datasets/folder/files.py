@@ -288,8 +288,8 @@ def _refuse_masks(paths: Sequence[Path], root: Path) -> None:
         if alike:
             name = alike[0].relative_to(root).as_posix()
             raise DatasetError(
-                f"folder: {len(alike)} pictures look like masks, as {name!r}; say which "
-                f"are, such as {say}"
+                f"folder: {len(alike)} pictures look like masks, as {name!r}; say "
+                f"which are, such as {say}"
             )
 
 

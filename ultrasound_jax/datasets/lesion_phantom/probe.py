@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from ultrasound_jax.datasets.lus_phantom.probe import SPEED_MM_PER_US
+from ultrasound_jax.datasets.lus_phantom.probe import Array
 from ultrasound_jax.media.geometry import letterbox
 
 
 @dataclass(frozen=True)
-class LinearProbe:
+class LinearProbe(Array):
     """A linear array and the settings that shape its picture.
 
     `width_mm` of the array, `depth_mm` the displayed depth, `frequency_mhz` the centre
@@ -35,35 +35,20 @@ class LinearProbe:
     least_mm: float = 0.12
 
     @cached_property
-    def depths(self) -> Float[np.ndarray, " z"]:
-        """Depth of each sample in mm."""
-        return np.arange(self.samples, dtype=np.float32) * np.float32(self.sample_mm)
-
-    @cached_property
     def places(self) -> Float[np.ndarray, " beam"]:
         """Where each beam stands along the array in mm, left to right."""
         half = self.width_mm / 2
         return np.linspace(-half, half, self.beams, dtype=np.float32)
 
     @property
-    def sample_mm(self) -> float:
-        """Distance between two samples of a beam in mm."""
-        return self.depth_mm / (self.samples - 1)
-
-    @property
     def pitch_mm(self) -> float:
         """Distance between two beams in mm."""
         return self.width_mm / (self.beams - 1)
 
-    @cached_property
+    @property
     def beam_mm(self) -> Float[np.ndarray, " z"]:
         """The same at each depth, as `PointSpread` asks for it."""
         return np.full(self.samples, self.pitch_mm)
-
-    @property
-    def wavelength_mm(self) -> float:
-        """Wavelength in soft tissue."""
-        return SPEED_MM_PER_US / self.frequency_mhz
 
     def pixel_mm(self, size: int) -> float:
         """The side of a pixel in a square picture of `size`."""

@@ -5,6 +5,7 @@ picture only at the end. Angles are radians from the centre beam, depths are mm 
 the probe's surface along a beam.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,8 +17,44 @@ SPEED_MM_PER_US = 1.54  # soft tissue, the value every scanner assumes
 RENDER_PIXELS = 192  # smaller frames are drawn at least this large and then averaged
 
 
+class Array(ABC):
+    """What arrays of any form have: the grid along their beams, and how they focus.
+
+    `depth_mm` is the displayed depth, `frequency_mhz` the centre frequency, `focus_mm`
+    the depth of the focus, `aperture_mm` the width of the array that is used at once;
+    the spot at the focus is `least_mm` wider than theory has it.
+    """
+
+    depth_mm: float
+    frequency_mhz: float
+    focus_mm: float
+    samples: int
+    aperture_mm: float
+    least_mm: float
+
+    @cached_property
+    def depths(self) -> Float[np.ndarray, " z"]:
+        """Depth of each sample in mm; sample k lies at k times `sample_mm`."""
+        return np.arange(self.samples, dtype=np.float32) * np.float32(self.sample_mm)
+
+    @property
+    @abstractmethod
+    def beam_mm(self) -> Float[np.ndarray, " z"]:
+        """Distance between neighbouring beams at each depth in mm."""
+
+    @property
+    def sample_mm(self) -> float:
+        """Distance between two samples of a beam in mm."""
+        return self.depth_mm / (self.samples - 1)
+
+    @property
+    def wavelength_mm(self) -> float:
+        """Wavelength in soft tissue."""
+        return SPEED_MM_PER_US / self.frequency_mhz
+
+
 @dataclass(frozen=True)
-class Probe:
+class Probe(Array):
     """A convex array and the settings that shape its picture.
 
     `radius_mm` of the array, `opening_deg` the full angle of the fan, `depth_mm` the
@@ -43,30 +80,15 @@ class Probe:
         half = np.deg2rad(self.opening_deg) / 2
         return np.linspace(-half, half, self.beams, dtype=np.float32)
 
-    @cached_property
-    def depths(self) -> Float[np.ndarray, " z"]:
-        """Depth of each sample in mm; sample k lies at k times `sample_mm`."""
-        return np.arange(self.samples, dtype=np.float32) * np.float32(self.sample_mm)
-
-    @cached_property
+    @property
     def beam_mm(self) -> Float[np.ndarray, " z"]:
         """Distance between neighbouring beams at each depth in mm."""
         return (self.radius_mm + self.depths.astype(np.float64)) * self.beam_rad
 
     @property
-    def sample_mm(self) -> float:
-        """Distance between two samples of a beam in mm."""
-        return self.depth_mm / (self.samples - 1)
-
-    @property
     def beam_rad(self) -> float:
         """Angle between neighbouring beams."""
         return float(np.deg2rad(self.opening_deg)) / (self.beams - 1)
-
-    @property
-    def wavelength_mm(self) -> float:
-        """Wavelength in soft tissue."""
-        return SPEED_MM_PER_US / self.frequency_mhz
 
     def radians(self, along_mm: float, depth_mm: float) -> float:
         """The angle under which a lateral distance at a depth is seen."""

@@ -5,41 +5,17 @@ Many random scatterers in a resolution cell make both parts Gaussian, hence a Ra
 envelope with mean / standard deviation = 1.91 (Burckhardt 1978; Wagner et al. 1983).
 """
 
-from typing import Protocol, runtime_checkable
-
 import cv2
 import numpy as np
 from jaxtyping import Float
+
+from ultrasound_jax.datasets.lus_phantom.probe import Array
 
 PULSE_CYCLES = 3.0
 # Scatterers are smoothed by this many samples so that moving them by a fraction of a
 # sample does not change their power, which would show as flicker.
 GRAIN = 0.7
 _FWHM = 2.3548
-
-
-@runtime_checkable
-class _Array(Protocol):
-    """What the spot depends on: an array of any form and the grid along its beams.
-
-    `beam_mm` is the distance between neighbouring beams at each depth, `aperture_mm`
-    the width that transmits and receives, `least_mm` what is added to the ideal focus.
-    """
-
-    @property
-    def depths(self) -> Float[np.ndarray, " z"]: ...
-    @property
-    def beam_mm(self) -> Float[np.ndarray, " z"]: ...
-    @property
-    def sample_mm(self) -> float: ...
-    @property
-    def wavelength_mm(self) -> float: ...
-    @property
-    def focus_mm(self) -> float: ...
-    @property
-    def aperture_mm(self) -> float: ...
-    @property
-    def least_mm(self) -> float: ...
 
 
 def _gaussian(sigma: float) -> np.ndarray:
@@ -90,7 +66,7 @@ class PointSpread:
     for scatterers whose neighbours have unrelated phases.
     """
 
-    def __init__(self, probe: _Array):
+    def __init__(self, probe: Array):
         axial_mm = PULSE_CYCLES * probe.wavelength_mm / 2
         self._axial = _gaussian(max(0.7, axial_mm / _FWHM / probe.sample_mm))
         self.lateral_beams = self._lateral_sigma(probe)
@@ -110,7 +86,7 @@ class PointSpread:
         return (power**-0.5).astype(np.float32)[:, None, None]
 
     @staticmethod
-    def _lateral_sigma(probe: _Array) -> np.ndarray:
+    def _lateral_sigma(probe: Array) -> np.ndarray:
         depth = probe.depths.astype(np.float64)
         number = probe.focus_mm / probe.aperture_mm
         ideal = probe.wavelength_mm * probe.focus_mm / probe.aperture_mm
