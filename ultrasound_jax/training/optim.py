@@ -141,8 +141,8 @@ def slower_encoder(share: float) -> optax.GradientTransformation:
         return optax.EmptyState()
 
     def update(
-        updates: ArrayTree, state: optax.EmptyState, params: ArrayTree = None
-    ) -> tuple[ArrayTree, optax.EmptyState]:
+        updates: ArrayTree, state: ArrayTree, params: ArrayTree = None
+    ) -> tuple[ArrayTree, ArrayTree]:
         del params
         scaled = jax.tree_util.tree_map_with_path(
             lambda path, step: share * step if is_encoder(path) else step, updates
