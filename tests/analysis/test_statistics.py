@@ -187,7 +187,9 @@ def test_every_statistic_of_the_package_says_what_it_is():
     assert [one.name for one in found] == [
         "discrimination",
         "overlap",
+        "reconstruction",
         "confusion",
+        "ordinal",
         "calibration",
         "decision_curve",
         "operating",
@@ -197,7 +199,7 @@ def test_every_statistic_of_the_package_says_what_it_is():
         "subgroups",
         "conformal",
     ]
-    kinds = {"multilabel", "multiclass", "masks"}
+    kinds = {"multilabel", "multiclass", "masks", "errors"}
     for one in found:
         assert one.kinds and set(one.kinds) <= kinds
         for option in one.options:
