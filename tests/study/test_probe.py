@@ -51,6 +51,17 @@ def test_exclusive_classes_are_scikit_learns_balanced_regression(classes):
     np.testing.assert_allclose(found, model.predict_proba(given.features), atol=1e-6)
 
 
+def test_more_features_than_examples_give_the_same_regression():
+    given = units().without(1, 2, 3)
+    wide = np.random.default_rng(0).normal(0, 1, (len(given.features), 40))
+    wide[:, :WIDTH] = given.features
+    few = linear_probe.Units(wide, given.labels, given.fold)
+    found = linear_probe.fit(few, 0.01, exclusive=True).scores(wide)
+    model = theirs(0.01).fit(wide, given.labels.argmax(axis=1))
+    # Both stop where the gradient is below 1e-4, on ways of their own.
+    np.testing.assert_allclose(found, model.predict_proba(wide), atol=1e-3)
+
+
 def test_each_finding_is_a_regression_where_it_is_annotated():
     given = units(exclusive=False)
     given.labels[:9, 1] = -1

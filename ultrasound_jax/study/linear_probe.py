@@ -124,12 +124,23 @@ def _fit_exclusive(
 def _regression(
     inputs: np.ndarray, target: np.ndarray, c: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The weights and the biases, a row a class."""
+    """The weights and the biases, a row a class.
+
+    The penalty does not change as features are turned, and weights lie where the
+    examples are: of fewer examples than features their own axes say it all, for less.
+    """
+    turn = None
+    if len(inputs) < inputs.shape[1]:
+        left, spread, turn = np.linalg.svd(inputs, full_matrices=False)
+        inputs = left * spread
     model = LogisticRegression(C=c, class_weight="balanced", max_iter=ITERATIONS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # of separable data
         model.fit(inputs, target)
-    return np.asarray(model.coef_), np.asarray(model.intercept_)
+    weights = np.asarray(model.coef_)
+    if turn is not None:
+        weights = weights @ turn
+    return weights, np.asarray(model.intercept_)
 
 
 def chosen(
