@@ -5,6 +5,8 @@ replicates or order of patients matters. `spread` says how they are made; what i
 has no interval that patients can bear.
 """
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float, Int, Num
 
@@ -122,7 +124,7 @@ def plain_interval(spread: Spread) -> list[float] | None:
     return [float(low), float(high)]
 
 
-def counted_patients(sizes: Num[np.ndarray, " p"]) -> dict[str, float | int | None]:
+def counted_patients(sizes: Num[np.ndarray, " p"]) -> dict[str, Any]:
     """`{"patients", "effective_patients", "largest_share"}` of their examples.
 
     The last is null where there is no example.
