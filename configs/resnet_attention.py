@@ -81,9 +81,9 @@ def skin_tumor(config: Any) -> None:
     `--config configs/resnet_attention.py:skin_tumor --config.data.manual_dir=DIR --mode
     crossval`, DIR as ultrasound_jax/datasets/skin_tumor/README.md says. The original's
     images are not public, so there is no time and no result to tell. As published:
-    224 pixels, focal loss of its weights, Adam at 1e-4 that falls to a tenth every seven
-    epochs, batches of 16, 30 epochs. By patient, and selected on a part that is never
-    reported, which the original's are not.
+    224 pixels, focal loss of its weights, Adam at 1e-4 that falls to a tenth every
+    seven epochs, batches of 16, 30 epochs. By patient, and selected on a part that is
+    never reported, which the original's are not.
     """
     shared(config)
     config.data.name = "skin_tumor"
