@@ -18,6 +18,8 @@ from ultrasound_jax.training import sharding
 VARIANTS = {
     "resnet_attention": ("", "phantom", "busi", "skin_tumor"),
     "folder": ("", "segment"),
+    "breast_cnn": ("", "phantom", "busi"),
+    "pu2756": ("resnet18", "autoencoder"),
 }
 PATIENTS, SIZE = 18, 32
 
