@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 ITERATIONS = 10_000
 
@@ -129,6 +130,14 @@ def _regression(
     The penalty does not change as features are turned, and weights lie where the
     examples are: of fewer examples than features their own axes say it all, for less.
     """
+    # Threads that wait for each other are slower than one, most of all on a busy machine.
+    with threadpool_limits(1):
+        return _fitted(inputs, target, c)
+
+
+def _fitted(
+    inputs: np.ndarray, target: np.ndarray, c: float
+) -> tuple[np.ndarray, np.ndarray]:
     turn = None
     if len(inputs) < inputs.shape[1]:
         left, spread, turn = np.linalg.svd(inputs, full_matrices=False)
