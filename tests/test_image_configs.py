@@ -72,6 +72,7 @@ def assert_trains_two_steps(config):
     return opened
 
 
+@pytest.mark.slow  # of the phantom; the folder's are two steps as well
 def test_the_phantom_trains_two_steps_and_patients_are_on_one_side(
     data_dir, one_device
 ):

@@ -134,7 +134,7 @@ def test_a_folder_of_another_search_is_refused(config, tmp_path):
         run(config, tmp_path)
 
 
-@pytest.mark.parametrize("sub_policies", [1, 2])
+@pytest.mark.parametrize("sub_policies", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_many_candidates_at_once_have_the_losses_of_each_alone(opened, sub_policies):
     space = Space(("fast", "ultrasound"), sub_policies)
     subs = space.random(5 * sub_policies, seed=1)

@@ -254,6 +254,7 @@ def test_a_probe_without_weights_or_classes_is_refused(config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_weights_that_have_seen_any_patient_are_refused(config, tmp_path):
     own = copy.deepcopy(config)
     own.data.protocol, own.data.test_fraction = "holdout", 0.2

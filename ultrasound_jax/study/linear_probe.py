@@ -130,7 +130,7 @@ def _regression(
     The penalty does not change as features are turned, and weights lie where the
     examples are: of fewer examples than features their own axes say it all, for less.
     """
-    # Threads that wait for each other are slower than one, most of all on a busy machine.
+    # Threads that wait for each other are slower than one, most on a busy machine.
     with threadpool_limits(1):
         return _fitted(inputs, target, c)
 
