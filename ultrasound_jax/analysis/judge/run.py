@@ -138,9 +138,8 @@ def headline(tree: Mapping[str, Any], table: AnyTable) -> list[str]:
     if first is None:
         return lines
     for one in of_tree(first):
-        for level, several in zip(
-            first["levels"], map(plural, table.units), strict=False
-        ):
+        own = map(plural, dict.fromkeys(table.units))  # an image is its own group
+        for level, several in zip(first["levels"], own, strict=False):
             found = first["levels"][level]
             for key, _, words in one.headline:
                 value = value_text(found, key)
