@@ -77,11 +77,13 @@ def test_macro_values_are_means_over_classes_and_have_intervals(tree):
 def test_counts_of_examples_videos_and_patients_are_given(table, tree):
     test = table.of_split("test")
     videos = len(set(test.video_id))
-    assert tree["test"]["clip"]["n"] == {
-        "examples": len(test),
-        "videos": videos,
-        "patients": 20,
+    counts = {"examples": len(test), "videos": videos, "patients": 20}
+    sizes = np.unique(test.patient_id, return_counts=True)[1]
+    worth = {
+        "effective_patients": pytest.approx(len(test) ** 2 / (sizes**2).sum()),
+        "largest_share": sizes.max() / len(test),
     }
+    assert tree["test"]["clip"]["n"] == counts | worth
     assert tree["test"]["video_max"]["n"]["examples"] == videos
     positive = {
         p
