@@ -1,7 +1,7 @@
 """The pool at a residual network's entrance: 3x3 windows, two pixels apart.
 
-XLA's gradient of a maximum, `select_and_scatter`, takes ten times as long on a CPU as
-comparing each window's nine pixels with their maximum, and twenty times as long as the
+XLA's gradient of a maximum, `select_and_scatter`, takes several times as long on a CPU as
+finding each window's largest of nine pixels again, and many times as long as the
 pool itself. Like XLA and PyTorch, the first of several equal pixels gets the gradient.
 """
 
@@ -53,30 +53,36 @@ def _by_slices(image: Array) -> Array:
     return largest
 
 
-def _forward(image: Array) -> tuple[Array, tuple[Array, Array]]:
-    pooled = max_pool(image)
-    return pooled, (image, pooled)
+def _forward(image: Array) -> tuple[Array, Array]:
+    return max_pool(image), image
 
 
-def _backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array]:
+def _backward(image: Array, cotangent: Array) -> tuple[Array]:
     return (
         jax.lax.platform_dependent(
-            *kept,
+            image,
             cotangent,
             cpu=_to_the_first,
-            default=lambda image, pooled, given: jax.vjp(_by_xla, image)[1](given)[0],
+            default=lambda image, given: jax.vjp(_by_xla, image)[1](given)[0],
         ),
     )
 
 
-def _to_the_first(image: Array, pooled: Array, cotangent: Array) -> Array:
-    """Each window's gradient at the first of its pixels that is the largest."""
+def _to_the_first(image: Array, cotangent: Array) -> Array:
+    """Each window's gradient at the first of its pixels that is the largest.
+
+    The largest is looked for anew: XLA may compute the image a second time with other
+    rounding, and then no pixel would equal what the pool has kept.
+    """
     n, height, width, channels = image.shape
-    free, parts = jnp.ones(pooled.shape, bool), {}
-    for tap, seen in zip(TAPS, _slices(image), strict=True):
-        hit = free & (seen == pooled)
-        parts[tap] = jnp.where(hit, cotangent, 0)
-        free = free & ~hit
+    largest, *others = _slices(image)
+    place = jnp.zeros(largest.shape, jnp.int8)
+    for tap, seen in enumerate(others, 1):
+        place = jnp.where(seen > largest, jnp.int8(tap), place)
+        largest = jnp.maximum(largest, seen)
+    parts = {
+        tap: jnp.where(place == which, cotangent, 0) for which, tap in enumerate(TAPS)
+    }
 
     def plane(row: int, column: int) -> Array:
         """The pixels of even or uneven rows and columns, over all taps on them."""
