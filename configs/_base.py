@@ -3,9 +3,30 @@
 Sizes are in examples, frames or pixels, times in seconds, unless a comment says so.
 """
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
+
+
+def of_variant(
+    file: str, variants: Mapping[str, Callable[[Any], None]], arg: str
+) -> Any:
+    """The settings after `variants[arg]` changed them; `file` is the caller's own.
+
+    Raises:
+        ValueError: there is no such variant.
+    """
+    if arg not in variants:
+        known = ", ".join(f"'{name}'" for name in variants)
+        raise ValueError(
+            f"configs/{Path(file).name} has no variant '{arg}'; it has {known}"
+        )
+    config = base()
+    with config.data.unlocked():
+        variants[arg](config)
+    return config
 
 
 def base() -> Any:

@@ -7,19 +7,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs._base import base
+from configs._base import of_variant
 
 
 def get_config(arg: str = "") -> Any:
     """The settings of the variant, which VARIANTS names."""
-    if arg not in VARIANTS:
-        known = ", ".join(f"'{name}'" for name in VARIANTS)
-        raise ValueError(
-            f"configs/breast_cnn.py has no variant '{arg}'; it has {known}"
-        )
-    config = base()
-    VARIANTS[arg](config)
-    return config
+    return of_variant(__file__, VARIANTS, arg)
 
 
 def shared(config: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs._base import base
+from configs._base import of_variant
 
 # Last clips inside the clip before stay clips, as in the original: the results that
 # are told here were made so.
@@ -18,13 +18,7 @@ PHANTOM = {"size": 64, "frame_rate": 10.0, "patients": 48, "videos": 3, "seed": 
 
 def get_config(arg: str = "") -> Any:
     """The settings of the variant, which VARIANTS names."""
-    if arg not in VARIANTS:
-        known = ", ".join(f"'{name}'" for name in VARIANTS)
-        raise ValueError(f"configs/luvnet.py has no variant '{arg}'; it has {known}")
-    config = base()
-    with config.data.unlocked():
-        VARIANTS[arg](config)
-    return config
+    return of_variant(__file__, VARIANTS, arg)
 
 
 def phantom(config: Any) -> None:

@@ -14,20 +14,14 @@ from ml_collections import ConfigDict
 
 from configs import busi as of_busi
 from configs import luvnet
-from configs._base import base
+from configs._base import of_variant
 
 ENCODER = {"encoder": "efficientnet_lite0"}
 
 
 def get_config(arg: str = "") -> Any:
     """The settings of the variant, which VARIANTS names."""
-    if arg not in VARIANTS:
-        known = ", ".join(f"'{name}'" for name in VARIANTS)
-        raise ValueError(f"configs/probe.py has no variant '{arg}'; it has {known}")
-    config = base()
-    with config.data.unlocked():
-        VARIANTS[arg](config)
-    return config
+    return of_variant(__file__, VARIANTS, arg)
 
 
 def clips(config: Any) -> None:

@@ -12,20 +12,19 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs._base import base
+from configs._base import of_variant
 
 
 def get_config(arg: str = "") -> Any:
     """The settings of the variant, which VARIANTS names."""
-    if arg not in VARIANTS:
-        known = ", ".join(f"'{name}'" for name in VARIANTS)
-        raise ValueError(f"configs/pu2756.py has no variant '{arg}'; it has {known}")
-    config = base()
+    return of_variant(__file__, VARIANTS, arg)
+
+
+def shared(config: Any) -> None:
+    """What both have in common."""
     config.data.name = "pu2756"
     config.optim.name = "adam"
     config.optim.lr = 1e-4
-    VARIANTS[arg](config)
-    return config
 
 
 def resnet18(config: Any) -> None:
@@ -36,6 +35,7 @@ def resnet18(config: Any) -> None:
     --config.init_part=encoder`. It mirrors both ways and turns by 15 degrees, ours
     mirrors one way; it is selected on a part that is never reported.
     """
+    shared(config)
     config.data.options = ConfigDict({"size": 224})
     config.data.batch_size = 128
     config.task.name = "multiclass"
@@ -56,6 +56,7 @@ def autoencoder(config: Any) -> None:
 
     256 pixels, Adam at 1e-4, batches of 256, 200 epochs, as published.
     """
+    shared(config)
     config.data.options = ConfigDict({"size": 256})
     config.data.batch_size = 256
     config.data.eval_batch_size = 64

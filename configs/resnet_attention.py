@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from configs._base import base
+from configs._base import of_variant
 
 NETWORK = "resnet_attention"
 SMALL = {"width": 16}  # for two CPU cores
@@ -17,14 +17,7 @@ PHANTOM = {"size": 96, "patients": 300, "images": 2, "seed": 0}
 
 def get_config(arg: str = "") -> Any:
     """The settings of the variant, which VARIANTS names."""
-    if arg not in VARIANTS:
-        known = ", ".join(f"'{name}'" for name in VARIANTS)
-        raise ValueError(
-            f"configs/resnet_attention.py has no variant '{arg}'; it has {known}"
-        )
-    config = base()
-    VARIANTS[arg](config)
-    return config
+    return of_variant(__file__, VARIANTS, arg)
 
 
 def shared(config: Any) -> None:

@@ -1,7 +1,7 @@
 """The pool at a residual network's entrance: 3x3 windows, two pixels apart.
 
-XLA's gradient of a maximum, `select_and_scatter`, takes several times as long on a CPU as
-finding each window's largest of nine pixels again, and many times as long as the
+XLA's gradient of a maximum, `select_and_scatter`, takes several times as long on a CPU
+as finding each window's largest of nine pixels again, and many times as long as the
 pool itself. Like XLA and PyTorch, the first of several equal pixels gets the gradient.
 """
 
