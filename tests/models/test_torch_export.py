@@ -20,7 +20,9 @@ SMALL = {
     "cnn_lstm": FRAMES | {"embedding": 8, "hidden": 8, "layers": 2},
     "densenet121": {"width": 8},
     "densenet161": {"width": 8},
+    "efficientnet_lite0": {"image_shape": (32, 32)},
     "frame_vote": FRAMES,
+    "image_classifier": FRAMES,
     "luvnet": FRAMES | {"heads": 4, "kernel_size": 3},
     "luvnet_no_temporal": FRAMES | {"heads": 4},
     "mvit_v1_b": CLIP | {"width": 8},
@@ -69,7 +71,7 @@ def test_a_network_survives_the_way_to_a_file_and_back(name, tmp_path):
 def test_the_kernels_lie_as_pytorch_has_them():
     model = models.build("resnet18", width=8, rngs=nnx.Rngs(0))
     state = torch_export.state_of(model)
-    kernel = np.asarray(model.stem.conv.kernel.get_value())  # h w in out
+    kernel = np.asarray(model.encoder.stem.conv.kernel.get_value())  # h w in out
     np.testing.assert_array_equal(state["conv1.weight"], kernel.transpose(3, 2, 0, 1))
 
 

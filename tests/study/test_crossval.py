@@ -99,9 +99,13 @@ def test_a_fold_is_judged_again_on_its_own_patients(config, tmp_path):
 def test_the_folder_of_a_study_is_refused_to_training(config, tmp_path):
     crossval.cross_validate(config, tmp_path / "study")
     file = str(ROOT / "configs/luvnet.py")
-    for folder in ("study", "study/fold_1"):
+    why = {
+        "study": "holds a cross-validation; give --mode crossval",
+        "study/fold_1": "protocol='holdout'",
+    }
+    for folder, said in why.items():
         config.data.protocol, config.data.test_fraction = "holdout", 0.2
-        with pytest.raises(settings.ConfigError, match="protocol='holdout'"):
+        with pytest.raises(settings.ConfigError, match=said):
             workdirs.resolve(
                 config, file, mode="train", workdir=str(tmp_path / folder), rest=[]
             )

@@ -204,7 +204,8 @@ def test_a_batch_that_devices_cannot_share_is_refused():
 
 def test_the_grey_clip_is_normalised_like_imagenet(tiny_config):
     """The folded normalisation equals three normalised copies of the clip."""
-    model = experiments.build_model(tiny_config, TASK, say=print)
+    about = experiments.network_settings(tiny_config)
+    model = experiments.make_network(about, TASK, seed=tiny_config.seed)
     plain = models.build(
         "luvnet",
         encoder="resnet18",

@@ -25,7 +25,8 @@ def _theirs(name: str, slot: Slot) -> np.ndarray:
     size = int(np.prod(slot.shape))
     places = np.arange(size, dtype=np.int64 if size > 2**31 else np.int32)
     sent = np.asarray(slot.to_ours(places.reshape(slot.shape)))
-    if sent.shape != ours.shape or sent.dtype != places.dtype:
+    kept = sent.shape == ours.shape and sent.dtype == places.dtype
+    if not kept or np.unique(sent).size != size:  # else places would stay unwritten
         raise ModelError(f"{name}: its `torch_layout` cannot be turned round")
     value = np.empty(size, ours.dtype)
     value[sent.reshape(-1)] = ours.reshape(-1)

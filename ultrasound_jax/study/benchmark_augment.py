@@ -43,8 +43,8 @@ PILLOW: Mapping[str, Callable[[Image.Image], Image.Image]] = {
     "posterize": lambda image: ImageOps.posterize(image, 4),
     "rotate": lambda image: image.rotate(17, BILINEAR),
     "sharpness": lambda image: ImageEnhance.Sharpness(image).enhance(1.5),
-    "shear_x": _affine(1, 0.3, 0, 0, 1, 0),
-    "shear_y": _affine(1, 0, 0, 0.3, 1, 0),
+    "shear_x": _affine(1.0, 0.3, 0.0, 0.0, 1.0, 0.0),
+    "shear_y": _affine(1.0, 0.0, 0.0, 0.3, 1.0, 0.0),
     "solarize": lambda image: ImageOps.solarize(image, 128),
 }
 
