@@ -9,6 +9,8 @@ os.environ["XLA_FLAGS"] = (
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+import tests.typed  # noqa: F401, I001  before anything of the package
+
 import jax
 import pytest
 

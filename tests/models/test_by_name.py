@@ -12,6 +12,7 @@ from ultrasound_jax.models._parts import by_name
 OWN = '''
 from flax import nnx
 from ultrasound_jax.models import Given
+from ultrasound_jax.models._parts.first_keys import first_keys
 
 class Mean(nnx.Module):
     """The mean grey value, as often as there are outputs."""
@@ -133,7 +134,7 @@ def test_an_option_that_would_do_nothing_is_refused(name, options, own):
 def test_a_value_that_an_option_cannot_have_is_told_with_what_it_may(name, options):
     option = [*options][-1]
     with pytest.raises(models.OptionError) as error:
-        nnx.eval_shape(lambda: models.build(name, **options, rngs=nnx.Rngs(0)))
+        nnx.eval_shape(lambda: models.build(name, **options, rngs=first_keys(0)))
     told = str(error.value)
     assert told.startswith(f"{option}={options[option]!r}: allowed is ")
     assert error.value.option == option and "\n" not in told

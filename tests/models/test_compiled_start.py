@@ -1,11 +1,13 @@
 """A network's first parameters by one program."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from ultrasound_jax import models
 from ultrasound_jax.models._parts.compiled_start import compiled_start
+from ultrasound_jax.models._parts.first_keys import first_keys
 
 
 class Dense(nnx.Module):
@@ -59,3 +61,35 @@ def test_a_key_keeps_the_program_and_each_seed_its_own_parameters():
         again.kernel[...], compiled_start(build, 0, key="dense").kernel[...]
     )
     assert compiled_start(build, 0, key="another") is not None and len(built) == 2
+
+
+class Kept(nnx.Module):
+    """Draws keys of two kinds and keeps one to draw from later, as dropout does."""
+
+    def __init__(self, rngs: nnx.Rngs):
+        self.first = nnx.Param(jax.random.normal(rngs.params(), (2,)))
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.second = nnx.Param(jax.random.normal(rngs(), (2,)))
+
+
+def test_the_keys_of_a_constructor_are_those_of_flax():
+    ours, flax_own = Kept(first_keys(7)), Kept(nnx.Rngs(7))
+    assert nnx.graphdef(ours) == nnx.graphdef(flax_own)
+    ones = jnp.ones((4, 4))
+    np.testing.assert_array_equal(ours.dropout(ones), flax_own.dropout(ones))
+    np.testing.assert_array_equal(ours.first[...], flax_own.first[...])
+    np.testing.assert_array_equal(ours.second[...], flax_own.second[...])
+
+
+def test_counting_keys_asks_no_tracer_for_its_sharding(monkeypatch):
+    def build(rngs):
+        return [nnx.Linear(2, 2, rngs=rngs) for _ in range(3)]
+
+    asked = []
+    monkeypatch.setattr(
+        jax.core.Tracer, "sharding", property(asked.append), raising=False
+    )
+    nnx.eval_shape(lambda: nnx.List(build(first_keys(0))))
+    assert not asked
+    nnx.eval_shape(lambda: nnx.List(build(nnx.Rngs(0))))
+    assert asked

@@ -17,6 +17,7 @@ from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts import xla_conv
 from ultrasound_jax.models._parts.depthwise import depthwise_image_conv
 from ultrasound_jax.models._parts.encoders import build_encoder
+from ultrasound_jax.models._parts.first_keys import first_keys
 from ultrasound_jax.models._parts.stem import StemConv
 
 CLOSE = 2e-5  # float32 sums in another order; a wrong term is 1e-2 and more
@@ -93,7 +94,7 @@ def test_the_depthwise_gradients_are_xlas():
 
 def test_the_pyramid_has_the_published_channels_at_every_stride():
     encoder = nnx.eval_shape(
-        lambda: build_encoder("efficientnet_lite0", models.Given(nnx.Rngs(0)))
+        lambda: build_encoder("efficientnet_lite0", models.Given(first_keys(0)))
     )
     wanted = {2: 16, 4: 24, 8: 40, 16: 112, 32: 320}
     assert encoder.pyramid_channels == wanted
@@ -169,7 +170,7 @@ def test_the_published_file_fills_the_encoder_of_a_video_network():
     state["_bn0.num_batches_tracked"] = np.array(0)
     target = nnx.eval_shape(
         lambda: models.build(
-            "frame_vote", encoder="efficientnet_lite0", rngs=nnx.Rngs(0)
+            "frame_vote", encoder="efficientnet_lite0", rngs=first_keys(0)
         )
     )
     report = torch_weights.load(target, state, part="encoder")
@@ -186,7 +187,7 @@ def test_the_published_weights_give_the_published_numbers():
     if not WEIGHTS.is_file():
         pytest.skip(f"the weights are not there: {WEIGHTS}")
     model = nnx.eval_shape(
-        lambda: models.build("efficientnet_lite0", patterns=1000, rngs=nnx.Rngs(0))
+        lambda: models.build("efficientnet_lite0", patterns=1000, rngs=first_keys(0))
     )
     torch_weights.load(model, torch_weights.read_safetensors(WEIGHTS))
     view = nnx.view(

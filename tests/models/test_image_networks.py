@@ -23,6 +23,7 @@ from tests.models.tiny_networks import (
 from tests.models.tiny_networks import TINY as TINY_ENCODERS
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
+from ultrasound_jax.models._parts.first_keys import first_keys
 from ultrasound_jax.models._parts.image_classifier import ImageClassifier
 from ultrasound_jax.models.unet import UpConv
 
@@ -123,7 +124,7 @@ def test_outputs_have_their_shapes_and_types(name):
     ],
 )
 def test_parameters_are_as_many_as_published(name, given, parameters):
-    model = nnx.eval_shape(lambda: models.build(name, **given, rngs=nnx.Rngs(0)))
+    model = nnx.eval_shape(lambda: models.build(name, **given, rngs=first_keys(0)))
     params = jax.tree.leaves(nnx.state(model, nnx.Param))
     assert sum(math.prod(param.shape) for param in params) == parameters
 
@@ -220,7 +221,7 @@ def test_a_classifiers_names_are_its_bare_encoders_and_a_head(name, encoder):
 @pytest.mark.parametrize("name", ["resnet", "densenet"])
 def test_an_encoder_loads_from_a_classifier_of_more_classes(name):
     more = nnx.eval_shape(
-        lambda: models.build(TINY[name][0], patterns=9, width=8, rngs=nnx.Rngs(0))
+        lambda: models.build(TINY[name][0], patterns=9, width=8, rngs=first_keys(0))
     )
     state = state_for(more)
     model = models.build(TINY[name][0], patterns=2, width=8, rngs=nnx.Rngs(0))
@@ -242,7 +243,7 @@ def state_for(model):
 
 def test_the_names_and_shapes_of_the_unet_are_the_studys():
     model = nnx.eval_shape(
-        lambda: models.build("unet", patterns=1, channels=1, rngs=nnx.Rngs(0))
+        lambda: models.build("unet", patterns=1, channels=1, rngs=first_keys(0))
     )
     slots = torch_weights.expected(model)
     lines = sorted(f"{key} {list(slot.shape)}" for key, slot in slots.items())
@@ -335,4 +336,4 @@ def test_a_transposed_convolution_is_xlas():
 )
 def test_what_does_not_exist_is_refused_with_what_does(name, options, words):
     with pytest.raises(models.ModelError, match=words):
-        nnx.eval_shape(lambda: models.build(name, **options, rngs=nnx.Rngs(0)))
+        nnx.eval_shape(lambda: models.build(name, **options, rngs=first_keys(0)))

@@ -22,6 +22,7 @@ from tests.models.test_torch_reference import (
 from tests.models.tiny_networks import QUICK, assert_trees_agree, draw_norms
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
+from ultrasound_jax.models._parts.first_keys import first_keys
 from ultrasound_jax.models.resnet_attention import GATES
 
 FIXTURE = Path(__file__).parent / "fixtures" / "torch_images.json"
@@ -92,7 +93,7 @@ def loaded(case, **more):
     options = case["options"] | shape | more
     # Abstract, because every value comes from the state dict.
     model = nnx.eval_shape(
-        lambda: models.build(case["network"], rngs=nnx.Rngs(0), **options)
+        lambda: models.build(case["network"], rngs=first_keys(0), **options)
     )
     slots = torch_weights.expected(model)
     state = {
@@ -121,7 +122,7 @@ def assert_outputs_agree(out, case):
 def test_numbers_that_train_and_names_are_the_originals(name):
     outputs, count, known = PUBLISHED[name]
     model = nnx.eval_shape(
-        lambda: models.build(name, patterns=outputs, rngs=nnx.Rngs(0))
+        lambda: models.build(name, patterns=outputs, rngs=first_keys(0))
     )
     params = jax.tree.leaves(nnx.state(model, nnx.Param))
     assert sum(math.prod(param.shape) for param in params) == count
@@ -309,7 +310,7 @@ def test_the_image_is_made_of_the_code_alone():
 )
 def test_what_does_not_exist_is_refused_with_what_does(name, options, words):
     with pytest.raises(models.ModelError, match=words) as error:
-        nnx.eval_shape(lambda: models.build(name, **options, rngs=nnx.Rngs(0)))
+        nnx.eval_shape(lambda: models.build(name, **options, rngs=first_keys(0)))
     assert "\n" not in str(error.value)
 
 

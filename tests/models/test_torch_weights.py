@@ -14,6 +14,7 @@ from tests.models.tiny_networks import build_tiny, full_size
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts.encoders import build_encoder
+from ultrasound_jax.models._parts.first_keys import first_keys
 
 
 def abstract(name="luvnet", encoder="tiny_basic"):
@@ -131,7 +132,7 @@ def test_the_names_of_the_first_torchvision_densenets_are_known():
 def test_a_one_channel_stem_sums_the_kernels_over_colours():
     model = nnx.eval_shape(
         lambda: build_encoder(
-            "resnet18", models.Given(nnx.Rngs(0), channels=1), width=8
+            "resnet18", models.Given(first_keys(0), channels=1), width=8
         )
     )
     colour = random_tensor("conv1.weight", (8, 3, 7, 7), 0)

@@ -29,6 +29,7 @@ from tests.models.tiny_transformers import (
 )
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
+from ultrasound_jax.models._parts.first_keys import first_keys
 
 # Float32 sums in another order (jit, batch size, remat); a wrong term is 1e-2 and more.
 CLOSE = 2e-5
@@ -51,7 +52,7 @@ def published(name, clip_shape):
     """
     with patch.object(nnx.RngStream, "__call__", lambda _: jax.random.key(0)):
         return nnx.eval_shape(
-            lambda: models.build(name, clip_shape=clip_shape, rngs=nnx.Rngs(0))
+            lambda: models.build(name, clip_shape=clip_shape, rngs=first_keys(0))
         )
 
 
@@ -270,5 +271,5 @@ def test_what_does_not_exist_is_refused_with_what_does(name, options, words):
     patch = {"patch": 8} if name == "vivit" else {}
     options = {"clip_shape": (FRAMES, HEIGHT, WIDTH), **patch, **options}
     with pytest.raises(models.ModelError, match=words) as error:
-        nnx.eval_shape(lambda: models.build(name, **options, rngs=nnx.Rngs(0)))
+        nnx.eval_shape(lambda: models.build(name, **options, rngs=first_keys(0)))
     assert "\n" not in str(error.value)

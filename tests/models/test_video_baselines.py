@@ -26,6 +26,7 @@ from ultrasound_jax.models._parts.clip_conv import (
     max_pool_clip,
     pooled_size,
 )
+from ultrasound_jax.models._parts.first_keys import first_keys
 from ultrasound_jax.models._parts.layers import Frozen
 from ultrasound_jax.models.cnn_lstm import LstmLayer
 
@@ -118,7 +119,7 @@ def test_a_network_of_frames_takes_any_encoder(name):
     for encoder in by_name.names(by_name.ENCODERS):
         model = nnx.eval_shape(
             lambda encoder=encoder: models.build(
-                name, encoder=encoder, width=16, rngs=nnx.Rngs(0)
+                name, encoder=encoder, width=16, rngs=first_keys(0)
             )
         )
         assert model.encoder.features > 0

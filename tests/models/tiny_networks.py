@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from ultrasound_jax import models
+from ultrasound_jax.models._parts.first_keys import first_keys
 from ultrasound_jax.models.densenet import DenseNet
 from ultrasound_jax.models.efficientnet_lite0 import EfficientNetLite0
 from ultrasound_jax.models.r2plus1d import R2Plus1D
@@ -100,7 +101,7 @@ def full_size(name, encoder=None, **options):
     """The published network without values."""
     if encoder:
         options["encoder"] = encoder
-    return nnx.eval_shape(lambda: models.build(name, **options, rngs=nnx.Rngs(0)))
+    return nnx.eval_shape(lambda: models.build(name, **options, rngs=first_keys(0)))
 
 
 @cache

@@ -31,6 +31,7 @@ from ultrasound_jax.data.dataset import open_dataset
 from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.explain.cost import profile
 from ultrasound_jax.explain.errors import ExplainError
+from ultrasound_jax.models._parts.first_keys import first_keys
 from ultrasound_jax.predict import model_file
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.runs.files import write_whole
@@ -162,7 +163,7 @@ def _named(options: argparse.Namespace) -> profile.Subject:
             patterns=options.patterns,
             clip_shape=tuple(options.clip),
             dtype=options.precision,
-            rngs=nnx.Rngs(0),
+            rngs=first_keys(0),
             **given,
         )
 

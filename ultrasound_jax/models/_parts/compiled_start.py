@@ -11,6 +11,8 @@ from typing import Any
 import jax
 from flax import nnx
 
+from ultrasound_jax.models._parts.first_keys import first_keys
+
 Program = tuple[Callable[[jax.Array], Any], list[Any]]  # and the graph that it traced
 
 # Programs of this process by their key, the one used last at the end: folds and trials
@@ -51,7 +53,7 @@ def _program(build: Callable[[nnx.Rngs], nnx.Module]) -> Program:
     graphs: list[Any] = []
 
     def make(key: jax.Array) -> Any:
-        graph, state = nnx.split(build(nnx.Rngs(key)))
+        graph, state = nnx.split(build(first_keys(key)))
         graphs.append(graph)
         return state
 
