@@ -8,11 +8,11 @@ from flax import nnx
 
 from ultrasound_jax import models
 from ultrasound_jax.models._parts import by_name
+from ultrasound_jax.models._parts.first_keys import first_keys
 
 OWN = '''
 from flax import nnx
 from ultrasound_jax.models import Given
-from ultrasound_jax.models._parts.first_keys import first_keys
 
 class Mean(nnx.Module):
     """The mean grey value, as often as there are outputs."""
