@@ -10,6 +10,7 @@ from ultrasound_jax import config as settings
 
 SCAN = script("conv_scan")
 CONV = SCAN.Shape("conv", (2, 9, 8, 3), (3, 3, 3, 5), (2, 1), ((1, 1), (1, 1)))
+UNEVEN = SCAN.Shape("conv", (2, 9, 8, 3), (4, 4, 3, 5), (1, 1), ((2, 1), (2, 1)))
 POOL = SCAN.Shape("max", (2, 9, 8, 3), (3, 3), (2, 2), ((1, 1), (1, 1)))
 
 
@@ -36,7 +37,9 @@ def test_a_shipped_network_has_its_stem_its_pool_and_its_stages():
     assert {("conv", (7, 7)), ("conv", (3, 3)), ("max", (3, 3))} <= windows
 
 
-@pytest.mark.parametrize("shape", [CONV, POOL], ids=["conv", "pool"])
+@pytest.mark.parametrize(
+    "shape", [CONV, UNEVEN, POOL], ids=["conv", "folded entrance", "pool"]
+)
 def test_each_way_computes_the_same_and_is_timed(shape):
     row = SCAN.row_of(shape, repeats=1)
     parts = {"values", "input gradient"}
