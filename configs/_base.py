@@ -90,6 +90,9 @@ def base() -> Any:
     optim.name = "adam"  # adam | adamw | sgd
     optim.lr = 1e-3
     optim.encoder_rate = 1.0  # the encoder's, as a share of lr; 0 keeps its weights
+    # So many of the encoder's first stages stay as they are, weights and norms alike,
+    # and cost no gradient; -1 is the whole encoder (docs/pretrained.md).
+    optim.frozen_stages = 0
     optim.momentum = 0.9  # of sgd
     optim.weight_decay = 0.0  # of adamw, decoupled; not on norms and biases
     # constant | cosine (to 0) | step | plateau (on validation loss)

@@ -215,7 +215,8 @@ def _deal(rows: Array, parts: int) -> Array:
 def _average(average: ArrayTree, new: ArrayTree, decay: float) -> ArrayTree:
     if average is None:
         return None
-    return jax.tree.map(lambda a, n: decay * a + (1 - decay) * n, average, new)
+    # As a change, so that what is not trained stays what it is to the last bit.
+    return jax.tree.map(lambda a, n: a + (1 - decay) * (n - a), average, new)
 
 
 def evaluated(state: TrainState) -> tuple[ArrayTree, ArrayTree]:
