@@ -120,6 +120,20 @@ def base() -> Any:
     # Inverse strengths of the penalty, of which inner folds choose.
     probe.c = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
 
+    radiomics: Any = ConfigDict()
+    # What --mode crossval does in place of training a network; "" trains one.
+    config.radiomics = radiomics
+    radiomics.features = ""  # radiomics (of outlined regions) | codes | mix (of both)
+    # Whose codes: a cross-validation of an autoencoder, a .csv or .npz; "" cross-
+    # validates the configured network first, which must return `code`.
+    radiomics.codes = ""
+    radiomics.classifier = "boosting"  # boosting | forest | svm | xgboost
+    radiomics.selection = ""  # of features; "" is lasso, none of codes alone
+    radiomics.trials = 50  # of the search in a fold; 0 searches nothing
+    radiomics.inner = 10  # folds of the search, over training patients
+    radiomics.bin_width = 25.0  # of grey levels
+    radiomics.processes = 1  # that measure
+
     tune: Any = ConfigDict()
     config.tune = tune  # what --mode tune does; no other mode reads it
     tune.what = "lr"  # lr | lr_and_weight_decay

@@ -25,6 +25,7 @@ CHOICES = {
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "step", "plateau"),
     "tune.what": ("lr", "lr_and_weight_decay"),
+    "radiomics.features": ("", "radiomics", "codes", "mix"),
 }
 AT_LEAST_ONE = (
     "data.batch_size",
@@ -38,6 +39,7 @@ AT_LEAST_ONE = (
     "train.save_every",
     "tune.trials",
     "probe.frames",
+    "radiomics.processes",
 )
 NOT_NEGATIVE = (
     "seed",

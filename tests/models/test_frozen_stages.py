@@ -102,9 +102,7 @@ def encoder_of(params, stats):
 
 
 def changed(one, other):
-    return {
-        path for path in one if not np.array_equal(one[path], other[path])
-    }
+    return {path for path in one if not np.array_equal(one[path], other[path])}
 
 
 @pytest.mark.parametrize("stages", [3, -1])

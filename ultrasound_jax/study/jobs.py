@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def one(job: Job, place: Place) -> None:
     write_whole(place.result(job.name), text + "\n")
 
 
-def left(jobs: Sequence[Job], place: Place, failed: Mapping[str, str] = {}) -> str:  # noqa: B006 - read only
+def left(jobs: Sequence[Job], place: Place, failed: Collection[str] = ()) -> str:
     """How many are left, and how long they take if they are like those done."""
     done = [job for job in jobs if place.done(job.name)]
     open_ = [job for job in jobs if job not in done and job.name not in failed]
@@ -147,13 +147,14 @@ def left(jobs: Sequence[Job], place: Place, failed: Mapping[str, str] = {}) -> s
         return f"{len(done)} of {len(jobs)} jobs done"
     known = [(estimate(job, place), minutes_of(job, place)) for job in done]
     pairs = [(guess, real) for guess, real in known if guess and real]
-    guesses = [estimate(job, place) for job in open_]
+    guesses = [guess for job in open_ if (guess := estimate(job, place))]
     text = f"{len(open_)} of {len(jobs)} jobs left"
-    if None in guesses:
+    if not guesses:
         return text
     pace = sum(r for _, r in pairs) / sum(g for g, _ in pairs) if pairs else 1.0
-    total = pace * sum(guess for guess in guesses if guess)
-    return f"{text}, about {total:.0f} minutes"
+    without = len(open_) - len(guesses)
+    more = f" and {without} that were not measured" if without else ""
+    return f"{text}, about {pace * sum(guesses):.0f} minutes{more}"
 
 
 def minutes_of(job: Job, place: Place) -> float | None:

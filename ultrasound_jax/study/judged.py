@@ -17,7 +17,7 @@ from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
 from ultrasound_jax.config import read
 from ultrasound_jax.predict import model_file
-from ultrasound_jax.study.crossval import LONG, minutes_of, worth_keeping
+from ultrasound_jax.study.crossval import LONG, worth_keeping
 from ultrasound_jax.types import Settings
 
 TOLD = ("class", "difference", "ci", "clustered_p", "holm_p", "survives")
@@ -116,8 +116,3 @@ def _by_class(levels: Sequence[Mapping[str, Any]]) -> dict[str, list[float | Non
     """Each class's AUROC in every fold's network."""
     names = levels[0]["classes"]
     return {n: [level["classes"][n]["auroc"] for level in levels] for n in names}
-
-
-def minutes_so_far(metrics: Sequence[Mapping[str, Any]]) -> float:
-    """The time that training some folds took."""
-    return float(minutes_of([dict(one) for one in metrics]))
