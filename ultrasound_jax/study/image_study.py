@@ -56,7 +56,7 @@ class Training:
 
     about: str
     config: Settings
-    reference: str = ""
+    references: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     begin: Callable[[], object] = lambda: None
 
@@ -122,12 +122,13 @@ class ImageStudy:
         first = ("busi_probe", "busi_last", "busi_whole", "busi_frozen")
         first += ("pocus_probe", "pocus_vote_last", "pocus_luvnet_frozen")
         first += ("elsewhere_busi_last", "elsewhere_pocus_vote_last")
-        plain = [f"table_{n}_{a}" for n in NETWORKS for a in AUGMENTS[:3]]
+        plain = [f"table_{n}_{a}" for n in NETWORKS for a in AUGMENTS]
+        plain = [name for name in plain if not name.endswith(POLICIES)]
         split = ["by_image_probe", *(f"by_image_{n}" for n in NETWORKS)]
         searched = [
             name
             for n in NETWORKS
-            for name in (SEARCH + n, *(f"table_{n}_{a}" for a in POLICIES))
+            for name in (SEARCH + n, *(f"table_{n}_{a}" for a in POLICIES[::-1]))
         ]
         listed = [*first, *plain, *split, *searched]
         return listed + [name for name in names if name not in listed]
@@ -136,18 +137,18 @@ class ImageStudy:
         recipes, found = self._recipes, {}
         for part, words in PARTS.items():
             tuned = recipes.tuned(recipes.busi(), part)
-            found[f"busi_{part}"] = Training(words, tuned, "busi_probe")
+            found[f"busi_{part}"] = Training(words, tuned, ("busi_probe",))
             for name, network in (("vote", "frame_vote"), ("luvnet", "luvnet")):
                 tuned = recipes.tuned(recipes.pocus(network), part)
                 about = f"{network}, {words}"
-                found[f"pocus_{name}_{part}"] = Training(about, tuned, "pocus_probe")
+                found[f"pocus_{name}_{part}"] = Training(about, tuned, ("pocus_probe",))
         started = recipes.tuned(recipes.busi(), "last")
         folder = self._where.out / "phantom"
         started.init_from = str(folder)
         found["busi_phantom_last"] = Training(
             "from ImageNet by way of the phantom, the last stages trained",
             started,
-            "busi_probe",
+            ("busi_probe",),
             begin=lambda: self._on_the_phantom(folder),
         )
         return found
@@ -156,11 +157,12 @@ class ImageStudy:
         found = {}
         for network in NETWORKS:
             for augment in AUGMENTS:
-                name = f"table_{network}_{augment}"
-                found[name] = Training(
+                beside = [] if augment == "none" else ["none"]
+                beside += ["random"] if augment == "fast" else []
+                found[f"table_{network}_{augment}"] = Training(
                     f"{network}, {WORDS[augment]}",
                     self._recipes.table(network, augment),
-                    "" if augment == "none" else f"table_{network}_none",
+                    tuple(f"table_{network}_{one}" for one in beside),
                     (SEARCH + network,) if augment in POLICIES else (),
                 )
         return found
@@ -199,15 +201,13 @@ class ImageStudy:
         return Job(name, about, kept, work)
 
     def _trained(self, name: str, training: Training) -> Job:
-        reference = training.reference
-
         def work(folder: Path) -> dict[str, Any]:
             training.begin()
             metrics = cross_validate(rotated(training.config), folder)
-            place = folder.with_name(reference) if reference else None
-            return of_crossval(metrics, folder, reference=place)
+            places = [folder.with_name(one) for one in training.references]
+            return of_crossval(metrics, folder, references=places)
 
-        needs = (*training.needs, *([reference] if reference else []))
+        needs = (*training.needs, *training.references)
         return Job(name, training.about, sizes_of(training.config), work, needs)
 
     def _searched(self, network: str) -> Job:

@@ -25,26 +25,26 @@ HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc")
 
 
 def of_crossval(
-    metrics: Mapping[str, Any], folder: Path, *, reference: Path | None = None
+    metrics: Mapping[str, Any], folder: Path, *, references: Sequence[Path] = ()
 ) -> dict[str, Any]:
-    """The pooled numbers, the folds' own, and a paired test against `reference`."""
+    """The pooled numbers, the folds' own, and paired tests against the references."""
     found = worth_keeping(metrics, "folds")
     found["judged"] = found.pop("run")
     found["minutes_trained"] = float(found["judged"][MINUTES])
-    return found | beside(folder, reference=reference)
+    return found | beside(folder, references=references)
 
 
 MINUTES = "minutes of all folds"
 
 
-def beside(folder: Path, *, reference: Path | None = None) -> dict[str, Any]:
+def beside(folder: Path, *, references: Sequence[Path] = ()) -> dict[str, Any]:
     """What is told of any cross-validated table, a probe's too."""
     found: dict[str, Any] = {}
     table = read_table(folder / "predictions.csv")
     if isinstance(table, Predictions) and table.kind == "multiclass":
         found["without_mixed_groups"] = without_mixed(table)
-    if reference is not None:
-        found["against"] = against(folder, reference)
+    if references:
+        found["against"] = [against(folder, reference) for reference in references]
     return found
 
 
