@@ -22,6 +22,7 @@ AUGMENTS = {
 }
 TUNED = {
     "probe": "linear probe",
+    "head": "last stages, from the probe's own head",
     "frozen": "frozen, a linear layer by gradient steps",
     "last": "last stages",
     "whole": "whole",
@@ -126,7 +127,7 @@ def pocus_tuned() -> str:
     names = {"pocus_probe": "linear probe"} | {
         f"pocus_{short}_{part}": f"{network}, {TUNED[part]}"
         for short, network in (("vote", "frame vote"), ("luvnet", "LUV-Net"))
-        for part in ("frozen", "last", "whole")
+        for part in ("head", "frozen", "last", "whole")
     }
     for name, words in names.items():
         if found := read(name):

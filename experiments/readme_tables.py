@@ -135,6 +135,7 @@ def probes() -> str:
     """The rows and where they come from; minutes depend on which features were kept."""
     files = ("probe_pocus", "probe_busi")
     notes = [source(read(name)["run"], f"{name}.json") for name in files]
+    notes[1] = notes[1].replace("over patients", "over groups")
     return "\n".join([*probe_rows(), "", *notes])
 
 

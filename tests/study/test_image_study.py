@@ -64,7 +64,7 @@ def test_what_is_compared_has_the_same_examples_in_the_same_folds(tmp_path):
     of = {"busi_probe": recipes.busi(), "pocus_probe": recipes.pocus()}
     of |= {name: training.config for name, training in study._trainings.items()}
     pairs = [(n, one) for n, t in study._trainings.items() for one in t.references]
-    assert len(pairs) == 3 * 3 + 1 + 3 * 5
+    assert len(pairs) == 3 * 3 + 2 + 1 + 3 * 5
     for name, reference in pairs:
         assert of[name].data.to_dict() == of[reference].data.to_dict()
     by_image = {n: of[n].data.options.to_dict() for n in of if n.startswith("by_image")}
@@ -132,6 +132,7 @@ def test_every_kind_of_job_ends_on_the_phantoms(weights, data_dir, tmp_path):
     names = ["elsewhere_busi_last", "elsewhere_pocus_luvnet_last"]
     names += ["table_resnet_attention_fast", "table_resnet_attention_random"]
     names += ["by_image_probe", "by_image_breast_cnn", "busi_phantom_last"]
+    names += ["busi_head"]
     assert run(weights, data_dir, tmp_path, "--jobs", *names) == 0
     for name in names:
         assert read(tmp_path, name)["job"]["name"] == name

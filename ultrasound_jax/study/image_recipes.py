@@ -159,6 +159,16 @@ class Recipes:
             config.optim.ema = 0.9  # it is near its end in two epochs
         return config
 
+    def headed(self, config: Settings, probe: str) -> Settings:
+        """The settings with the last stages trained, from a probe's own head.
+
+        All goes at the encoder's rate, since nothing is new.
+        """
+        config = self.tuned(config, "last")
+        config.optim.lr, config.optim.encoder_rate = 1e-4, 1.0
+        config.init_from, config.init_part = str(self.where.out / probe), "all"
+        return config
+
     def table(self, network: str, augment: str, *, by_image: bool = False) -> Settings:
         """A network of the table with one of its augmentations.
 

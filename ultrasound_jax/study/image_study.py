@@ -109,6 +109,7 @@ class ImageStudy:
                 config.augment = [{"name": "trivial_augment"}]  # of about its price
             if not Path(config.init_from).is_file():
                 config.init_from = self._where.weights  # of the same shape
+                config.init_part = "encoder"
             told = estimate.of_run(rotated(config))
             runs = config.data.folds
             if training is None:  # children have a part of the training examples each
@@ -119,8 +120,9 @@ class ImageStudy:
         return found
 
     def _order(self, names: Any) -> list[str]:
-        first = ("busi_probe", "busi_last", "busi_whole", "busi_frozen")
-        first += ("pocus_probe", "pocus_vote_last", "pocus_luvnet_frozen")
+        first = ("busi_probe", "busi_head", "busi_last", "busi_whole", "busi_frozen")
+        first += ("pocus_probe", "pocus_vote_head", "pocus_vote_last")
+        first += ("pocus_luvnet_frozen",)
         first += ("elsewhere_busi_last", "elsewhere_pocus_vote_last")
         plain = [f"table_{n}_{a}" for n in NETWORKS for a in AUGMENTS]
         plain = [name for name in plain if not name.endswith(POLICIES)]
@@ -142,6 +144,12 @@ class ImageStudy:
                 tuned = recipes.tuned(recipes.pocus(network), part)
                 about = f"{network}, {words}"
                 found[f"pocus_{name}_{part}"] = Training(about, tuned, ("pocus_probe",))
+        about = "from the probe's own head, the last stages trained"
+        for name, first, config in (
+            ("busi_head", "busi_probe", recipes.busi()),
+            ("pocus_vote_head", "pocus_probe", recipes.pocus()),
+        ):
+            found[name] = Training(about, recipes.headed(config, first), (first,))
         started = recipes.tuned(recipes.busi(), "last")
         folder = self._where.out / "phantom"
         started.init_from = str(folder)

@@ -97,6 +97,9 @@ def run(
         for number, job in enumerate(jobs, 1):
             if place.done(job.name):
                 continue
+            if deadline.over:  # it came where Python swallows exceptions
+                say(f"{minutes:g} minutes are over; the same command goes on")
+                return
             where = f"{job.name} ({number} of {len(jobs)})"
             if broken := [need for need in job.needs if not place.done(need)]:
                 failed[job.name] = f"needs {', '.join(broken)}"
