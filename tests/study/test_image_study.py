@@ -124,6 +124,18 @@ def test_fine_tuning_stands_beside_its_probe_and_goes_on_after_a_kill(
     assert rows["macro"]["difference"] == pytest.approx(gap, abs=1e-9)
     assert found["without_mixed_groups"]["left_out"] == {"patients": 0, "examples": 0}
     assert found["minutes_trained"] >= 0 and len(found["folds"]) == FOLDS
+    tables = script("image_tables")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
+    lines = tables.busi_tuned().splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| ")]
+    assert [row[0] for row in rows[1:]] == [
+        "| linear probe",
+        "| frozen, a linear layer by gradient steps",
+    ]
+    assert rows[2][1].startswith(f"{level['macro_auroc']:.3f}")
+    assert rows[2][4].startswith(f"{gap:+.3f} [")
+    assert "commit" in lines[-1] and "busi_frozen" in lines[-1]
+    assert tables.pocus_tuned().startswith("Not run yet")
 
 
 @pytest.mark.slow

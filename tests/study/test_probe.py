@@ -107,6 +107,14 @@ def test_a_feature_that_never_changes_is_no_division_by_zero():
     assert np.isfinite(found).all()
 
 
+def test_rounding_of_a_feature_is_not_blown_up_to_a_feature():
+    given = units()
+    noise = np.random.default_rng(0).choice([-1, 0, 1], ROWS)
+    given.features[:, 4] = np.float32(7.0) + noise * np.spacing(np.float32(7.0))
+    found = linear_probe.fit(given, 0.1, exclusive=True)
+    assert found.spread[4] == 1 and np.abs(found.weights[:, 4]).max() < 1e-4
+
+
 def test_a_recording_counts_once_however_many_examples_it_has():
     names = ("a", "b", "a", "c", "a")
     inputs = np.arange(10.0).reshape(5, 2)
