@@ -147,6 +147,9 @@ def base() -> Any:
     evaluation: Any = ConfigDict()
     config.evaluation = evaluation
     evaluation.replicates = 2000  # of the bootstrap over patients
+    # Logits are the mean of a picture's and of its mirror image's, at twice the price:
+    # where left and right mean nothing, and not of masks.
+    evaluation.mirrored = False
     config.lock()
     model.options.unlock()
     task.options.unlock()

@@ -25,6 +25,7 @@ TUNED = {
     "head": "last stages, from the probe's own head",
     "frozen": "frozen, a linear layer by gradient steps",
     "last": "last stages",
+    "last_mirrored": "last stages, averaged over mirror images",
     "whole": "whole",
     "phantom_last": "last stages, by way of the phantom",
 }
@@ -127,7 +128,8 @@ def pocus_tuned() -> str:
     names = {"pocus_probe": "linear probe"} | {
         f"pocus_{short}_{part}": f"{network}, {TUNED[part]}"
         for short, network in (("vote", "frame vote"), ("luvnet", "LUV-Net"))
-        for part in ("head", "frozen", "last", "whole")
+        for part in ("head", "frozen", "last", "last_mirrored", "whole")
+        if (short, part) != ("luvnet", "head")
     }
     for name, words in names.items():
         if found := read(name):

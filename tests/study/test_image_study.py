@@ -144,7 +144,7 @@ def test_every_kind_of_job_ends_on_the_phantoms(weights, data_dir, tmp_path):
     names = ["elsewhere_busi_last", "elsewhere_pocus_luvnet_last"]
     names += ["table_resnet_attention_fast", "table_resnet_attention_random"]
     names += ["by_image_probe", "by_image_breast_cnn", "busi_phantom_last"]
-    names += ["busi_head"]
+    names += ["busi_head", "busi_last_mirrored"]
     assert run(weights, data_dir, tmp_path, "--jobs", *names) == 0
     for name in names:
         assert read(tmp_path, name)["job"]["name"] == name
@@ -155,6 +155,8 @@ def test_every_kind_of_job_ends_on_the_phantoms(weights, data_dir, tmp_path):
     fast = read(tmp_path, "table_resnet_attention_fast")
     kinds = [one["reference"].rpartition("_")[2] for one in fast["against"]]
     assert kinds == ["none", "random"]
+    (own,) = read(tmp_path, "busi_last_mirrored")["against"]
+    assert own["reference"] == "busi_last"
     started = read(tmp_path, "busi_phantom_last")["judged"]["started from"]
     assert "lesion_phantom" in started
 

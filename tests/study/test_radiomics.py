@@ -23,7 +23,7 @@ from ultrasound_jax.radiomics.learn import crossval as learn
 from ultrasound_jax.radiomics.learn import store
 from ultrasound_jax.study import radiomics as classifiers
 
-CODE, FOLDS, SIZE = 6, 3, 32
+CODE, FOLDS, SIZE = 16, 3, 32
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def make(data, one_device):
         config.train.epochs, config.evaluation.replicates = 1, 200
         config.radiomics.trials, config.radiomics.inner = 0, 2
         if variant != "radiomics":
-            config.model.options.update({"code": CODE, "width": 2})
+            config.model.options.update({"code": CODE, "width": 8})
         for name, value in changes.items():
             config.radiomics[name] = value
         settings.check(config)

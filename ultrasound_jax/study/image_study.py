@@ -27,7 +27,7 @@ from ultrasound_jax.study.image_recipes import (
     sizes_of,
 )
 from ultrasound_jax.study.jobs import Job
-from ultrasound_jax.study.judged import beside, elsewhere, of_crossval
+from ultrasound_jax.study.judged import beside, elsewhere, mirrored, of_crossval
 from ultrasound_jax.study.probe import probe
 from ultrasound_jax.train import train_and_evaluate
 from ultrasound_jax.training.one_writer import one_writer
@@ -91,6 +91,8 @@ class ImageStudy:
         judged = ("busi_last", "busi_whole", "pocus_vote_last", "pocus_luvnet_last")
         for name in judged:
             found[f"elsewhere_{name}"] = self._elsewhere(name)
+        for name in ("busi_last", "pocus_vote_last"):
+            found[f"{name}_mirrored"] = self._mirrored(name)
         return [found[name] for name in self._order(found)]
 
     def minutes(
@@ -123,6 +125,7 @@ class ImageStudy:
         first = ("busi_probe", "busi_head", "busi_last", "busi_whole", "busi_frozen")
         first += ("pocus_probe", "pocus_vote_head", "pocus_vote_last")
         first += ("pocus_luvnet_frozen",)
+        first += ("busi_last_mirrored", "pocus_vote_last_mirrored")
         first += ("elsewhere_busi_last", "elsewhere_pocus_vote_last")
         plain = [f"table_{n}_{a}" for n in NETWORKS for a in AUGMENTS]
         plain = [name for name in plain if not name.endswith(POLICIES)]
@@ -244,6 +247,17 @@ class ImageStudy:
         }
         about = f"policies for {network}: Fast AutoAugment in every outer fold"
         return Job(SEARCH + network, about, sizes, work)
+
+    def _mirrored(self, name: str) -> Job:
+        config, data_dir = self._trainings[name].config, self._where.data_dir
+
+        def work(folder: Path) -> dict[str, Any]:
+            run = folder.with_name(name)
+            folds = config.data.folds
+            return mirrored(run, folder, folds=folds, data_dir=data_dir)
+
+        about = f"{name}, averaged over pictures and their mirror images"
+        return Job(f"{name}_mirrored", about, sizes_of(config), work, (name,))
 
     def _elsewhere(self, name: str) -> Job:
         which = "breasts" if name.startswith("busi") else "lungs"

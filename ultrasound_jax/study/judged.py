@@ -16,8 +16,10 @@ from ultrasound_jax.analysis.table.mask_table import read_table
 from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.analysis.table.splits import OUT_OF_FOLD
 from ultrasound_jax.config import read
-from ultrasound_jax.predict import model_file
-from ultrasound_jax.study.crossval import LONG, worth_keeping
+from ultrasound_jax.predict import model_file, open_run
+from ultrasound_jax.predict.examples import own_experiment
+from ultrasound_jax.predict.score_split import predictions
+from ultrasound_jax.study.crossval import LONG, pool, worth_keeping
 from ultrasound_jax.types import Settings
 
 TOLD = ("class", "difference", "ci", "clustered_p", "holm_p", "survives")
@@ -46,6 +48,36 @@ def beside(folder: Path, *, references: Sequence[Path] = ()) -> dict[str, Any]:
     if references:
         found["against"] = [against(folder, reference) for reference in references]
     return found
+
+
+def mirrored(run: Path, out: Path, *, folds: int, data_dir: str) -> dict[str, Any]:
+    """A finished cross-validation judged once more, with mirror images beside it.
+
+    Its networks are as they are; what each says is the mean over a picture and its
+    mirror image. The predictions table is written into `out`.
+
+    Args:
+        run: of the cross-validation.
+        out: of the judgement.
+        folds: how many it has.
+        data_dir: of built datasets.
+    """
+    tables = []
+    for fold in range(folds):
+        folder = run / f"fold_{fold}"
+        config: Settings = read(folder)
+        config.data.data_dir, config.evaluation.mirrored = data_dir, True
+        opened = open_run(folder)
+        experiment = own_experiment(opened, config, lambda line: None)
+        tables.append(
+            predictions(experiment, opened.weights, fold=fold, splits=("test",))
+        )
+    table = pool(tables)
+    out.mkdir(parents=True, exist_ok=True)
+    table.write(out / "predictions.csv")
+    tree = judge_table(table)[OUT_OF_FOLD]
+    pooled = {name: branch for name, branch in tree.items() if name not in LONG}
+    return {OUT_OF_FOLD: pooled} | beside(out, references=[run])
 
 
 def against(folder: Path, reference: Path) -> dict[str, Any]:
