@@ -91,39 +91,42 @@ def run(
     Raises:
         JobError: some failed; the others are done.
     """
-    failed: dict[str, str] = {}
-    begun = time.monotonic()
+    begun, failed = time.monotonic(), dict[str, str]()
     with Deadline(60 * minutes) as deadline:
-        for number, job in enumerate(jobs, 1):
-            if place.done(job.name):
-                continue
-            if deadline.over:  # it came where Python swallows exceptions
-                say(f"{minutes:g} minutes are over; the same command goes on")
-                return
-            where = f"{job.name} ({number} of {len(jobs)})"
-            if broken := [need for need in job.needs if not place.done(need)]:
-                failed[job.name] = f"needs {', '.join(broken)}"
-                continue
-            say(f"== {where}: {job.about}; {left(jobs, place, failed)}")
-            try:
-                one(job, place)
-            except (KeyboardInterrupt, SystemExit):
-                if not deadline.over:
-                    raise
-                say(f"{minutes:g} minutes are over; the same command goes on")
-                return
-            except (UltrasoundError, jax.errors.JaxRuntimeError) as error:
-                failed[job.name] = " ".join(str(error).split())
-                say(f"{where} failed: {failed[job.name]}")
-            finally:
-                jax.clear_caches()
-                gc.collect()
-            if received():
-                raise KeyboardInterrupt
+        try:
+            for number, job in enumerate(jobs, 1):
+                if deadline.over or received():  # where Python swallows exceptions
+                    raise KeyboardInterrupt
+                if not place.done(job.name):
+                    where = f"{job.name} ({number} of {len(jobs)})"
+                    say(f"== {where}: {job.about}; {left(jobs, place, failed)}")
+                    attempt(job, place, failed, say)
+        except (KeyboardInterrupt, SystemExit):
+            if not deadline.over:
+                raise
+            say(f"{minutes:g} minutes are over; the same command goes on")
+            return
     say(f"{(time.monotonic() - begun) / 60:.1f} minutes; {left(jobs, place, failed)}")
     if failed:
         name, why = next(iter(failed.items()))
         raise JobError(f"{len(failed)} of {len(jobs)} jobs failed; {name}: {why}")
+
+
+def attempt(
+    job: Job, place: Place, failed: dict[str, str], say: Callable[[str], None]
+) -> None:
+    """Does a job if what it needs is done; `failed` is told why it did not end."""
+    if broken := [need for need in job.needs if not place.done(need)]:
+        failed[job.name] = f"needs {', '.join(broken)}"
+        return
+    try:
+        one(job, place)
+    except (UltrasoundError, jax.errors.JaxRuntimeError) as error:
+        failed[job.name] = " ".join(str(error).split())
+        say(f"{job.name} failed: {failed[job.name]}")
+    finally:
+        jax.clear_caches()
+        gc.collect()
 
 
 def one(job: Job, place: Place) -> None:
