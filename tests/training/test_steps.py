@@ -313,6 +313,7 @@ def test_an_augmentation_that_evaluation_would_not_know_is_refused(rows, change,
 
 def test_mirrored_answers_are_the_mean_of_a_clip_and_its_mirror_image(rows):
     net, params, stats = network()
+    rows = jax.tree.map(jnp.asarray, rows)
     fields = TASK.floats(rows)
     swapped = fields | {"clip": fields["clip"][..., ::-1, :]}
 
@@ -334,6 +335,7 @@ def test_mirrored_answers_are_the_mean_of_a_clip_and_its_mirror_image(rows):
 
 def test_masks_are_not_averaged_with_their_mirror_image():
     task = tasks.build("segmentation", image_spec(("a", "b"), side=8), options={})
-    with pytest.raises(steps.StepError, match="evaluation.mirrored=True is not allowed"):
-        network = type("Net", (), {"evaluation": None})
-        steps.answers(network, task, {}, {}, {}, mirrored=True)
+    net, params, stats = network()
+    said = "evaluation.mirrored=True is not allowed"
+    with pytest.raises(steps.StepError, match=said):
+        steps.answers(net, task, params, stats, {}, mirrored=True)
