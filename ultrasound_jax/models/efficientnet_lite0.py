@@ -204,7 +204,8 @@ class EfficientNetLite0(nnx.Module):
 
     def in_order(self) -> list[list[nnx.Module]]:
         """The stem, the blocks of each of the seven stages, and the head."""
-        found, blocks = [[self.stem]], [*self.blocks]
+        found: list[list[nnx.Module]] = [[self.stem]]
+        blocks = [*self.blocks]
         for repeats, *_ in self.stages:
             found.append(blocks[:repeats])
             blocks = blocks[repeats:]
