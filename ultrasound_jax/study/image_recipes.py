@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ml_collections import ConfigDict
-
 from ultrasound_jax import config as settings
 from ultrasound_jax.augment.search.presets import PRESETS, Preset
 from ultrasound_jax.types import Settings
@@ -129,7 +127,7 @@ class Recipes:
         """BUSI by the probe's configuration: the encoder and a linear layer."""
         options = dict(self.sizes.busi if size is None else size)
         config = self._load("probe.py:busi", "lesion_phantom", options)
-        config.model.options = ConfigDict(dict(self.sizes.encoder))
+        config.model.options = dict(self.sizes.encoder)
         config.augment = [TURNS, {"name": "brightness", "gain": 0.2, "shift": 0.1}]
         config.train.epochs = self.sizes.epochs["busi"]
         return config
@@ -143,7 +141,7 @@ class Recipes:
             options |= self.sizes.luvnet
         else:
             options |= {"pooling": "mean"}
-        config.model.options = ConfigDict(options)
+        config.model.options = options
         config.train.epochs = self.sizes.epochs["pocus"]
         return config
 
@@ -184,7 +182,7 @@ class Recipes:
         else:
             config = self._load(f"{network}.py:busi", "lesion_phantom", size)
             own = dict(self.sizes.widths.get(network, {}))
-            config.model.options = ConfigDict(own)
+            config.model.options = own
             config.task.options.update({"class_weights": "balanced"})
         config.train.epochs = self.sizes.epochs[network]
         config.augment = self.augment(network, augment)
@@ -221,7 +219,7 @@ class Recipes:
         if self.sizes.phantoms:
             given = dict(self.sizes.busi) | {"seed": 1}
         with config.data.unlocked():
-            config.data.options = ConfigDict(given)
+            config.data.options = given
         config.task.options.update({"class_weights": "none"})
         config.train.epochs = self.sizes.epochs["phantom"]
         return config
@@ -231,7 +229,7 @@ class Recipes:
         if self.sizes.phantoms:
             config.data.name = phantom
             with config.data.unlocked():
-                config.data.options = ConfigDict(options)
+                config.data.options = options
         else:
             config.data.manual_dir = self.where.manual_dir
             config.data.options.update(options)
