@@ -90,6 +90,9 @@ def base() -> Any:
     optim.name = "adam"  # adam | adamw | sgd
     optim.lr = 1e-3
     optim.encoder_rate = 1.0  # the encoder's, as a share of lr; 0 keeps its weights
+    # So many of the encoder's first stages stay as they are, weights and norms alike,
+    # and cost no gradient; -1 is the whole encoder (docs/pretrained.md).
+    optim.frozen_stages = 0
     optim.momentum = 0.9  # of sgd
     optim.weight_decay = 0.0  # of adamw, decoupled; not on norms and biases
     # constant | cosine (to 0) | step | plateau (on validation loss)
@@ -117,6 +120,20 @@ def base() -> Any:
     # Inverse strengths of the penalty, of which inner folds choose.
     probe.c = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1]
 
+    radiomics: Any = ConfigDict()
+    # What --mode crossval does in place of training a network; "" trains one.
+    config.radiomics = radiomics
+    radiomics.features = ""  # radiomics (of outlined regions) | codes | mix (of both)
+    # Whose codes: a cross-validation of an autoencoder, a .csv or .npz; "" cross-
+    # validates the configured network first, which must return `code`.
+    radiomics.codes = ""
+    radiomics.classifier = "boosting"  # boosting | forest | svm | xgboost
+    radiomics.selection = ""  # of features; "" is lasso, none of codes alone
+    radiomics.trials = 50  # of the search in a fold; 0 searches nothing
+    radiomics.inner = 10  # folds of the search, over training patients
+    radiomics.bin_width = 25.0  # of grey levels
+    radiomics.processes = 1  # that measure
+
     tune: Any = ConfigDict()
     config.tune = tune  # what --mode tune does; no other mode reads it
     tune.what = "lr"  # lr | lr_and_weight_decay
@@ -130,6 +147,9 @@ def base() -> Any:
     evaluation: Any = ConfigDict()
     config.evaluation = evaluation
     evaluation.replicates = 2000  # of the bootstrap over patients
+    # Logits are the mean of a picture's and of its mirror image's, at twice the price:
+    # where left and right mean nothing, and not of masks.
+    evaluation.mirrored = False
     config.lock()
     model.options.unlock()
     task.options.unlock()

@@ -7,12 +7,14 @@
 
 import json
 import re
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments/results"
+IMAGES = runpy.run_path(str(ROOT / "experiments/image_tables.py"))
 NAMES = {
     "a_line": "A-line",
     "b_line": "B-line",
@@ -91,10 +93,9 @@ def probe_rows() -> list[str]:
     """What a frozen encoder with one linear layer reaches, and what training did."""
     lungs, breasts = read("probe_pocus"), read("probe_busi")
     trained, of_breasts = read("pocus_luvnet"), read("busi_baselines")
-    rows = [
-        "| macro AUROC, five folds by patient | linear probe | trained from scratch |",
-        "|---|---|---|",
-    ]
+    titles = ["macro AUROC, five folds by patient", "linear probe"]
+    titles += ["fine-tuned from it"] * TUNED + ["trained from scratch"]
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for level, name in (("clip", "clips"), ("video_mean", "videos")):
         tree = lungs["pocus"]["out_of_fold"][level]
         scratch = [
@@ -102,18 +103,39 @@ def probe_rows() -> list[str]:
             for key, word in (("luvnet", "LUV-Net"), ("frame_vote", "frame vote"))
         ]
         who = f"POCUS, {tree['n']['patients']} patients, {name}"
-        rows.append(f"| {who} | {auroc_of(tree)} | {', '.join(scratch)} |")
+        cells = [auroc_of(tree), *fine_tuned(POCUS_TUNED, level), ", ".join(scratch)]
+        rows.append(f"| {who} | {' | '.join(cells)} |")
     tree = breasts["busi"]["out_of_fold"]["image"]
     scratch = auroc_of(of_breasts["classify"]["out_of_fold"]["image"])
     who = f"BUSI, {tree['n']['patients']} groups of near duplicates, images"
-    rows.append(f"| {who} | {auroc_of(tree)} | ResNet-18 {scratch} |")
+    cells = [auroc_of(tree), *fine_tuned({"busi_last": "last stages"}, "image")]
+    rows.append(f"| {who} | {' | '.join([*cells, f'ResNet-18 {scratch}'])} |")
     return rows
+
+
+POCUS_TUNED = {"pocus_luvnet_last": "LUV-Net", "pocus_vote_last": "frame vote"}
+# Whether any of the study's own rows has run; its clips are others than the probe's.
+TUNED = any(IMAGES["read"](name) for name in ("busi_last", *POCUS_TUNED))
+
+
+def fine_tuned(names: dict[str, str], level: str) -> list[str]:
+    """A cell of what the study of images reached; none where nothing of it has run."""
+    if not TUNED:
+        return []
+    found = {word: IMAGES["read"](name) for name, word in names.items()}
+    told = [
+        f"{word} {auroc_of(tree['out_of_fold'][level])}"
+        for word, tree in found.items()
+        if tree and level != "clip"
+    ]
+    return [", ".join(told)]
 
 
 def probes() -> str:
     """The rows and where they come from; minutes depend on which features were kept."""
     files = ("probe_pocus", "probe_busi")
     notes = [source(read(name)["run"], f"{name}.json") for name in files]
+    notes[1] = notes[1].replace("over patients", "over groups")
     return "\n".join([*probe_rows(), "", *notes])
 
 
@@ -513,6 +535,7 @@ def multireader() -> str:
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom, "probes": both_probed(probes_in_short)},
     "docs/pretrained.md": {"probes": both_probed(probes)},
+    "docs/images_study.md": IMAGES["TABLES"],
     "docs/results.md": {
         "pocus": pocus,
         "study": study,

@@ -19,7 +19,7 @@ VARIANTS = {
     "resnet_attention": ("", "phantom", "busi", "skin_tumor"),
     "folder": ("", "segment"),
     "breast_cnn": ("", "phantom", "busi"),
-    "pu2756": ("resnet18", "autoencoder"),
+    "pu2756": ("resnet18", "autoencoder", "radiomics", "mix"),
 }
 PATIENTS, SIZE = 18, 32
 

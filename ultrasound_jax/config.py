@@ -25,6 +25,7 @@ CHOICES = {
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "step", "plateau"),
     "tune.what": ("lr", "lr_and_weight_decay"),
+    "radiomics.features": ("", "radiomics", "codes", "mix"),
 }
 AT_LEAST_ONE = (
     "data.batch_size",
@@ -38,6 +39,7 @@ AT_LEAST_ONE = (
     "train.save_every",
     "tune.trials",
     "probe.frames",
+    "radiomics.processes",
 )
 NOT_NEGATIVE = (
     "seed",
@@ -231,7 +233,7 @@ def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
     needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, "augment"}
-    needed |= {"evaluation.replicates", "optim.step_factor"}
+    needed |= {"evaluation.replicates", "optim.step_factor", "optim.frozen_stages"}
     needed |= {f"{key}_{end}" for key in RANGES for end in ("low", "high")}
     if missing := sorted(needed - values.keys() - {*config}):
         raise ConfigError(
@@ -255,6 +257,8 @@ def check(config: Settings) -> None:
     for place, c in enumerate(config.probe.c):
         _require(0 < c < math.inf, f"probe.c[{place}]", c, "above 0 and finite")
     _require(len(config.probe.c) > 0, "probe.c", [], "one number or more")
+    frozen = values["optim.frozen_stages"]
+    _require(frozen >= -1, "optim.frozen_stages", frozen, "-1 (all), 0 or more")
     factor = values["optim.plateau_factor"]
     _require(0 < factor < 1, "optim.plateau_factor", factor, "between 0 and 1")
     _require(values["data.folds"] >= 2, "data.folds", values["data.folds"], "2 or more")

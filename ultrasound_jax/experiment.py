@@ -21,11 +21,14 @@ from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts.compiled_start import compiled_start
+from ultrasound_jax.models._parts.frozen_stages import freeze_stages
 from ultrasound_jax.runs.files import at_home
 from ultrasound_jax.starting import Start
 from ultrasound_jax.tasks import Task, TaskError
 from ultrasound_jax.training import compiled, sharding, steps
 from ultrasound_jax.types import ArrayTree, Settings
+
+FROZEN = "frozen_stages"  # of config.optim, and in `model.json`
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,13 @@ def open_experiment(
 
 def network_settings(config: Settings) -> dict[str, Any]:
     """What is said of the network in a run's `model.json`."""
+    frozen = config.optim.frozen_stages
     return {
         "name": config.model.name,
         "options": config.model.options.to_dict(),
         "dtype": config.dtype,
         "remat": config.model.remat,
+        **({FROZEN: frozen} if frozen else {}),
     }
 
 
@@ -139,13 +144,17 @@ def make_network(
             sized: tuple(shape),
         }
         kind = models.find(about["name"])
-        return compiled_start(
+        model = compiled_start(
             lambda rngs: models.build(about["name"], rngs=rngs, **arguments, **options),
             seed,
             key=(kind, repr(sorted(arguments.items())), repr(sorted(options.items()))),
         )
+        if about.get(FROZEN):  # where nothing is, a `model.json` does not say so
+            freeze_stages(model, about[FROZEN])
+        return model
     except models.OptionError as error:
         place = "config.model.options." if error.option in about["options"] else ""
+        place = "config.optim." if error.option == FROZEN else place
         raise models.ModelError(f"{place}{error}") from error
 
 

@@ -24,6 +24,7 @@ MODES = {
     "probe": ("ultrasound_jax.study.probe", "probe"),
     "tune": ("ultrasound_jax.study.tune", "tune"),
 }
+RADIOMICS = ("ultrasound_jax.study.radiomics", "classify")  # of --mode crossval
 
 
 class JsonList(flags.ArgumentParser):
@@ -118,7 +119,8 @@ def run(rest: Sequence[str]) -> None:
             config, workdir, ASSIGNED, out=OUT.value, mode=MODE.value
         )
     else:
-        module, function = MODES[MODE.value]
+        of_network = not config.radiomics.features
+        module, function = MODES[MODE.value] if of_network else RADIOMICS
         getattr(import_module(module), function)(config, workdir)
 
 

@@ -27,6 +27,9 @@ def open_experiment(config: Settings, say: Callable[[str], None]) -> Experiment:
 def named_start(config: Settings, say: Callable[[str], None]) -> Start | None:
     """The weights of the run or of the file `config.init_from`; None where it is "".
 
+    Of a probe's folder they are those of its fold `config.data.fold`, which has seen
+    the patients that train and validate in a rotation, and nobody else.
+
     Raises:
         ConfigError, RunError, CheckpointError: see `start_of`.
         ModelError: it is a file without weights.
@@ -34,7 +37,14 @@ def named_start(config: Settings, say: Callable[[str], None]) -> Start | None:
     if not config.init_from:
         return None
     path = at_home(config.init_from)
+    if (probe := of_fold(path, config.data.fold)).is_file():
+        return of_file(probe)
     return start_of(path, say) if path.is_dir() else of_file(path)
+
+
+def of_fold(folder: Path, fold: int) -> Path:
+    """Where a probe keeps the network of a fold."""
+    return folder / f"fold_{fold}.safetensors"
 
 
 def start_of(path: Path, say: Callable[[str], None]) -> Start:

@@ -32,6 +32,7 @@ FREE = (
     "train.save_every",
     "tune.trials",
     "evaluation.replicates",
+    "radiomics.processes",
 )
 JOURNAL = "tune.journal"  # marks the folder of --mode tune
 FEATURES = "features"  # and of --mode probe
@@ -81,6 +82,11 @@ def resolve(
         raise ConfigError(
             f"--workdir '{folder}' holds a cross-validation; give --mode crossval, or "
             "one of its folds"
+        )
+    if mode != "crossval" and (what := config.radiomics.features):
+        raise ConfigError(
+            f"config.radiomics.features='{what}' is for --mode crossval alone: its "
+            "classifiers are trained and judged fold by fold"
         )
     if mode in ROTATING:
         config.data.protocol, config.data.test_fraction = "rotation", 0.0

@@ -73,6 +73,18 @@ def test_near_duplicates_share_a_patient(tree, build):
     assert (first, second) == ("benign_0001", "malignant_0007") and correlation > 0.97
 
 
+def test_by_image_every_picture_is_its_own_patient_and_that_is_said(tree, build):
+    brighter = cv2.imread(str(tree / "benign" / "benign (1).png"), 0) // 2 + 40
+    draw.save(tree / "malignant" / "malignant (7).png", brighter)
+    draw.save(tree / "malignant" / "malignant (7)_mask.png", brighter * 0)
+    builder = build(by_image=True)
+    found = records(builder)
+    assert all(record["patient_id"] == name for name, record in found.items())
+    assert builder.info.metadata["patients_are"].startswith("an image, near duplicates")
+    assert builder.builder_config.name == "all_sizes_by_image"
+    assert len(builder.info.metadata["cross_label_duplicates"]) == 1
+
+
 def alike(*labels):
     pictures = (
         Picture(f"{label}_{i}", Path(f"{label}/{i}.png"), (), label)

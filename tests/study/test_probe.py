@@ -20,6 +20,8 @@ from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.models import torch_export
+from ultrasound_jax.predict.score_split import predict
+from ultrasound_jax.pretrained import open_experiment
 from ultrasound_jax.study import features, linear_probe
 from ultrasound_jax.study.probe import probe
 from ultrasound_jax.training import steps
@@ -103,6 +105,14 @@ def test_a_feature_that_never_changes_is_no_division_by_zero():
     given.features[:, 4] = 7.0
     found = linear_probe.fit(given, 0.1, exclusive=True).scores(given.features)
     assert np.isfinite(found).all()
+
+
+def test_rounding_of_a_feature_is_not_blown_up_to_a_feature():
+    given = units()
+    noise = np.random.default_rng(0).choice([-1, 0, 1], ROWS)
+    given.features[:, 4] = np.float32(7.0) + noise * np.spacing(np.float32(7.0))
+    found = linear_probe.fit(given, 0.1, exclusive=True)
+    assert found.spread[4] == 1 and np.abs(found.weights[:, 4]).max() < 1e-4
 
 
 def test_a_recording_counts_once_however_many_examples_it_has():
@@ -229,6 +239,25 @@ def test_features_of_other_weights_are_made_anew(config, tmp_path):
     other = features.kept_features(second, tmp_path, frames=2, say=said.append)
     assert np.abs(one.values - other.values).max() > 0.01
     assert len(said) == 1 and "features of other weights or examples" in said[0]
+
+
+def test_a_fold_starts_from_the_probe_that_has_not_seen_whom_it_judges(
+    config, tmp_path
+):
+    config.probe.frames = 100  # all, as the network has it
+    probe(config, tmp_path / "run")
+    table = Predictions.read(tmp_path / "run/predictions.csv")
+    own = copy.deepcopy(config)
+    own.init_from, own.init_part, own.data.fold = str(tmp_path / "run"), "all", 1
+    started = open_experiment(own, lambda line: None)
+    columns, _ = predict(started, (started.params, started.stats), "test")
+    places = started.indices["test"]
+    names = [started.source.table.example_id[i] for i in places]
+    wanted = table.scores[[table.example_id.index(name) for name in names]]
+    np.testing.assert_allclose(columns["scores"], wanted, atol=1e-5)
+    own.init_from = str(tmp_path / "run/fold_0.safetensors")
+    with pytest.raises(SplitError, match="trained on this very dataset"):
+        open_experiment(own, lambda line: None)
 
 
 def test_a_network_without_features_is_refused_by_name(config, tmp_path):

@@ -309,3 +309,33 @@ def test_an_augmentation_that_evaluation_would_not_know_is_refused(rows, change,
     step = steps.make_train_step(net, TASK, optimizer, augment=augment, seed=0)
     with pytest.raises(steps.StepError, match=re.escape(said)):
         jax.eval_shape(step, state, rows, jnp.float32(1))
+
+
+def test_mirrored_answers_are_the_mean_of_a_clip_and_its_mirror_image(rows):
+    net, params, stats = network()
+    rows = jax.tree.map(jnp.asarray, rows)
+    fields = TASK.floats(rows)
+    swapped = fields | {"clip": fields["clip"][..., ::-1, :]}
+
+    def looked(given, **options):
+        return steps.answers(net, TASK, params, stats, given, **options)
+
+    both = [looked(given)["logits"] for given in (fields, swapped)]
+    found = looked(fields, mirrored=True)
+    np.testing.assert_allclose(found["logits"], (both[0] + both[1]) / 2, atol=1e-6)
+    assert np.abs(both[0] - both[1]).max() > 1e-4
+    again = looked(swapped, mirrored=True)["logits"]
+    np.testing.assert_allclose(again, found["logits"], atol=1e-6)
+    plain = looked(fields)
+    np.testing.assert_array_equal(found["features"], plain["features"])
+    kept, _ = steps.make_eval_step(net, TASK, mirrored=True)(params, stats, rows)
+    scores = jax.nn.sigmoid(found["logits"])
+    np.testing.assert_allclose(kept["scores"], scores, atol=1e-6)
+
+
+def test_masks_are_not_averaged_with_their_mirror_image():
+    task = tasks.build("segmentation", image_spec(("a", "b"), side=8), options={})
+    net, params, stats = network()
+    said = "evaluation.mirrored=True is not allowed"
+    with pytest.raises(steps.StepError, match=said):
+        steps.answers(net, task, params, stats, {}, mirrored=True)

@@ -135,6 +135,15 @@ class DenseNet(nnx.Module):
         self.norm = BatchNorm(inputs, **given.layer)
         self.features = inputs
 
+    def in_order(self) -> list[list[nnx.Module]]:
+        """The stem, and each block with what leads to it; the last norm with the last.
+
+        A stage is four, with the stem five.
+        """
+        first, *others = self.blocks
+        later = [[*pair] for pair in zip(self.transitions, others, strict=True)]
+        return [[self.stem], [first], *later[:-1], [*later[-1], self.norm]]
+
     def __call__(
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n d"]:

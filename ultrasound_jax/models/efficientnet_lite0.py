@@ -202,6 +202,15 @@ class EfficientNetLite0(nnx.Module):
             for place, stride in self.last_of
         }
 
+    def in_order(self) -> list[list[nnx.Module]]:
+        """The stem, the blocks of each of the seven stages, and the head."""
+        found: list[list[nnx.Module]] = [[self.stem]]
+        blocks = [*self.blocks]
+        for repeats, *_ in self.stages:
+            found.append(blocks[:repeats])
+            blocks = blocks[repeats:]
+        return [*found, [self.head]]
+
     def __call__(
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n d"]:

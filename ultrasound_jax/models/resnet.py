@@ -152,6 +152,10 @@ class ResNet(nnx.Module):
         self.stages = nnx.List(stages)
         self.features = inputs
 
+    def in_order(self) -> list[list[nnx.Module]]:
+        """The stem, and the blocks of each of the four stages."""
+        return [[self.stem], *([*stage] for stage in self.stages)]
+
     def __call__(
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n d"]:

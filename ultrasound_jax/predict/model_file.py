@@ -6,6 +6,7 @@
  "preprocessing": {"dataset", "options": of the builder, all of them},
  "thresholds": {level: {class: value}} or null, "thresholds_from",
  "made": command, commit, date, hardware, "versions",
+  "mirrored": true where `config.evaluation.mirrored` was,
   "init": of a run that started from other weights: what of which, and what these were
     trained on (`starting.py`),
   "bound": hashes of what belongs to the run, see `binding.py`,
@@ -30,6 +31,7 @@ from ultrasound_jax.types import UltrasoundError
 
 NAME = "model.json"
 FORMAT = 1
+MIRRORED = "mirrored"  # true where logits are means over pictures and mirror images
 PARTS = ("spec", "classes", "task", "network", "preprocessing", "thresholds", "made")
 
 
@@ -60,6 +62,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "thresholds": None,
         "thresholds_from": None,
         "made": facts,
+        **({MIRRORED: True} if config.evaluation.mirrored else {}),
         **({"init": dict(experiment.init)} if experiment.init else {}),
         binding.KEY: binding.bound_of(experiment),
     }

@@ -13,7 +13,7 @@ from ultrasound_jax import tasks
 from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.experiment import make_network
 from ultrasound_jax.predict import binding, model_file
-from ultrasound_jax.predict.model_file import RunError, network_name
+from ultrasound_jax.predict.model_file import MIRRORED, RunError, network_name
 from ultrasound_jax.tasks import Task
 from ultrasound_jax.training import sharding, steps
 from ultrasound_jax.training.checkpoint import CheckpointError, Checkpoints
@@ -65,10 +65,13 @@ class Run:
     @cached_property
     def _step(self) -> Callable:
         task, network = self.task, self.network
+        mirrored = bool(self.about.get(MIRRORED))
 
         def scores(params: ArrayTree, stats: ArrayTree, batch: Any) -> jax.Array:
-            inputs = task.inputs(task.floats(batch))
-            return task.scores(steps.apply(network, params, stats, inputs))
+            fields = task.floats(batch)
+            return task.scores(
+                steps.answers(network, task, params, stats, fields, mirrored=mirrored)
+            )
 
         return jax.jit(scores)
 

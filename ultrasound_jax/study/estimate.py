@@ -17,6 +17,7 @@ from ultrasound_jax.runs import provenance
 from ultrasound_jax.study.plan import Study
 from ultrasound_jax.training import compiled as programs
 from ultrasound_jax.training import optim, sharding, steps
+from ultrasound_jax.types import Settings
 
 REPEATS = 3  # steps that are timed; the first one is not
 
@@ -51,9 +52,24 @@ def line(row: dict[str, Any]) -> str:
 
 def measure(study: Study, name: str) -> dict[str, Any]:
     """Opens, compiles and times one network on fold 0."""
+    found = of_run(study.of_fold(name, 0))
+    config = study.of_fold(name, 0)
+    left = sum(
+        not (study.run_folder(name) / f"fold_{fold}" / "metrics.json").exists()
+        for fold in study.folds
+    )
+    trials = study.trials if study.trials and study.tuned(name) is None else 0
+    epochs = config.tune.epochs or config.train.epochs
+    an_epoch, a_run = found.pop("epoch_s"), found.pop("run_s")
+    seconds = left * a_run
+    seconds += trials * epochs * an_epoch + (found["compile_s"] if trials else 0.0)
+    return found | {"runs": left, "trials": trials, "hours": seconds / 3600}
+
+
+def of_run(config: Settings) -> dict[str, Any]:
+    """Opens, compiles and times one training: seconds of its parts, and of all."""
     opened = time.monotonic()
-    experiment = open_experiment(study.of_fold(name, 0), lambda line: None)
-    config = experiment.config
+    experiment = open_experiment(config, lambda line: None)
     move = augment.build(config.augment, data=config.data)
     plan = optim.make_plan(config, move.copies * len(experiment.indices["train"]))
     state = programs.initial_state(experiment, plan.optimizer)
@@ -71,25 +87,16 @@ def measure(study: Study, name: str) -> dict[str, Any]:
     step_s, state = train_seconds(experiment, compiled, state)
     batches = -(-len(experiment.indices["validation"]) // config.data.eval_batch_size)
     evaluation_s = eval_seconds(experiment, steps.evaluated(state)) * batches
-    left = sum(
-        not (study.run_folder(name) / f"fold_{fold}" / "metrics.json").exists()
-        for fold in study.folds
-    )
-    trials = study.trials if study.trials and study.tuned(name) is None else 0
-    epochs = config.tune.epochs or config.train.epochs
     an_epoch = plan.steps_per_epoch * step_s + evaluation_s
     a_run = opening_s + compile_s + config.train.epochs * an_epoch + 2 * evaluation_s
-    seconds = left * a_run
-    seconds += trials * epochs * an_epoch + (compile_s if trials else 0.0)
     return {
         "opening_s": opening_s,
         "compile_s": compile_s,
         "step_s": step_s,
         "steps": plan.total,
         "evaluation_s": evaluation_s,
-        "runs": left,
-        "trials": trials,
-        "hours": seconds / 3600,
+        "epoch_s": an_epoch,
+        "run_s": a_run,
     }
 
 

@@ -46,18 +46,21 @@ def kept_features(
     folder: Path,
     *,
     frames: int,
+    output: str = FEATURES,
     say: Callable[[str], None] = print,
 ) -> Features:
     """The features of every example, in the table's order, from `folder` or computed.
 
     A clip's are the mean over `frames` of its frames, evenly spaced, or over all that
-    it has. Features of other examples, weights or frames are removed.
+    it has. Features of other examples, weights or frames are removed. `output` is what
+    the network calls them.
 
     Raises:
-        FeaturesError: the network returns no `features` of examples or frames.
+        FeaturesError: the network returns no such output of examples or frames.
     """
     parts = folder / FEATURES
     about = identity(experiment, frames)
+    about |= {"output": output} if output != FEATURES else {}
     if parts.exists() and _told(parts) != about:
         say(f"{parts}: features of other weights or examples; they are made anew")
         shutil.rmtree(parts)
@@ -69,7 +72,7 @@ def kept_features(
     }
     missing = {file: of for file, of in files.items() if not file.exists()}
     if missing:
-        _compute(experiment, missing, frames=frames, total=len(places))
+        _compute(experiment, missing, frames=frames, output=output, total=len(places))
     rows = np.concatenate([np.load(file, allow_pickle=False) for file in files])
     counted = _length_of(experiment.task.spec)
     frames_of = np.rint(rows[:, 0]).astype(np.int64) if counted else None
@@ -100,6 +103,7 @@ def _compute(
     missing: Mapping[Path, np.ndarray],
     *,
     frames: int,
+    output: str,
     total: int,
 ) -> None:
     """Writes each missing part as soon as its examples are through.
@@ -109,7 +113,7 @@ def _compute(
     config, mesh = experiment.config, experiment.mesh
     rows = config.data.eval_batch_size
     sharding.check_batch("config.data.eval_batch_size", rows, mesh)
-    look = _compiled(experiment)
+    look = _compiled(experiment, output)
     weights = sharding.replicate((experiment.params, experiment.stats), mesh)
     places = np.concatenate([*missing.values()])
     batches = batches_once(experiment.source, places, config.data)
@@ -166,8 +170,8 @@ def spread_places(
     return np.where(length <= frames, np.minimum(at, np.maximum(length - 1, 0)), spread)
 
 
-def _compiled(experiment: Experiment) -> Callable[..., jax.Array]:
-    """`(params, stats, batch) -> features`, a row an example."""
+def _compiled(experiment: Experiment, output: str) -> Callable[..., jax.Array]:
+    """`(params, stats, batch) -> output`, a row an example."""
     task, network = experiment.task, experiment.network
     (name,) = task.spec.of_role("pixels")[:1]
     padded = task.spec[name].padded
@@ -175,10 +179,10 @@ def _compiled(experiment: Experiment) -> Callable[..., jax.Array]:
     def look(params: ArrayTree, stats: ArrayTree, batch: Any) -> jax.Array:
         inputs = task.inputs(task.floats(batch))
         outputs = steps.apply(network, params, stats, inputs)
-        features = outputs.get("features")
+        features = outputs.get(output)
         if features is None or features.ndim not in (2, 3):
             raise FeaturesError(
-                f"network {experiment.config.model.name} has no 'features' of images "
+                f"network {experiment.config.model.name} has no '{output}' of images "
                 f"or frames; it returns {', '.join(outputs)}"
             )
         if features.ndim == 3:

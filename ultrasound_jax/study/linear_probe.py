@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 ITERATIONS = 10_000
+ROUNDING = 1e-6  # a feature that changes by less of its mean does not change
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ def fit(units: Units, c: float, *, exclusive: bool) -> Linear:
     """The probe of these units; `c` is the inverse strength of the L2 penalty.
 
     A class of which all units agree is not learned: its logit is 0, or of exclusive
-    classes far below the others' where it has no unit.
+    classes far below the others' where it has no unit. Features are of float32: one
+    that only its rounding changes has no spread to be divided by.
     """
     mean, spread = units.features.mean(axis=0), units.features.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
+    spread = np.where(spread > ROUNDING * np.abs(mean), spread, 1.0)
     inputs = (units.features - mean) / spread
     classes = units.labels.shape[1]
     weights, bias = np.zeros((classes, inputs.shape[1])), np.zeros(classes)

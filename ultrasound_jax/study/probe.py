@@ -7,8 +7,9 @@ network that does not beat this has learned nothing from the patients that Image
 not taught already.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from ultrasound_jax.experiment import Experiment, open_experiment
 from ultrasound_jax.predict.model_file import network_name
 from ultrasound_jax.predict.score_split import table_of
 from ultrasound_jax.pretrained import named_start
-from ultrasound_jax.study import linear_probe
+from ultrasound_jax.study import linear_probe, probe_network
 from ultrasound_jax.study.features import Features, kept_features
 from ultrasound_jax.study.linear_probe import Linear
 from ultrasound_jax.training.console import Console, Stopwatch
@@ -76,6 +77,7 @@ def probe(config: Settings, workdir: Path) -> dict:
         with clock.of("fitting"):
             fitted = _folds(whole, whole.manifest, features, exclusive=exclusive)
         table = joined([fold.table for fold in fitted])
+        _keep_networks(whole, whole.manifest, fitted, workdir)
         facts = _facts(whole, features.values.shape[1], fitted)
         told = [{"c": fold.c, "inner": fold.reached} for fold in fitted]
         return evaluate.write_report(
@@ -91,11 +93,12 @@ def probe(config: Settings, workdir: Path) -> dict:
 
 @dataclass(frozen=True)
 class Fold:
-    """A fold's held-out predictions, and how strict its probe is."""
+    """A fold's held-out predictions, its probe, and how strict that is."""
 
     table: Any
     c: float
     reached: Mapping[str, float | None]
+    probe: Linear
 
 
 def _exclusive(experiment: Experiment) -> bool:
@@ -156,8 +159,21 @@ def _folds(
         probe = linear_probe.fit(units.without(fold), c, exclusive=exclusive)
         rows = _predicted(experiment, features, {fold: places}, {fold: probe})
         reached = {f"{tried:g}": value for tried, value in reached.items()}
-        folds.append(Fold(rows, c, reached))
+        folds.append(Fold(rows, c, reached, probe))
     return folds
+
+
+def _keep_networks(
+    experiment: Experiment, manifest: Manifest, folds: Sequence[Fold], folder: Path
+) -> None:
+    """Writes each fold's probe as a network to start from, where it can be one."""
+    owner = np.array(experiment.source.table.patient_id)
+    for number, fold in enumerate(folds):
+        own = copy.deepcopy(experiment.config)
+        own.data.fold = number
+        held_out = _rotated(experiment, manifest, number)["test"]
+        seen = sorted({*owner.tolist()} - {*owner[held_out].tolist()})
+        probe_network.write(replace(experiment, config=own), fold.probe, seen, folder)
 
 
 def _quality(

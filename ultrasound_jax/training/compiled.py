@@ -99,7 +99,8 @@ def train_step(
 
 def eval_step(experiment: Trainable) -> Callable:
     """The compiled `(params, stats, batch) -> what the task keeps, the loss`."""
-    step = steps.make_eval_step(experiment.network, experiment.task)
+    mirrored = experiment.config.evaluation.mirrored
+    step = steps.make_eval_step(experiment.network, experiment.task, mirrored=mirrored)
     rows = experiment.config.data.eval_batch_size
     sharding.check_batch("config.data.eval_batch_size", rows, experiment.mesh)
     shapes = batch_shapes(experiment.task.spec.shapes(), rows)

@@ -136,7 +136,7 @@ def slower_encoder(share: float) -> optax.GradientTransformation:
         if not any(is_encoder(path) for path in paths):
             raise OptimError(
                 f"config.optim.encoder_rate={share} is not allowed: the network has no "
-                "encoder; it must be 1.0"
+                "encoder that is trained; it must be 1.0"
             )
         return optax.EmptyState()
 

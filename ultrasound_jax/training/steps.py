@@ -215,7 +215,8 @@ def _deal(rows: Array, parts: int) -> Array:
 def _average(average: ArrayTree, new: ArrayTree, decay: float) -> ArrayTree:
     if average is None:
         return None
-    return jax.tree.map(lambda a, n: decay * a + (1 - decay) * n, average, new)
+    # As a change, so that what is not trained stays what it is to the last bit.
+    return jax.tree.map(lambda a, n: a + (1 - decay) * (n - a), average, new)
 
 
 def evaluated(state: TrainState) -> tuple[ArrayTree, ArrayTree]:
@@ -228,14 +229,46 @@ def apply(network: Network, params: ArrayTree, stats: ArrayTree, inputs: Batch) 
     return nnx.merge(network.evaluation, params, stats, copy=True)(**inputs)
 
 
+def answers(
+    network: Network,
+    task: Any,
+    params: ArrayTree,
+    stats: ArrayTree,
+    fields: Batch,
+    *,
+    mirrored: bool = False,
+) -> Any:
+    """What the network returns in evaluation; to be traced.
+
+    `mirrored` also shows it every picture with left and right swapped, all frames of a
+    clip alike, and takes the mean of both logits; the rest is that of the picture.
+
+    Raises:
+        StepError: it is to be mirrored, and its answers lie in the picture.
+    """
+    if mirrored and task.space:
+        raise StepError(
+            "config.evaluation.mirrored=True is not allowed: the task's answers are "
+            "pictures themselves; it must be False"
+        )
+    outputs = apply(network, params, stats, task.inputs(fields))
+    if not mirrored:
+        return outputs
+    pixels = [name for name, role in task.spec.roles.items() if role == "pixels"]
+    other = fields | {name: jnp.flip(fields[name], axis=-2) for name in pixels}
+    swapped = apply(network, params, stats, task.inputs(other))
+    mean = (outputs["logits"] + swapped["logits"]) / 2
+    return outputs | {"logits": mean}
+
+
 def make_eval_step(
-    network: Network, task: Any
+    network: Network, task: Any, *, mirrored: bool = False
 ) -> Callable[[ArrayTree, ArrayTree, Batch], tuple[Batch, Batch]]:
     """`(params, stats, batch) -> (what the task keeps, {term: (total, weight)})`."""
 
     def step(params: ArrayTree, stats: ArrayTree, batch: Batch) -> tuple[Batch, dict]:
         fields = task.floats(batch)
-        outputs = apply(network, params, stats, task.inputs(fields))
+        outputs = answers(network, task, params, stats, fields, mirrored=mirrored)
         check_outputs(task, outputs, len(batch["index"]))
         terms = task.loss(outputs, fields)
         parts = {name: (term.total, term.weight) for name, term in terms.items()}

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -23,14 +23,20 @@ from ultrasound_jax.datasets.image_builder import (
 from ultrasound_jax.datasets.options import checked_config
 
 FOLDER = "Dataset_BUSI_with_GT"
+SINGLE = "an image, near duplicates of which may be anywhere"
 
 
 @dataclass(kw_only=True)
 class BusiConfig(MaskedConfig):
-    """drop_duplicates, drop_cross_label: see `Duplicates.dropped`."""
+    """drop_duplicates, drop_cross_label: see `Duplicates.dropped`.
+
+    by_image: every picture is its own patient. Near duplicates then stand on both sides
+    of a split, as in most publications: to measure what that is worth, nothing else.
+    """
 
     drop_duplicates: bool = False
     drop_cross_label: bool = False
+    by_image: bool = False
 
 
 class Builder(ImageBuilder):
@@ -85,6 +91,8 @@ class Builder(ImageBuilder):
         kept = self._kept(found)
         if self.info.metadata is not None:  # only its type says that it may be
             self.info.metadata.update(found.as_metadata(), notes=notes)
+            if self.config.by_image:
+                self.info.metadata["patients_are"] = SINGLE
         make = partial(make_record, how)
         return {SPLIT: self.examples(kept, make, ahead=2, unit="images")}
 
@@ -95,11 +103,14 @@ class Builder(ImageBuilder):
         )
         for place in sorted(dropped):
             self.skip(found.pictures[place].name, dropped[place])
-        return [
+        kept = [
             picture
             for place, picture in enumerate(found.pictures)
             if place not in dropped
         ]
+        if self.config.by_image:
+            return [replace(one, patient_id=one.image_id) for one in kept]
+        return kept
 
     def account(
         self, facts: Sequence[Fact], skipped: Sequence[Skipped]

@@ -71,7 +71,7 @@ class Plan:
 
 def cross_validate(
     cases: Cases,
-    values: Float[np.ndarray, "n f"],
+    values: Float[np.ndarray, "n f"] | Callable[[int], Float[np.ndarray, "n f"]],
     names: tuple[str, ...],
     manifest: Manifest,
     plan: Plan,
@@ -86,7 +86,8 @@ def cross_validate(
 
     Args:
         cases: the examples.
-        values: their features.
+        values: their features; a function of the fold where they depend on who is
+            held out.
         names: of the features.
         manifest: the outer folds.
         plan: how classifiers are made.
@@ -95,8 +96,9 @@ def cross_validate(
         say: told how far it is and what came out.
     """
     keep_splits(manifest, folder)
+    of_fold = values if callable(values) else lambda fold: values
     folds = [
-        _fold(cases, values, names, manifest, fold, plan, folder, say)
+        _fold(cases, of_fold(fold), names, manifest, fold, plan, folder, say)
         for fold in range(manifest.folds)
     ]
     table = _table(cases, manifest, folds)

@@ -18,6 +18,23 @@ def own_folds(table: ExampleTable, folds: int, seed: int) -> Manifest:
     return make_manifest(table, test_fraction=0.0, folds=folds, seed=seed)
 
 
+def of_cases(manifest: Manifest, table: ExampleTable) -> Manifest:
+    """The folds of a whole dataset, of some of its examples.
+
+    Raises:
+        RadiomicsError: a fold has none of them.
+    """
+    place = {
+        example: k
+        for k in range(manifest.folds)
+        for example in manifest.parts[fold_name(k)].examples
+    }
+    fold = np.array([place[name] for name in table.example_id], np.intp)
+    if empty := set(range(manifest.folds)) - {*fold.tolist()}:
+        raise RadiomicsError(f"fold {min(empty)} has no example that is told apart")
+    return _manifest(table, fold)
+
+
 def published_cases(cases: Cases, say: Callable[[str], None]) -> Cases:
     """The cases that have a published fold.
 
