@@ -13,6 +13,7 @@ NETWORK = "resnet_attention"
 SMALL = {"width": 16}  # for two CPU cores
 PUBLISHED = {"width": 64}
 PHANTOM = {"size": 96, "patients": 300, "images": 2, "seed": 0}
+CLEAR = {"size": 128, "patients": 300, "images": 2, "seed": 0, "clear": True}
 
 
 def get_config(arg: str = "") -> Any:
@@ -47,6 +48,14 @@ def phantom(config: Any) -> None:
         {"name": "brightness", "gain": 0.3, "shift": 0.1},
     ]
     config.train.epochs = 18
+
+
+def clear(config: Any) -> None:
+    """The phantom of clear lesions."""
+    phantom(config)
+    config.data.options = ConfigDict(CLEAR)
+    config.model.options.update({"gate": "max_softmax"})
+    config.train.epochs = 8
 
 
 def busi(config: Any) -> None:
@@ -94,4 +103,10 @@ def skin_tumor(config: Any) -> None:
     config.train.epochs = 30
 
 
-VARIANTS = {"": phantom, "phantom": phantom, "busi": busi, "skin_tumor": skin_tumor}
+VARIANTS = {
+    "": phantom,
+    "phantom": phantom,
+    "clear": clear,
+    "busi": busi,
+    "skin_tumor": skin_tumor,
+}
