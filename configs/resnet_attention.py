@@ -13,7 +13,7 @@ NETWORK = "resnet_attention"
 SMALL = {"width": 16}  # for two CPU cores
 PUBLISHED = {"width": 64}
 PHANTOM = {"size": 96, "patients": 300, "images": 2, "seed": 0}
-CLEAR = {"size": 128, "patients": 300, "images": 2, "seed": 0, "clear": True}
+CLEAR = {"size": 192, "patients": 300, "images": 2, "seed": 0, "clear": True}
 
 
 def get_config(arg: str = "") -> Any:
@@ -55,7 +55,10 @@ def clear(config: Any) -> None:
     phantom(config)
     config.data.options = ConfigDict(CLEAR)
     config.model.options.update({"gate": "max_softmax"})
-    config.train.epochs = 8
+    config.task.name = "multilabel"
+    config.data.batch_size = 8
+    config.optim.lr = 2e-3
+    config.train.epochs = 12
 
 
 def busi(config: Any) -> None:

@@ -164,10 +164,10 @@ class DenseNet(nnx.Module):
         mask: Bool[Array, " n"] | None,
         *,
         joined: bool,
-    ) -> list[Features]:
+    ) -> list[tuple[Float[Array, "n _ _ _"], ...]]:
         """What leaves each block: layers' channels apart, or `joined` as one."""
         x = call(self.stem, image, mask, remat=self.remat)
-        found: list[Features] = []
+        found: list[tuple[Array, ...]] = []
         for place, block in enumerate(self.blocks):
             features = block(x, mask)
             if joined:
