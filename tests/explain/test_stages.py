@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from tests.explain import small
-from tests.models.tiny_networks import QUICK, TINY, build_tiny, draw_norms
+from tests.models.tiny_networks import TINY, build_tiny, draw_norms
 from ultrasound_jax import models
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.see import gradcam, stages

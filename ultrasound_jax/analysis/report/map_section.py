@@ -1,4 +1,4 @@
-"""What is told of maps and regions: the verdict, each number beside chance, by class."""
+"""What is told of maps and regions: verdict, numbers beside chance, classes."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""All files that are written about the maps of a run: page, table, numbers, pictures."""
+"""All files that are written about a run's maps: page, table, numbers, pictures."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The contact sheet of class activation maps: the best, median, worst and any images."""
+"""The contact sheet of class activation maps: best, median, worst and any images."""
 
 import io
 from collections.abc import Sequence

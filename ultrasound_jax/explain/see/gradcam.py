@@ -22,6 +22,7 @@ mean over the padded clip, in which few real steps with large gradients weigh as
 many with small ones.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,14 +60,15 @@ def behind(
         inputs: by the names that the network has for them.
         stage: its place in `stages.watched`; that of the last by default.
     """
-    run = stages.at_stage(graphdef, stage)
-    follow = pushed(run, stages.STAGE, state, inputs)
+    # Not an argument: a network may hold what is no array.
+    run = functools.partial(stages.at_stage(graphdef, stage), state)
+    follow = pushed(run, stages.STAGE, inputs)
 
     def logits_of(push: Array) -> tuple[Array, dict[str, Any]]:
         outputs = follow(push)
         return outputs["logits"], outputs
 
-    shape = jax.eval_shape(run, state, inputs)[stages.STAGE]
+    shape = jax.eval_shape(run, inputs)[stages.STAGE]
     push = jnp.zeros(shape.shape, shape.dtype)
     logits, pull, outputs = jax.vjp(logits_of, push, has_aux=True)
     seen = outputs.pop(stages.STAGE)
@@ -78,9 +80,7 @@ def behind(
     return Behind(outputs, seen.astype(jnp.float32), gradient)
 
 
-def of_pictures(
-    found: Behind, weights: Float[Array, "b o"]
-) -> Float[Array, "n i j"]:
+def of_pictures(found: Behind, weights: Float[Array, "b o"]) -> Float[Array, "n i j"]:
     """The maps, zero or more, of what speaks for the logits as they are weighed.
 
     One for each picture that went through the encoder, by weights of its own.

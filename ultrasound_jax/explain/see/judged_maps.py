@@ -103,10 +103,21 @@ def judge_run(folder: Path, asked: Asked, say: Callable[[str], None]) -> JudgedM
     Raises:
         UltrasoundError: no such run, region, class or stage, or a run on clips.
     """
-    parts = [
-        open_trained(part, say, method=asked.method, stage=asked.stage)
-        for part in _parts(folder)
-    ]
+    return judge(
+        [
+            open_trained(part, say, method=asked.method, stage=asked.stage)
+            for part in _parts(folder)
+        ],
+        asked,
+    )
+
+
+def judge(parts: Sequence[tuple[Experiment, Look]], asked: Asked) -> JudgedMaps:
+    """Looks at the examples that each network has in a split, all of one dataset.
+
+    Raises:
+        UltrasoundError: no such region or class, or no example.
+    """
     first, look = parts[0]
     allowed = (OF_PREDICTED, OF_TRUE, *first.task.classes)
     if asked.of_class not in allowed:

@@ -1,4 +1,4 @@
-"""Regions that people outlined in the images of a run: of a folder, or the dataset's."""
+"""Regions that people outlined in a run's images: of a folder, or of the dataset."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
