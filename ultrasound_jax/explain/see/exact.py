@@ -42,14 +42,8 @@ def summed(
 ) -> Float[np.ndarray, "b h w"]:
     """The levels at one size (bicubic, as published), added up."""
     turned = (size[1], size[0])
-    return np.stack(
-        [
-            sum(
-                cv2.resize(
-                    np.asarray(one, np.float32), turned, interpolation=cv2.INTER_CUBIC
-                )
-                for one in levels_of_one
-            )
-            for levels_of_one in zip(*levels, strict=True)
-        ]
-    )
+    total = np.zeros((len(levels[0]), *size), np.float32)
+    for level in levels:
+        for row, one in enumerate(np.asarray(level, np.float32)):
+            total[row] += cv2.resize(one, turned, interpolation=cv2.INTER_CUBIC)
+    return total
