@@ -81,11 +81,12 @@ def test_the_levels_averages_and_a_constant_of_the_class_are_its_logit(gated):
 
 def test_the_map_is_the_sum_of_its_levels_at_the_images_size():
     flat = [np.full((1, 4, 4), 0.25), np.full((1, 2, 2), -1.0), np.ones((1, 1, 1))]
-    found = exact.summed(flat, (SIDE, SIDE))
+    firsts = [(3.5, 3.5), (7.5, 7.5), (15.5, 15.5)]
+    found = exact.summed(flat, (SIDE, SIDE), firsts)
     np.testing.assert_allclose(found, np.full((1, SIDE, SIDE), 0.25), atol=1e-6)
     corner = np.zeros((1, 4, 4))
     corner[0, 0, 3] = 1.0
-    found = exact.summed([corner], (SIDE, SIDE))[0]
+    found = exact.summed([corner], (SIDE, SIDE), firsts[:1])[0]
     assert np.unravel_index(found.argmax(), found.shape)[0] < SIDE // 4
     assert np.unravel_index(found.argmax(), found.shape)[1] >= 3 * SIDE // 4
 

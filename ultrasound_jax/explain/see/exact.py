@@ -9,7 +9,8 @@ against the class is negative.
 
 Differences from the skin-tumour study that has such maps (Sensors 2023, 23, 7374): each
 level counts as much as the last layer lets it (the study adds the levels' maps as if it
-weighed them alike), and no class's map is turned round (the study's lipoma is).
+weighed them alike), no class's map is turned round (the study's lipoma is), and cells
+are drawn where they stand (`alignment`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,8 @@ import cv2
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+
+from ultrasound_jax.explain.see.alignment import First, enlarged
 
 
 def has_exact(model: Any, outputs: Mapping[str, Any]) -> bool:
@@ -38,12 +41,16 @@ def level_maps(
 
 
 def summed(
-    levels: Sequence[Float[np.ndarray, "b _ _"]], size: tuple[int, int]
+    levels: Sequence[Float[np.ndarray, "b _ _"]],
+    size: tuple[int, int],
+    firsts: Sequence[First],
 ) -> Float[np.ndarray, "b h w"]:
-    """The levels at one size (bicubic, as published), added up."""
-    turned = (size[1], size[0])
+    """The levels at one size (bicubic, as published), added up.
+
+    `firsts` says where in the picture the first cell of each level stands.
+    """
     total = np.zeros((len(levels[0]), *size), np.float32)
-    for level in levels:
-        for row, one in enumerate(np.asarray(level, np.float32)):
-            total[row] += cv2.resize(one, turned, interpolation=cv2.INTER_CUBIC)
+    for level, first in zip(levels, firsts, strict=True):
+        for row, one in enumerate(level):
+            total[row] += enlarged(one, size, first, cv2.INTER_CUBIC)
     return total

@@ -16,6 +16,7 @@ from ultrasound_jax import config as settings
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.see import exact, gradcam, stages
+from ultrasound_jax.explain.see.alignment import enlarged, first_cells
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.tasks import Task
@@ -251,12 +252,25 @@ def _exact_look(graphdef: nnx.GraphDef, state: Any, task: Task) -> Callable:
         found, weights = _weights(task, scores, chosen)
         return scores, found, exact.level_maps(model, outputs, weights)
 
+    def pyramid(picture: Array) -> Sequence[Array]:
+        model: Any = nnx.merge(graphdef, state, copy=True)
+        return model(**{name: picture})["pyramid"]
+
+    name, shape = _picture(task)
+    firsts = first_cells(pyramid, shape)
+
     def see(batch: Mapping[str, np.ndarray], chosen: np.ndarray) -> ImageMaps:
         scores, found, levels = jax.device_get(apply(state, batch, chosen))
-        size = batch[task.spec.of_role("pixels")[0]].shape[1:3]
-        return ImageMaps(scores, found, exact.summed(levels, size))
+        return ImageMaps(scores, found, exact.summed(levels, shape[:2], firsts))
 
     return see
+
+
+def _picture(task: Task) -> tuple[str, tuple[int, int, int]]:
+    """The name and the shape of what a network is given."""
+    name = task.spec.of_role("pixels")[0]
+    height, width, channels = task.spec[name].batch_shape(name)
+    return name, (height, width, channels)
 
 
 def _gradient_look(
@@ -270,19 +284,16 @@ def _gradient_look(
         found, weights = _weights(task, scores, chosen)
         return scores, found, gradcam.of_pictures(seen, weights)
 
+    def stage(picture: Array) -> Sequence[Array]:
+        run = stages.at_stage(graphdef, place)
+        return (run(state, {name: picture})[stages.STAGE],)
+
+    name, shape = _picture(task)
+    (first,) = first_cells(stage, shape)
+
     def see(batch: Mapping[str, np.ndarray], chosen: np.ndarray) -> ImageMaps:
         scores, found, maps = jax.device_get(apply(state, batch, chosen))
-        size = batch[task.spec.of_role("pixels")[0]].shape[1:3]
-        return ImageMaps(scores, found, _enlarged(maps, size))
+        shown = [enlarged(one, shape[:2], first, cv2.INTER_LINEAR) for one in maps]
+        return ImageMaps(scores, found, np.stack(shown))
 
     return see
-
-
-def _enlarged(
-    maps: Float[np.ndarray, "b i j"], size: tuple[int, int]
-) -> Float[np.ndarray, "b h w"]:
-    """At the size of the images, bilinear."""
-    turned = (size[1], size[0])
-    return np.stack(
-        [cv2.resize(m, turned, interpolation=cv2.INTER_LINEAR) for m in maps]
-    )
