@@ -62,7 +62,7 @@ def clear(config: Any) -> None:
     config.task.name = "multilabel"
     config.data.batch_size = 8
     config.optim.lr = 2e-3
-    config.train.epochs = 24
+    config.train.epochs = 12
 
 
 def busi(config: Any) -> None:

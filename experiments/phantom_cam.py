@@ -34,7 +34,7 @@ from ultrasound_jax.train import train_and_evaluate
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/resnet_attention.py:clear"
-STAGES, SEEDS = (1, 2, 3, 4), range(10)
+STAGES, SEEDS = (1, 2, 3, 4), range(5)
 
 
 def configured(data_dir: str, seed: int) -> Any:

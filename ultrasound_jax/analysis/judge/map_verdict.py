@@ -66,7 +66,7 @@ def judge_maps(
     if not len(own):
         raise AnalysisError("no image with a region: there is nothing to judge")
     _, owner = np.unique(patient, return_inverse=True)
-    tests = [
+    tests: list[dict[str, Any]] = [
         {"measure": measure, "null": null} | _test(own[:, k] - nulls[null][:, k], owner)
         for k, measure in enumerate(MEASURES)
         if measure in JUDGED
@@ -100,7 +100,9 @@ def _means(
     return found
 
 
-def _test(gaps: Float[np.ndarray, " n"], owner: Int[np.ndarray, " n"]) -> dict:
+def _test(
+    gaps: Float[np.ndarray, " n"], owner: Int[np.ndarray, " n"]
+) -> dict[str, Any]:
     """The mean difference against zero; no p where patients do not suffice."""
     sums, counts = np.bincount(owner, gaps), np.bincount(owner).astype(float)
     spread = of_ratio(sums, counts)

@@ -19,8 +19,8 @@ from ultrasound_jax.datasets.lesion_phantom.tissue import Tissue, field
 CLEAR = 0.08  # of the picture's side, between its centre and any lesion
 VISIBLE = 0.8  # of a lesion's outer half that is in the picture at least
 WITHOUT_SIGN = 0.25  # of lesions that have neither shadow nor enhancement
-# Of clear lesions: how much larger they are, the echo of benign ones, specks of others.
-LARGER, ANECHOIC_DB, SPECKS = 1.25, -40.0, 60
+# Of clear lesions: how much larger they are, the echo of benign ones and of others.
+LARGER, ANECHOIC_DB, BRIGHT_DB = 1.25, -40.0, 12.0
 _DIRECTIONS = 512
 
 
@@ -129,18 +129,17 @@ def made_clear(lesion: Lesion) -> Lesion:
     """The same lesion, larger, and told by nothing but what is inside its border.
 
     There is no shadow and no enhancement, no rim and no halo; a smooth one is without
-    echo, any other is full of specks.
+    echo, any other brighter than what is around it.
     """
-    level = ANECHOIC_DB if lesion.smooth else lesion.level_db
     wide, tall = lesion.half_mm
     return replace(
         lesion,
         half_mm=(LARGER * wide, LARGER * tall),
-        level_db=level,
+        level_db=ANECHOIC_DB if lesion.smooth else BRIGHT_DB,
         loss_db_per_mm=0.0,
         edges_db_per_mm=0.0,
         rim_db=0.0,
-        specks=0 if lesion.smooth else SPECKS,
+        specks=0,
     )
 
 

@@ -48,10 +48,12 @@ def map_sheet(
     panels = figure.subplots(len(rows), count, squeeze=False)
     for row, name, chosen in zip(panels, (*ROWS, "any"), rows, strict=True):
         row[0].set_ylabel(name, fontsize=9)
-        for panel, i in zip(row, chosen.tolist(), strict=True):
-            _draw(panel, seen[i], marks[i], regions[i], values)
-            of = words(classes[seen[i].chosen])
-            title = f"{seen[i].example_id}\n{of} {seen[i].score:.2f}, IoU {iou[i]:.2f}"
+        for panel, place in zip(row, chosen, strict=True):
+            i = int(place)
+            one = seen[i]
+            _draw(panel, one, marks[i], regions[i], values)
+            said = f"{words(classes[one.chosen])} {one.score:.2f}"
+            title = f"{one.example_id}\n{said}, IoU {iou[i]:.2f}"
             panel.set_title(title, fontsize=7, parse_math=False)
     figure.suptitle(
         f"class activation maps, {THRESHOLD:.0%} of their largest value outlined in "

@@ -1,6 +1,6 @@
 """Where in still images a trained network found what it says."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ class Look:
     method: str
     stage: int | None
     cells: tuple[int, int] | None
-    see: Callable[[Mapping[str, np.ndarray], Int[np.ndarray, " b"]], ImageMaps] = field(
+    see: Callable[[dict[str, np.ndarray], Int[np.ndarray, " b"]], ImageMaps] = field(
         repr=False
     )
 
@@ -245,7 +245,7 @@ def _weights(task: Task, scores: Array, chosen: Array) -> tuple[Array, Array]:
 
 def _exact_look(graphdef: nnx.GraphDef, state: Any, task: Task) -> Callable:
     @jax.jit
-    def apply(state: Any, batch: Mapping[str, Array], chosen: Array) -> Any:
+    def apply(state: Any, batch: dict[str, Array], chosen: Array) -> Any:
         model: Any = nnx.merge(graphdef, state, copy=True)
         outputs = model(**task.inputs(task.floats(batch)))
         scores = task.scores(outputs)
@@ -259,7 +259,7 @@ def _exact_look(graphdef: nnx.GraphDef, state: Any, task: Task) -> Callable:
     name, shape = _picture(task)
     firsts = first_cells(pyramid, shape)
 
-    def see(batch: Mapping[str, np.ndarray], chosen: np.ndarray) -> ImageMaps:
+    def see(batch: dict[str, np.ndarray], chosen: np.ndarray) -> ImageMaps:
         scores, found, levels = jax.device_get(apply(state, batch, chosen))
         return ImageMaps(scores, found, exact.summed(levels, shape[:2], firsts))
 
@@ -277,7 +277,7 @@ def _gradient_look(
     graphdef: nnx.GraphDef, state: Any, task: Task, place: int
 ) -> Callable:
     @jax.jit
-    def apply(state: Any, batch: Mapping[str, Array], chosen: Array) -> Any:
+    def apply(state: Any, batch: dict[str, Array], chosen: Array) -> Any:
         inputs = task.inputs(task.floats(batch))
         seen = gradcam.behind(graphdef, state, inputs, place)
         scores = task.scores(seen.outputs)
@@ -291,7 +291,7 @@ def _gradient_look(
     name, shape = _picture(task)
     (first,) = first_cells(stage, shape)
 
-    def see(batch: Mapping[str, np.ndarray], chosen: np.ndarray) -> ImageMaps:
+    def see(batch: dict[str, np.ndarray], chosen: np.ndarray) -> ImageMaps:
         scores, found, maps = jax.device_get(apply(state, batch, chosen))
         shown = [enlarged(one, shape[:2], first, cv2.INTER_LINEAR) for one in maps]
         return ImageMaps(scores, found, np.stack(shown))

@@ -61,9 +61,8 @@ def stage_maps(
     mask: Bool[Array, " n"] | None = None,
 ) -> list[Float[Array, "n _ _ _"]]:
     """The feature maps behind an encoder's stages; of one that names none, its last."""
-    if hasattr(encoder, "stage_maps"):
-        return encoder.stage_maps(image, mask)
-    return [encoder.feature_map(image, mask)]
+    own = getattr(encoder, "stage_maps", None)
+    return [encoder.feature_map(image, mask)] if own is None else own(image, mask)
 
 
 def encode_frames(
