@@ -50,7 +50,7 @@ def test_cells_in_the_middle_of_their_squares_are_enlarged_as_usual(how):
 def test_a_map_peaks_where_its_cell_stands():
     values = np.zeros((4, 4), np.float32)
     values[2, 1] = 1.0
-    for first in ((0, 0), (3.5, 3.5), (7, 7)):
+    for first in ((0.0, 0.0), (3.5, 3.5), (7.0, 7.0)):
         shown = enlarged(values, (32, 32), first, cv2.INTER_LINEAR)
         down, across = np.unravel_index(shown.argmax(), shown.shape)
         assert abs(down - (16 + first[0])) <= 0.5
