@@ -13,6 +13,7 @@ NETWORK = "resnet_attention"
 SMALL = {"width": 16}  # for two CPU cores
 PUBLISHED = {"width": 64}
 PHANTOM = {"size": 96, "patients": 300, "images": 2, "seed": 0}
+CLEAR = {"size": 192, "patients": 300, "images": 2, "seed": 0, "clear": True}
 
 
 def get_config(arg: str = "") -> Any:
@@ -47,6 +48,21 @@ def phantom(config: Any) -> None:
         {"name": "brightness", "gain": 0.3, "shift": 0.1},
     ]
     config.train.epochs = 18
+
+
+def clear(config: Any) -> None:
+    """The phantom of clear lesions, to see where a network looks (docs/cam.md).
+
+    `--config configs/resnet_attention.py:clear`. Each class has an output of its own,
+    which has to find something for it: a softmax may rest on what is not there.
+    """
+    phantom(config)
+    config.data.options = ConfigDict(CLEAR)
+    config.model.options.update({"width": 8})
+    config.task.name = "multilabel"
+    config.data.batch_size = 8
+    config.optim.lr = 2e-3
+    config.train.epochs = 12
 
 
 def busi(config: Any) -> None:
@@ -94,4 +110,10 @@ def skin_tumor(config: Any) -> None:
     config.train.epochs = 30
 
 
-VARIANTS = {"": phantom, "phantom": phantom, "busi": busi, "skin_tumor": skin_tumor}
+VARIANTS = {
+    "": phantom,
+    "phantom": phantom,
+    "clear": clear,
+    "busi": busi,
+    "skin_tumor": skin_tumor,
+}

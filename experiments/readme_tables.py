@@ -531,6 +531,36 @@ def multireader() -> str:
     return "\n".join([*rows, "", note])
 
 
+def phantom_cam() -> str:
+    """Maps on clear lesions: of a trained network, and of some that learnt nothing."""
+    found = read("phantom_cam")
+    trained = found["trained"]
+    nulls = {
+        "other_map": "another's map",
+        "other_region": "another's region",
+        "moved": "moved",
+        "centre": "disc in the middle",
+    }
+    titles = ["network and map", "IoU", "pointing game"]
+    titles += [f"pointing: {name}" for name in nulls.values()] + ["verdict"]
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    named = [(f"trained, {one['maps']}", one) for one in trained["judged"]]
+    named += [(f"untrained, seed {one['seed']}", one) for one in found["untrained"]]
+    for name, tree in named:
+        cells = [
+            cell(tree["measures"][m]["mean"], tree["measures"][m]["mean_ci"])
+            for m in ("iou", "pointing")
+        ]
+        cells += [f"{tree['nulls'][null]['pointing']['mean']:.2f}" for null in nulls]
+        cells.append("better than chance" if tree["better"] else "no better")
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    n = trained["judged"][0]["n"]
+    who = f"{n['examples']} test images with a lesion, {n['patients']} patients"
+    auroc = f"macro AUROC {auroc_of(trained)}, trained in {trained['minutes']} minutes"
+    note = source(found["run"], "phantom_cam.json")
+    return "\n".join([*rows, "", f"{who}; {auroc}. {note}"])
+
+
 # Which tables stand on which page.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom, "probes": both_probed(probes_in_short)},
@@ -548,6 +578,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "frame_watch": frame_watch,
         "overlay_rates": overlay_rates,
     },
+    "docs/cam.md": {"phantom_cam": once_there("phantom_cam", phantom_cam)},
     "docs/radiomics.md": {
         "busi_radiomics": once_there("busi_radiomics", busi_radiomics)
     },

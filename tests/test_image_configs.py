@@ -16,7 +16,7 @@ from ultrasound_jax.datasets.lesion_phantom.picture import draw_picture
 from ultrasound_jax.training import sharding
 
 VARIANTS = {
-    "resnet_attention": ("", "phantom", "busi", "skin_tumor"),
+    "resnet_attention": ("", "phantom", "clear", "busi", "skin_tumor"),
     "folder": ("", "segment"),
     "breast_cnn": ("", "phantom", "busi"),
     "pu2756": ("resnet18", "autoencoder", "radiomics", "mix"),

@@ -58,6 +58,7 @@ def test_every_table_is_made_from_the_committed_results():
         "multireader_tests",
         "overlay_rates",
         "phantom",
+        "phantom_cam",
         "pocus",
         "probes",
         "probes",

@@ -189,6 +189,30 @@ def test_benign_lesions_have_a_smooth_border_and_malignant_ones_spicules(clinic)
     assert np.median(solid["malignant"]) < 0.87
 
 
+def test_a_clear_lesion_changes_nothing_but_what_is_inside_it():
+    """No shadow, no enhancement, no halo: there is one right place to look at."""
+    seen = set()
+    for number in range(9):
+        person = draw_patient(0, number)
+        rng = np.random.default_rng([9, number])
+        if (lesion := lesions.draw_lesion(rng, person.kind)) is None:
+            continue
+        tissue = draw_tissue(rng, person.probe, person.body)
+        view = lesions.draw_view(
+            rng, lesions.made_clear(lesion), person.probe, person.body
+        )
+        grown = lesions.with_lesion(rng, tissue, view, person.probe)
+        without, shows = (
+            shown(np.random.default_rng(number), person, one, view).astype(int)
+            for one in (tissue, grown)
+        )
+        changed, outside = np.abs(shows - without), view.outside(person.probe)
+        assert changed[outside > 4].max() <= 1
+        assert changed[outside < -1].mean() > 10
+        seen.add(person.kind)
+    assert seen == {"benign", "malignant"}
+
+
 def test_normal_breasts_have_no_lesion(clinic):
     assert not any(one.mask.any() for one in clinic["normal"])
     assert all(one.mask.any() for one in clinic["benign"] + clinic["malignant"])
@@ -278,14 +302,15 @@ def test_it_needs_no_files():
 
 def test_different_options_never_share_a_name():
     changes = ({}, {"size": 97}, {"patients": 301}, {"images": 5}, {"seed": 1})
+    changes += ({"clear": True},)
     names = {Builder.make_config(**one).name for one in changes}
-    assert len(names) == 5
+    assert len(names) == 6
 
 
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"sise": 64}, "'sise'.*allowed: size, patients, images, seed"),
+        ({"sise": 64}, "'sise'.*allowed: size, patients, images, seed, clear"),
         ({"size": 8}, "size=8.*from 16 to 1024"),
         ({"images": 0}, "images=0.*from 1 to 100"),
         ({"seed": True}, "seed=True"),

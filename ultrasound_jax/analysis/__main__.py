@@ -31,6 +31,10 @@ VERBS = {
         "ultrasound_jax.explain.commands.attention",
         "where a network looks: curves over frames, strips, videos",
     ),
+    "cam": (
+        "ultrasound_jax.explain.commands.cam",
+        "class activation maps of images beside regions that people outlined",
+    ),
     "cost": (
         "ultrasound_jax.explain.commands.cost",
         "parameters, FLOPs, memory and latency",

@@ -204,7 +204,8 @@ def _built(name: str, options: Mapping[str, Any], data_dir: str) -> Any:
 class Source:
     """The examples of one built dataset.
 
-    `spec` is what the builder declares; `patient` says what `patient_id` stands for
+    `spec` is what the builder declares, of `reading` the part that is read, and
+    `declared` the whole; `patient` says what `patient_id` stands for
     where the files name no patients; `account` is what the builder noted (what was
     found, left out, known of a video); `table` has ids, labels and pixel hashes of all
     examples without their pixels; `records` is TFDS's own random access to whole
@@ -215,6 +216,7 @@ class Source:
         self.name: str = builder.info.full_name
         self._folder = Path(builder.data_dir)
         self.spec: Spec = self._spec_of(builder)
+        self.declared = self.spec
         self.account: dict[str, Any] = dict(builder.info.metadata or {})
         means = getattr(builder, "PATIENT", "")
         self.patient: str = self.account.get("patients_are", means)

@@ -34,10 +34,11 @@ HIDDEN = 16  # times the width
 class BreastCnn(nnx.Module):
     """Four times a 3x3 convolution and a pool, then two linear layers; no batch norm.
 
-    Returns `logits` `b k`; `features` `b d`, what the last layer sees; `feature_map`
-    `b i j c`, the last convolution's. `width` is of the first convolution, each further
-    one has twice as many channels; `dropout` is behind the last pool. The pixels are
-    flattened by row, column and channel, as Keras has it.
+    Returns `logits` `b k`; `features` `b d`, what the last layer sees; `stage_maps`,
+    each convolution's `b i j c` from the finest; `feature_map`, the last one's. `width`
+    is of the first convolution, each further one has twice as many channels; `dropout`
+    is behind the last pool. The pixels are flattened by row, column and channel, as
+    Keras has it.
 
     Raises `ModelError` for images of another size than it is made for.
     """
@@ -69,7 +70,7 @@ class BreastCnn(nnx.Module):
 
     def __call__(
         self, image: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None = None
-    ) -> dict[str, Array]:
+    ) -> dict[str, Array | tuple[Array, ...]]:
         """Classify; the training view needs `rngs` for its dropout."""
         if image.shape[1:3] != self.image_shape:
             height, width = self.image_shape
@@ -77,16 +78,17 @@ class BreastCnn(nnx.Module):
                 f"images of {image.shape[1]}x{image.shape[2]}: allowed are {height}x"
                 f"{width}, as image_shape says"
             )
-        x = feature_map = self.pixels(image)
+        x, stages = self.pixels(image), []
         for conv in self.convs:
-            feature_map = nnx.relu(call(conv, x, remat=self.remat))
-            x = halved(feature_map)
+            stages.append(nnx.relu(call(conv, x, remat=self.remat)))
+            x = halved(stages[-1])
         x = self.dropout(x, rngs=rngs).reshape(len(x), -1)
         features = nnx.relu(self.hidden(x))
         return {
             "logits": self.classifier(features).astype(jnp.float32),
             "features": features,
-            "feature_map": feature_map,
+            "stage_maps": tuple(stages),
+            "feature_map": stages[-1],
         }
 
 

@@ -154,11 +154,41 @@ class DenseNet(nnx.Module):
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> Float[Array, "n i j d"]:
         """The features before they are averaged over the image."""
+        return self._normed(self._blocks(image, mask, joined=False)[-1], mask)
+
+    def stage_maps(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> list[Float[Array, "n _ _ _"]]:
+        """The features behind each block, of strides 4, 8, 16 and 32; the last normed.
+
+        Features are joined before the next block takes them, so that more is kept for a
+        gradient than `feature_map` keeps.
+        """
+        *earlier, last = self._blocks(image, mask, joined=True)
+        return [*(x for (x,) in earlier), self._normed(last, mask)]
+
+    def _blocks(
+        self,
+        image: Float[Array, "n h w c"],
+        mask: Bool[Array, " n"] | None,
+        *,
+        joined: bool,
+    ) -> list[tuple[Float[Array, "n _ _ _"], ...]]:
+        """What leaves each block: layers' channels apart, or `joined` as one."""
         x = call(self.stem, image, mask, remat=self.remat)
-        features = self.blocks[0](x, mask)
-        for transition, block in zip(self.transitions, self.blocks[1:], strict=True):
-            x = call(transition, features, mask, remat=self.remat)
+        found: list[tuple[Array, ...]] = []
+        for place, block in enumerate(self.blocks):
             features = block(x, mask)
+            if joined:
+                features = (jnp.concatenate(features, -1),)
+            found.append(features)
+            if place < len(self.transitions):
+                x = call(self.transitions[place], features, mask, remat=self.remat)
+        return found
+
+    def _normed(
+        self, features: Features, mask: Bool[Array, " n"] | None
+    ) -> Float[Array, "n i j d"]:
         return nnx.relu(self.norm(jnp.concatenate(features, -1), mask))
 
 

@@ -224,6 +224,14 @@ class EfficientNetLite0(nnx.Module):
         x, _ = self._blocks(image, mask)
         return call(self.head, x, mask, remat=self.remat)
 
+    def stage_maps(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> list[Float[Array, "n _ _ _"]]:
+        """The features at each stride, 2 to 32; at 32 those that are averaged."""
+        x, levels = self._blocks(image, mask)
+        *earlier, _ = levels.values()
+        return [*earlier, call(self.head, x, mask, remat=self.remat)]
+
     def pyramid(
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> dict[int, Float[Array, "n _ _ _"]]:

@@ -7,7 +7,7 @@ breasts have shadows without a lesion, so that no single sign decides (Stavros e
 Radiology 1995).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -19,6 +19,8 @@ from ultrasound_jax.datasets.lesion_phantom.tissue import Tissue, field
 CLEAR = 0.08  # of the picture's side, between its centre and any lesion
 VISIBLE = 0.8  # of a lesion's outer half that is in the picture at least
 WITHOUT_SIGN = 0.25  # of lesions that have neither shadow nor enhancement
+# Of clear lesions: how much larger they are, the echo of benign ones and of others.
+LARGER, ANECHOIC_DB, BRIGHT_DB = 1.25, -40.0, 12.0
 _DIRECTIONS = 512
 
 
@@ -120,6 +122,24 @@ def draw_lesion(rng: np.random.Generator, kind: str) -> Lesion | None:
         smooth=False,
         edges_db_per_mm=0.0,
         specks=int(rng.integers(0, 9)),
+    )
+
+
+def made_clear(lesion: Lesion) -> Lesion:
+    """The same lesion, larger, and told by nothing but what is inside its border.
+
+    There is no shadow and no enhancement, no rim and no halo; a smooth one is without
+    echo, any other brighter than what is around it.
+    """
+    wide, tall = lesion.half_mm
+    return replace(
+        lesion,
+        half_mm=(LARGER * wide, LARGER * tall),
+        level_db=ANECHOIC_DB if lesion.smooth else BRIGHT_DB,
+        loss_db_per_mm=0.0,
+        edges_db_per_mm=0.0,
+        rim_db=0.0,
+        specks=0,
     )
 
 

@@ -10,7 +10,8 @@ class LesionConfig(BuildConfig):
     """What is drawn.
 
     size: side of the square image in pixels. patients, images: how many, and of each
-    patient. seed: another one is another clinic.
+    patient. seed: another one is another clinic. clear: what tells the classes apart is
+    inside the lesion alone, so that there is a right place for a network to look at.
     """
 
     ALLOWED = {
@@ -24,11 +25,15 @@ class LesionConfig(BuildConfig):
     patients: int = 300
     images: int = 2
     seed: int = 0
+    clear: bool = False
 
     def title(self) -> str:
         """The name, which tells every option."""
-        return f"{self.size}px_{self.patients}x{self.images}_seed{self.seed}"
+        name = f"{self.size}px_{self.patients}x{self.images}_seed{self.seed}"
+        return f"{name}_clear" if self.clear else name
 
     def told(self) -> str:
         """The options in words."""
-        return f"{self.patients} patients x {self.images} images, {self.size} pixels."
+        lesions = ", clear lesions" if self.clear else ""
+        images = f"{self.patients} patients x {self.images} images"
+        return f"{images}, {self.size} pixels{lesions}."

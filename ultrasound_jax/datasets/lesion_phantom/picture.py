@@ -5,7 +5,7 @@ enhanced by what lies above them, mixed with noise, compounded, compressed to de
 and shown in grey.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -16,6 +16,7 @@ from ultrasound_jax.datasets.lesion_phantom.lesion import (
     View,
     draw_lesion,
     draw_view,
+    made_clear,
     with_lesion,
 )
 from ultrasound_jax.datasets.lesion_phantom.patients import Patient, draw_patient
@@ -30,6 +31,7 @@ from ultrasound_jax.datasets.lus_phantom.speckle import PointSpread, scatterers
 WHITE_DB = 25.0  # the level that is shown white at 0 dB gain
 NOISE_RISE_DB = 12.0  # of the receiver, from the surface to the lower edge
 SHADOW_EDGE_MM = 0.5  # how soft a shadow's edge is, as a beam is no line
+ALL_GLAND = 2.0  # a density that leaves no fat in the gland
 LIFTED = 0.2  # of images in which the array lifts off the skin at one end
 
 
@@ -46,13 +48,19 @@ class Picture:
     pixel_mm: float
 
 
-def draw_picture(seed: int, patient: int, image: int, size: int) -> Picture:
+def draw_picture(
+    seed: int, patient: int, image: int, size: int, *, clear: bool = False
+) -> Picture:
     """The image with these numbers; it depends on nothing else.
 
     All images of a patient show one lesion, in another section and at another place.
+    With `clear` see `lesion.made_clear`; its gland has no dark fat in it.
     """
     person = draw_patient(seed, patient)
     lesion = draw_lesion(np.random.default_rng([seed, 13, patient]), person.kind)
+    if clear:
+        person = replace(person, body=replace(person.body, density=ALL_GLAND))
+        lesion = lesion and made_clear(lesion)
     numbers = [seed, 14, patient, image]
     # A stream for each part: the breast is the same with and without its lesion.
     of_tissue, of_lesion, of_echo = (

@@ -14,7 +14,7 @@ from ultrasound_jax.datasets.lesion_phantom.picture import draw_picture
 def make_record(config: LesionConfig, numbers: tuple[int, int]) -> Iterator[Made]:
     """The record of an image, given by its patient's number and its own."""
     patient, image = numbers
-    drawn = draw_picture(config.seed, patient, image, config.size)
+    drawn = draw_picture(config.seed, patient, image, config.size, clear=config.clear)
     label = CLASSES.index(kind_of(config.seed, patient))
     patient_id = f"P{patient:03d}"
     ids = identity(f"{patient_id}_{image}", patient_id)

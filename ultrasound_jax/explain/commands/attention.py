@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-videos", action="store_true", help="figures only, which is quicker"
     )
+    parser.add_argument(
+        "--stage",
+        type=int,
+        metavar="N",
+        help="of Grad-CAM, from 1, the finest (default: the last)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,7 +73,8 @@ def run(options: argparse.Namespace) -> int:
                 f"{opened.name}: a table alone has no network to look into; give the "
                 "run's folder"
             )
-        experiment, look = open_trained(_one_fold(opened.folder), print)
+        folder = _one_fold(opened.folder)
+        experiment, look = open_trained(folder, print, stage=options.stage)
         classes = experiment.source.classes
         chosen = _chosen(options.pattern, classes)
         footages = [read_footage(experiment, video) for video in options.video]
@@ -86,7 +93,8 @@ def run(options: argparse.Namespace) -> int:
                 rows, columns = maps.shape[2:]
                 print(
                     f"maps are {rows} x {columns} cells: too coarse to show where in "
-                    "the picture; larger clips have finer ones"
+                    "the picture; larger clips and earlier stages (--stage) have finer "
+                    "ones"
                 )
             if view.marks() is None:
                 print(f"{experiment.source.name} has no labels of frames to compare to")

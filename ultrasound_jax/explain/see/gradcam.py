@@ -1,10 +1,13 @@
-"""Grad-CAM: where in its last feature map a network found what it says.
+"""Grad-CAM: where in a feature map a network found what it says.
 
 Selvaraju et al., "Grad-CAM", ICCV 2017. The map of a pattern is the feature map's
 channels, weighted by the mean gradient of the pattern's logit with respect to each,
 summed and cut at zero: what speaks against a pattern is not shown. Gradients come from
-a push of zeros that is added to the feature map, so that networks need no hooks and
-keep nothing; only what lies behind the map is differentiated.
+a push of zeros that is added to the feature map (`inside_value`), so that networks need
+no hooks and keep nothing; only what lies behind the map is differentiated. The map is
+that of any stage (`stages`), of the last one in the paper. An earlier one is finer and
+says less of the pattern: its channels are edges and textures, and one weight a channel
+speaks for the whole picture.
 
 Differences from the original's notebooks: the logit is the clip's, so that a frame
 shows as much as it mattered (they explain each frame by itself); no flipped copies are
@@ -19,42 +22,71 @@ mean over the padded clip, in which few real steps with large gradients weigh as
 many with small ones.
 """
 
+import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Int
 
+from ultrasound_jax.explain.see import stages
 from ultrasound_jax.explain.see.inside_value import pushed
-from ultrasound_jax.models._parts.encoders import Encoder
-from ultrasound_jax.models._parts.layers import global_average
 
 
-class PushedEncoder:
-    """An encoder whose feature map is moved by `push` before it is averaged.
+@dataclass(frozen=True, eq=False)
+class Behind:
+    """A stage's map, and how what lies behind it hangs on it.
 
-    `seen` is the map that it made last, before the push.
+    gradient: of the logits, weighed `b o` and summed, with respect to the map.
     """
 
-    def __init__(self, encoder: Encoder, push: Array | None):
-        self.encoder, self.push = encoder, push
-        self.features = encoder.features
-        self.seen: Any = None
+    outputs: dict[str, Any]
+    seen: Float[Array, "n *rest d"]
+    gradient: Callable[[Float[Array, "b o"]], Float[Array, "n *rest d"]] = field(
+        repr=False
+    )
 
-    def feature_map(
-        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
-    ) -> Float[Array, "n i j d"]:
-        """The pushed map."""
-        self.seen = self.encoder.feature_map(image, mask)
-        return self.seen if self.push is None else self.seen + self.push
 
-    def __call__(
-        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
-    ) -> Float[Array, "n d"]:
-        """The pushed map's mean."""
-        return global_average(self.feature_map(image, mask))
+def behind(
+    graphdef: nnx.GraphDef, state: Any, inputs: Mapping[str, Any], stage: int = -1
+) -> Behind:
+    """Runs a network, given in its evaluation view, up to a stage and on from there.
+
+    Args:
+        graphdef, state: the network.
+        inputs: by the names that the network has for them.
+        stage: its place in `stages.watched`; that of the last by default.
+    """
+    # Not an argument: a network may hold what is no array.
+    run = functools.partial(stages.at_stage(graphdef, stage), state)
+    follow = pushed(run, stages.STAGE, inputs)
+
+    def logits_of(push: Array) -> tuple[Array, dict[str, Any]]:
+        outputs = follow(push)
+        return outputs["logits"], outputs
+
+    shape = jax.eval_shape(run, inputs)[stages.STAGE]
+    push = jnp.zeros(shape.shape, shape.dtype)
+    logits, pull, outputs = jax.vjp(logits_of, push, has_aux=True)
+    seen = outputs.pop(stages.STAGE)
+
+    def gradient(weights: Array) -> Array:
+        (found,) = pull(weights.astype(logits.dtype))
+        return found.astype(jnp.float32)
+
+    return Behind(outputs, seen.astype(jnp.float32), gradient)
+
+
+def of_pictures(found: Behind, weights: Float[Array, "b o"]) -> Float[Array, "n i j"]:
+    """The maps, zero or more, of what speaks for the logits as they are weighed.
+
+    One for each picture that went through the encoder, by weights of its own.
+    """
+    channels = found.gradient(weights).mean((1, 2))
+    return nnx.relu(jnp.einsum("nd,nijd->nij", channels, found.seen))
 
 
 def grad_cam(
@@ -62,32 +94,17 @@ def grad_cam(
     state: Any,
     clip: Float[Array, "b t h w c"],
     lengths: Int[Array, " b"],
+    stage: int = -1,
 ) -> tuple[dict[str, Any], Float[Array, "b p t i j"]]:
     """A frame-based network's outputs and its maps, zero or more, for each pattern.
 
-    The network is given in its evaluation view. Frames beyond `lengths` have zeros.
+    The network is given in its evaluation view; see `behind`. Frames beyond `lengths`
+    have zeros.
     """
-
-    def run(push: Array | None) -> tuple[Array, tuple[dict[str, Any], Array]]:
-        model: Any = nnx.merge(graphdef, state, copy=True)
-        model.encoder = pushed = PushedEncoder(model.encoder, push)
-        outputs = model(clip, lengths)
-        return outputs["logits"], (outputs, pushed.seen)
-
-    shape = jax.eval_shape(lambda: run(None)[1][1])
-    push = jnp.zeros(shape.shape, shape.dtype)
-    logits, pull, (outputs, seen) = jax.vjp(run, push, has_aux=True)
-    batch, frames = clip.shape[:2]
-    maps = seen.reshape(batch, frames, *seen.shape[1:]).astype(jnp.float32)
-
-    def of_pattern(chosen: Array) -> Array:
-        (gradient,) = pull(jnp.broadcast_to(chosen, logits.shape))
-        gradient = gradient.reshape(maps.shape).astype(jnp.float32)
-        weights = gradient.mean((2, 3))
-        return nnx.relu(jnp.einsum("btd,btijd->btij", weights, maps))
-
-    cams = jax.lax.map(of_pattern, jnp.eye(logits.shape[1], dtype=logits.dtype))
-    return outputs, cams.swapaxes(0, 1)
+    found = behind(graphdef, state, {"clip": clip, "lengths": lengths}, stage)
+    cams = _each(found, lambda weights: of_pictures(found, weights))
+    shape = (len(cams), *clip.shape[:2], *cams.shape[2:])
+    return found.outputs, cams.reshape(shape).swapaxes(0, 1)
 
 
 def volume_cam(
@@ -95,6 +112,7 @@ def volume_cam(
     state: Any,
     clip: Float[Array, "b t h w c"],
     lengths: Int[Array, " b"],
+    stage: int = -1,
 ) -> tuple[dict[str, Any], Float[Array, "b p t i j"]]:
     """As `grad_cam`, for a network that returns the `feature_map` of a whole clip.
 
@@ -102,30 +120,23 @@ def volume_cam(
     them, and the last real step stands for the padding behind it, so that the end of a
     short clip does not fade.
     """
+    found = behind(graphdef, state, {"clip": clip, "lengths": lengths}, stage)
+    maps = _held(found.seen, lengths, clip.shape[1])
 
-    def run(state: Any, clip: Array, lengths: Array) -> dict[str, Any]:
-        return nnx.merge(graphdef, state, copy=True)(clip, lengths)
+    def of_pattern(weights: Array) -> Array:
+        channels = found.gradient(weights).mean((1, 2, 3))
+        return nnx.relu(jnp.einsum("bd,bsijd->bsij", channels, maps))
 
-    follow = pushed(run, "feature_map", state, clip, lengths)
-
-    def logits_of(push: Array) -> tuple[Array, dict[str, Any]]:
-        outputs = follow(push)
-        return outputs["logits"], outputs
-
-    shape = jax.eval_shape(run, state, clip, lengths)["feature_map"]
-    push = jnp.zeros(shape.shape, shape.dtype)
-    logits, pull, outputs = jax.vjp(logits_of, push, has_aux=True)
-    maps = outputs["feature_map"].astype(jnp.float32)
-    maps = _held(maps, lengths, clip.shape[1])
-
-    def of_pattern(chosen: Array) -> Array:
-        (gradient,) = pull(jnp.broadcast_to(chosen, logits.shape))
-        weights = gradient.astype(jnp.float32).mean((1, 2, 3))
-        return nnx.relu(jnp.einsum("bd,bsijd->bsij", weights, maps))
-
-    cams = jax.lax.map(of_pattern, jnp.eye(logits.shape[1], dtype=logits.dtype))
+    cams = _each(found, of_pattern)
     frames = (*cams.shape[:2], clip.shape[1], *cams.shape[3:])
-    return outputs, jax.image.resize(cams, frames, "linear").swapaxes(0, 1)
+    return found.outputs, jax.image.resize(cams, frames, "linear").swapaxes(0, 1)
+
+
+def _each(found: Behind, map_of: Callable[[Array], Array]) -> Float[Array, "o *map"]:
+    """The map of each logit, one after the other: each is a pass back of its own."""
+    logits = found.outputs["logits"]
+    chosen = jnp.eye(logits.shape[1], dtype=logits.dtype)
+    return jax.lax.map(lambda one: map_of(jnp.broadcast_to(one, logits.shape)), chosen)
 
 
 def _held(
@@ -144,11 +155,11 @@ def _held(
 
 
 def method_for(model: nnx.Module, outputs: Mapping[str, Any]) -> Callable | None:
-    """What makes a network's outputs and maps, None where it has no map.
+    """What makes the outputs and maps of a network over clips, None without a map.
 
     `outputs` are what the network returns, or their shapes.
     """
-    if isinstance(getattr(model, "encoder", None), Encoder):
+    if stages.has_encoder(model):
         return grad_cam
     return volume_cam if "feature_map" in outputs else None
 

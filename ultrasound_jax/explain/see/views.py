@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from ultrasound_jax import config as settings
 from ultrasound_jax.experiment import Experiment
 from ultrasound_jax.explain.errors import ExplainError
-from ultrasound_jax.explain.see import gradcam, rollout
+from ultrasound_jax.explain.see import gradcam, rollout, stages
 from ultrasound_jax.explain.see.footage import (
     Clip,
     Footage,
@@ -111,11 +111,11 @@ class VideoView:
 
 
 def open_trained(
-    run: Path, say: Callable[[str], None]
+    run: Path, say: Callable[[str], None], *, stage: int | None = None
 ) -> tuple[Experiment, Callable[[Footage, str], VideoView]]:
     """Restores a run's best weights; returns it and how to look at a video with it.
 
-    The look takes the video and what figures shall call the run.
+    The look takes the video and what figures shall call the run. `stage` is Grad-CAM's.
 
     Raises:
         UltrasoundError: the folder holds no run, or nothing to restore.
@@ -127,15 +127,18 @@ def open_trained(
     # One device is enough for one clip, and the padding to all of them is saved.
     state = jax.device_put(jax.device_get(trained.weights), jax.local_devices()[0])
     model = nnx.merge(trained.network.evaluation, *state, copy=True)
-    return experiment, make_look(model, trained.task)
+    return experiment, make_look(model, trained.task, stage=stage)
 
 
-def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoView]:
+def make_look(
+    model: nnx.Module, task: Task, *, stage: int | None = None
+) -> Callable[[Footage, str], VideoView]:
     """Compiles a network's look at a clip.
 
     Args:
         model: in its evaluation view.
         task: that it was trained for, on clips.
+        stage: of Grad-CAM, its number from 1; None is the last.
 
     Raises:
         ExplainError: the task's network reads no clips.
@@ -159,7 +162,12 @@ def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoVi
     one = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     lengths = jax.ShapeDtypeStruct((1,), jnp.int32)
     returned = jax.eval_shape(plain, state, one, lengths)
-    make_maps = gradcam.method_for(model, returned)
+    make_maps, place, kind_of_map = gradcam.method_for(model, returned), -1, GRAD_CAM
+    if stage is not None:
+        given = {"clip": one, "lengths": lengths}
+        sizes = stages.cells(graphdef, state, given) if make_maps else []
+        place = stages.chosen_stage(stage, sizes)
+        kind_of_map = f"{GRAD_CAM} at stage {stage} of {len(sizes)}"
     frames_share = gradcam.frames_share(model)
     shared = getattr(model, "attention_is_shared", False)
 
@@ -167,7 +175,7 @@ def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoVi
     def apply(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:
         if make_maps is None:
             return plain(state, clip, lengths), None
-        return make_maps(graphdef, state, clip, lengths)
+        return make_maps(graphdef, state, clip, lengths, place)
 
     def look(footage: Footage, run: str) -> VideoView:
         views, kind = [], ""
@@ -181,7 +189,7 @@ def make_look(model: nnx.Module, task: Task) -> Callable[[Footage, str], VideoVi
             if maps is not None:
                 scale = length if frames_share else 1
                 cams = scale * np.asarray(maps[0], np.float64)[:, :length]
-            view, kind = _view(clip, task, outputs, cams, length, shared)
+            view, kind = _view(clip, task, outputs, cams, length, shared, kind_of_map)
             views.append(view)
         return VideoView(run, footage, tuple(views), kind)
 
@@ -195,8 +203,9 @@ def _view(
     cams: Float[np.ndarray, "k t i j"] | None,
     length: int,
     shared: bool,
+    kind_of_map: str,
 ) -> tuple[ClipView, str]:
-    """One clip's view, and how its maps were made."""
+    """One clip's view, and how its maps were made; `kind_of_map` if by gradients."""
 
     def scores_of(logits: np.ndarray) -> np.ndarray:
         return np.asarray(task.scores({"logits": logits}), np.float64)
@@ -205,7 +214,7 @@ def _view(
     weights = frame_weights(
         outputs, 0, length, len(scores), scores=scores_of, shared=shared
     )
-    maps, kind = cams, GRAD_CAM if cams is not None else ""
+    maps, kind = cams, kind_of_map if cams is not None else ""
     size = (int(clip.frames.shape[1]), int(clip.frames.shape[2]))
     shares = rollout.patch_shares(outputs, 0, length, size)
     if maps is None and shares is not None:

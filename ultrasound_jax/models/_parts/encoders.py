@@ -16,7 +16,8 @@ class Encoder(Protocol):
 
     A file of `models/` names its encoders in `ENCODERS`; each is made by
     `Class(given, *, width=None)` and says by `TORCH_HEAD` what its original calls the
-    classifier that it does without.
+    classifier that it does without. One that has `stage_maps(image, mask)`, a list of
+    its feature maps from the finest to `feature_map`, can be looked into at each.
     """
 
     features: int
@@ -52,6 +53,16 @@ def encoder_width(width: int | None, published: int) -> int:
     even = is_count(width) and width % 2 == 0
     require(even, "width", width, "an even number of channels, or None")
     return width
+
+
+def stage_maps(
+    encoder: Encoder,
+    image: Float[Array, "n h w c"],
+    mask: Bool[Array, " n"] | None = None,
+) -> list[Float[Array, "n _ _ _"]]:
+    """The feature maps behind an encoder's stages; of one that names none, its last."""
+    own = getattr(encoder, "stage_maps", None)
+    return [encoder.feature_map(image, mask)] if own is None else own(image, mask)
 
 
 def encode_frames(
