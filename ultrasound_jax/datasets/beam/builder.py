@@ -168,16 +168,17 @@ class ScalableBuilder(
             else:
                 with decoded.workers():
                     splits = super()._generate_splits(dl_manager, download_config)
-            if self.info.metadata is not None:  # only its type says that it may be
+            if self.info.metadata is not None:
                 self._account_for_all(needs_files)
         return splits
 
     def _account_for_all(self, needs_files: bool) -> None:
+        metadata: Any = self.info.metadata  # only its type says that it may be None
         facts = [one for one in self._told if isinstance(one, Fact)]
         skipped = [one for one in self._told if isinstance(one, Skipped)]
-        self.info.metadata.update(self.account(facts, skipped))
+        metadata.update(self.account(facts, skipped))
         if needs_files:
-            self.info.metadata[MADE_FROM] = made_from(self._manual, self._used)
+            metadata[MADE_FROM] = made_from(self._manual, self._used)
 
     def _splits_on_beam(self, dl_manager: Any, download_config: Any) -> list[Any]:
         from ultrasound_jax.datasets.beam import workers as on_beam

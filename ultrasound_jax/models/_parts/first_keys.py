@@ -6,6 +6,8 @@ operations so far for the text of an error that Flax then drops: for DenseNet-12
 is three quarters of the tracing, and it grows with the square of the layers.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 from flax import nnx
@@ -31,6 +33,6 @@ class _Stream(nnx.RngStream):
 
 def first_keys(seed: jax.Array | int) -> nnx.Rngs:
     """What `nnx.Rngs(seed)` gives, key for key, for constructors that are traced."""
-    keys = nnx.Rngs(seed)
+    keys: Any = nnx.Rngs(seed)
     keys.default = _Stream(seed, tag="default")
     return keys
