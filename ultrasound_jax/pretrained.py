@@ -28,7 +28,7 @@ def named_start(config: Settings, say: Callable[[str], None]) -> Start | None:
     """The weights of the run or of the file `config.init_from`; None where it is "".
 
     Of a probe's folder they are those of its fold `config.data.fold`, which has seen
-    the patients that train and validate in a rotation, and nobody else.
+    the patients that train in a rotation, and nobody else.
 
     Raises:
         ConfigError, RunError, CheckpointError: see `start_of`.

@@ -167,9 +167,10 @@ def check_unseen(
                     f"{start.source} has trained on {len(both)} of the "
                     f"{len(who['validation'])} validation patients, which favours it"
                 )
-        elif entry.get("data_hash") == table.data_hash and entry.get(
-            "seen"
-        ) != seen_hash(who["train"] | who["validation"]):
+        elif entry.get("data_hash") == table.data_hash and entry.get("seen") not in (
+            seen_hash(who["train"] | who["validation"]),
+            seen_hash(who["train"]),
+        ):
             raise SplitError(
                 f"config.init_from={start.source} was trained on this very dataset, by "
                 "other splits, and a file does not say on whom; give the folder of the "

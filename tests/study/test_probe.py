@@ -241,20 +241,30 @@ def test_features_of_other_weights_are_made_anew(config, tmp_path):
     assert len(said) == 1 and "features of other weights or examples" in said[0]
 
 
-def test_a_fold_starts_from_the_probe_that_has_not_seen_whom_it_judges(
-    config, tmp_path
-):
+def test_a_fold_starts_from_a_probe_of_those_who_train_in_it_alone(config, tmp_path):
     config.probe.frames = 100  # all, as the network has it
-    probe(config, tmp_path / "run")
+    metrics = probe(config, tmp_path / "run")
     table = Predictions.read(tmp_path / "run/predictions.csv")
     own = copy.deepcopy(config)
     own.init_from, own.init_part, own.data.fold = str(tmp_path / "run"), "all", 1
     started = open_experiment(own, lambda line: None)
     columns, _ = predict(started, (started.params, started.stats), "test")
+    encoded = open_experiment(config, lambda line: None)
+    found = features.kept_features(encoded, tmp_path / "run", frames=100)
+    examples = encoded.source.table
+    part = np.array(
+        [table.fold[table.example_id.index(n)] for n in examples.example_id]
+    )
+    values = found.values.astype(np.float64)
+    given = linear_probe.units_of(
+        examples.video_id, values, examples.labels, part, found.frames
+    )
+    c = metrics["probe"][1]["c"]
+    wanted = linear_probe.fit(given.without(1, 2), c, exclusive=False)
     places = started.indices["test"]
-    names = [started.source.table.example_id[i] for i in places]
-    wanted = table.scores[[table.example_id.index(name) for name in names]]
-    np.testing.assert_allclose(columns["scores"], wanted, atol=1e-5)
+    np.testing.assert_allclose(
+        columns["scores"], wanted.scores(values[places]), atol=1e-4
+    )
     own.init_from = str(tmp_path / "run/fold_0.safetensors")
     with pytest.raises(SplitError, match="trained on this very dataset"):
         open_experiment(own, lambda line: None)

@@ -93,12 +93,15 @@ def probe(config: Settings, workdir: Path) -> dict:
 
 @dataclass(frozen=True)
 class Fold:
-    """A fold's held-out predictions, its probe, and how strict that is."""
+    """A fold's held-out predictions, how strict its probe is, and one to start from.
+
+    That has not seen the patients either who validate what is trained from it.
+    """
 
     table: Any
     c: float
     reached: Mapping[str, float | None]
-    probe: Linear
+    start: Linear
 
 
 def _exclusive(experiment: Experiment) -> bool:
@@ -159,7 +162,9 @@ def _folds(
         probe = linear_probe.fit(units.without(fold), c, exclusive=exclusive)
         rows = _predicted(experiment, features, {fold: places}, {fold: probe})
         reached = {f"{tried:g}": value for tried, value in reached.items()}
-        folds.append(Fold(rows, c, reached, probe))
+        unseen = (fold, (fold + 1) % manifest.folds)  # as `protocols` rotates
+        start = linear_probe.fit(units.without(*unseen), c, exclusive=exclusive)
+        folds.append(Fold(rows, c, reached, start))
     return folds
 
 
@@ -171,9 +176,11 @@ def _keep_networks(
     for number, fold in enumerate(folds):
         own = copy.deepcopy(experiment.config)
         own.data.fold = number
-        held_out = _rotated(experiment, manifest, number)["test"]
-        seen = sorted({*owner.tolist()} - {*owner[held_out].tolist()})
-        probe_network.write(replace(experiment, config=own), fold.probe, seen, folder)
+        places = protocols.assign(
+            manifest, experiment.source.table, protocol="rotation", fold=number
+        )
+        seen = sorted({*owner[places["train"]].tolist()})
+        probe_network.write(replace(experiment, config=own), fold.start, seen, folder)
 
 
 def _quality(

@@ -1,8 +1,8 @@
 """A fold's probe as a network: the encoder, and the regression as its last layer.
 
 Its file is what a training may start from, `config.init_from=PROBE`: each fold of a
-cross-validation takes the probe that has not seen whom the fold judges. Nothing is lost
-by fine-tuning then but by its own steps.
+cross-validation takes the probe that has seen neither whom the fold judges nor whom it
+validates on. Nothing is lost by fine-tuning then but by its own steps.
 """
 
 from collections.abc import Sequence
