@@ -37,7 +37,8 @@ def map_sections(tree: Mapping[str, Any]) -> list[Block]:
             "largest value; a map that is nowhere above zero has none, and misses. "
             "Differences are of each image, their p of Student's t over effective "
             "patients, adjusted by Holm for all tests of the table; "
-            f"{100 * ALPHA:.0f} % decides. Maps are {BETTER} only if they beat every null."
+            f"{100 * ALPHA:.0f} % decides. Maps are {BETTER} only if they beat every "
+            "null."
         ),
     ]
 
