@@ -32,7 +32,7 @@ def test_every_table_is_made_from_the_committed_results():
     for page in tables.PAGES:
         assert tables.fill(page) == (ROOT / page).read_text()
     made = "".join((ROOT / page).read_text() for page in tables.PAGES)
-    assert made.count("95 % intervals over patients ([") == 5
+    assert made.count("95 % intervals over patients ([") == 6
     assert made.count("95 % intervals over groups ([") == 3
     places = re.findall(r"<!-- results: (\w+) -->", made)
     assert sorted(places) == [

@@ -33,11 +33,12 @@ def map_sections(tree: Mapping[str, Any]) -> list[Block]:
         Heading("Tests"),
         _tests(tree),
         Text(
-            f"A map's area is where it is at least {THRESHOLD:.0%} of its largest "
-            "value; a map that is nowhere above zero has none, and misses. Differences "
-            "are of each image, their p of Student's t over effective patients, "
-            f"adjusted by Holm for all tests of the table; {ALPHA:.0%} decides. Maps "
-            f"are {BETTER} only if they beat every null."
+            f"A map's area is where it is at least {100 * THRESHOLD:.0f} % of its "
+            "largest value; a map that is nowhere above zero has none, and misses. "
+            "Differences are of each image, their p of Student's t over effective "
+            "patients, adjusted by Holm for all tests of the table; "
+            f"{100 * ALPHA:.0f} % decides. Maps are {BETTER} only if they beat every "
+            "null."
         ),
     ]
 

@@ -56,8 +56,8 @@ def map_sheet(
             title = f"{one.example_id}\n{said}, IoU {iou[i]:.2f}"
             panel.set_title(title, fontsize=7, parse_math=False)
     figure.suptitle(
-        f"class activation maps, {THRESHOLD:.0%} of their largest value outlined in "
-        "orange, regions in green",
+        f"class activation maps, {100 * THRESHOLD:.0f} % of their largest value "
+        "outlined in orange, regions in green",
         fontsize=9,
         wrap=True,
     )
