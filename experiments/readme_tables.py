@@ -538,20 +538,20 @@ def phantom_cam() -> str:
     nulls = {
         "other_map": "another's map",
         "other_region": "another's region",
-        "moved": "moved",
-        "centre": "disc in the middle",
+        "moved": "the map moved",
+        "centre": "the middle",
     }
-    titles = ["network and map", "IoU", "pointing game"]
-    titles += [f"pointing: {name}" for name in nulls.values()] + ["verdict"]
+    titles = ["network and map", "IoU", "pointing game", "the same, 15 pixels off"]
+    titles += [f"that of {name}" for name in nulls.values()] + ["verdict"]
     rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     named = [(f"trained, {one['maps']}", one) for one in trained["judged"]]
     named += [(f"untrained, seed {one['seed']}", one) for one in found["untrained"]]
     for name, tree in named:
         cells = [
             cell(tree["measures"][m]["mean"], tree["measures"][m]["mean_ci"])
-            for m in ("iou", "pointing")
+            for m in ("iou", "pointing", "near")
         ]
-        cells += [f"{tree['nulls'][null]['pointing']['mean']:.2f}" for null in nulls]
+        cells += [f"{tree['nulls'][null]['near']['mean']:.2f}" for null in nulls]
         cells.append("better than chance" if tree["better"] else "no better")
         rows.append(f"| {name} | {' | '.join(cells)} |")
     n = trained["judged"][0]["n"]

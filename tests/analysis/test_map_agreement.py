@@ -26,10 +26,34 @@ def told(numbers):
     return dict(zip(MEASURES, np.round(numbers, 6).tolist(), strict=True))
 
 
+@pytest.fixture(autouse=True)
+def two_pixels(monkeypatch):
+    """A tolerance that leaves something of so small a picture."""
+    monkeypatch.setattr(map_agreement, "TOLERANCE", 2.0)
+
+
+def around(region, reach):
+    """Places whose nearest place of the region is so close, looked for one by one."""
+    inside = np.argwhere(region)
+    places = np.argwhere(np.ones(region.shape))
+    apart = np.linalg.norm(places[:, None] - inside, axis=-1).min(1)
+    return (apart <= reach).reshape(region.shape)
+
+
+def test_a_place_close_to_the_region_is_near_and_not_in_it():
+    region = np.zeros((9, 9), bool)
+    region[4, 4] = True
+    for (row, column), near in {(2, 4): 1, (3, 5): 1, (2, 5): 0, (4, 7): 0}.items():
+        values = np.zeros((9, 9))
+        values[row, column] = 1.0
+        found = told(agreement(marks_of(values), region))
+        assert (found["pointing"], found["near"]) == (0, near)
+
+
 def test_a_map_that_is_the_region_agrees_with_it_wholly():
     region = square(2, 5)
     found = told(agreement(marks_of(3.0 * region), region))
-    assert found == {"iou": 1, "dice": 1, "pointing": 1, "energy": 1}
+    assert found == {"iou": 1, "dice": 1, "pointing": 1, "energy": 1, "near": 1}
 
 
 def test_a_map_beside_the_region_agrees_with_nothing_of_it():
@@ -43,6 +67,7 @@ def test_a_constant_map_says_as_much_as_the_regions_share_of_the_picture():
     found = told(agreement(marks_of(np.full((SIDE, SIDE), 0.4)), region))
     wanted = {"iou": share, "dice": 2 * share / (1 + share)}
     wanted |= {"pointing": share, "energy": share}
+    wanted["near"] = around(region, 2.0).mean()
     assert found == pytest.approx(wanted, abs=1e-5)
 
 

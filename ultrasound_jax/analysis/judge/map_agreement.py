@@ -7,8 +7,9 @@ compared by four numbers, each 1 where it could not be better:
 
     iou, dice   of the area and the region
     pointing    whether the largest place lies in the region (Zhang et al., "Top-down
-                Neural Attention by Excitation Backprop", IJCV 2018, without their
-                tolerance of 15 pixels); of several such places, the share that does
+                Neural Attention by Excitation Backprop", IJCV 2018); of several such
+                places, the share that does
+    near        the same with their TOLERANCE: it lies in the region or that close
     energy      the share of all that the map says (above zero) that lies in the region
                 (Wang et al., "Score-CAM", CVPR workshops 2020)
 
@@ -32,14 +33,15 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import signal
+from scipy import ndimage, signal
 
 from ultrasound_jax.analysis.errors import AnalysisError
 
 THRESHOLD = 0.7  # of a map's largest value
 ALIKE = 1e-5  # of the largest value: places that differ by less are equally large
+TOLERANCE = 15.0  # pixels off a region that still count as pointing at it
 PARTNERS = 200  # other images for each
-MEASURES = ("iou", "dice", "pointing", "energy")
+MEASURES = ("iou", "dice", "pointing", "energy", "near")
 NULLS = ("other_map", "other_region", "moved", "centre")
 
 
@@ -86,6 +88,7 @@ def agreement(
         np.count_nonzero(region),
         marks.peak[region].sum(),
         marks.energy[region].sum(),
+        marks.peak[_around(region)].sum(),
     )
 
 
@@ -117,6 +120,7 @@ def nulls_of_others(
     peak = np.stack([one.peak.ravel() for one in marks])
     energy = np.stack([one.energy.ravel() for one in marks])
     region = np.stack([one.ravel() for one in regions])
+    around = np.stack([_around(one).ravel() for one in regions])
     areas, sizes = area.sum(1), region.sum(1)
     found = {name: np.zeros((len(marks), len(MEASURES))) for name in NULLS[:2]}
     for i in range(len(marks)):
@@ -129,6 +133,7 @@ def nulls_of_others(
             sizes[i],
             peak[np.ix_(others, own)].sum(1),
             energy[np.ix_(others, own)].sum(1),
+            peak[np.ix_(others, np.flatnonzero(around[i]))].sum(1),
         ).mean(0)
         mine, places = np.flatnonzero(area[i]), np.flatnonzero(peak[i])
         found["other_region"][i] = _measures(
@@ -137,6 +142,7 @@ def nulls_of_others(
             sizes[others],
             region[np.ix_(others, places)] @ peak[i, places],
             region[others] @ energy[i],
+            around[np.ix_(others, places)] @ peak[i, places],
         ).mean(0)
     return found
 
@@ -151,11 +157,11 @@ def _partners(patient: Int[np.ndarray, " n"], i: int, seed: int) -> np.ndarray:
 
 
 def _measures(
-    both: Any, area: Any, region: Any, pointing: Any, energy: Any
+    both: Any, area: Any, region: Any, pointing: Any, energy: Any, near: Any
 ) -> Float[np.ndarray, "*many measure"]:
     """MEASURES from counts of pixels, of one pair or many; regions are not empty."""
     both, total = np.asarray(both, float), np.asarray(area) + np.asarray(region)
-    found = (both / (total - both), 2 * both / total, pointing, energy)
+    found = (both / (total - both), 2 * both / total, pointing, energy, near)
     return np.stack(np.broadcast_arrays(*found), axis=-1).astype(float)
 
 
@@ -169,14 +175,17 @@ def _moved(
     rows, columns = (np.flatnonzero(marks.area.any(axis)) for axis in (1, 0))
     box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
-    def at_each_place(part: np.ndarray) -> np.ndarray:
+    def at_each_place(part: np.ndarray, of: np.ndarray) -> np.ndarray:
         turned = part[box][::-1, ::-1].astype(float)
-        return signal.fftconvolve(region.astype(float), turned, mode="valid").ravel()
+        return signal.fftconvolve(of.astype(float), turned, mode="valid").ravel()
 
-    both = np.rint(at_each_place(marks.area))
-    inside = np.clip(at_each_place(marks.peak), 0.0, 1.0)
-    found = _measures(both, size, np.count_nonzero(region), inside, both / size)
-    return found.mean(0)
+    both = np.rint(at_each_place(marks.area, region))
+    inside, near = (
+        np.clip(at_each_place(marks.peak, of), 0.0, 1.0)
+        for of in (region, _around(region))
+    )
+    counted = np.count_nonzero(region)
+    return _measures(both, size, counted, inside, both / size, near).mean(0)
 
 
 def _centre(
@@ -197,7 +206,13 @@ def _centre(
         np.count_nonzero(region),
         region[middle].mean(),
         both / max(size, 1),
+        _around(region)[middle].mean(),
     )
+
+
+def _around(region: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    """The region and what is within TOLERANCE of it."""
+    return ndimage.distance_transform_edt(~region) <= TOLERANCE
 
 
 def _check_region(region: Bool[np.ndarray, "h w"], size: tuple[int, ...]) -> None:

@@ -41,6 +41,7 @@ WORDS = {
     "dice": "Dice",
     "pointing": "pointing game",
     "energy": "energy inside",
+    "near": "pointing, 15 pixels off",
     "other_map": "another patient's map on this region",
     "other_region": "this map on another patient's region",
     "moved": "the map's area moved about the picture",
