@@ -212,7 +212,8 @@ def _centre(
 
 def _around(region: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     """The region and what is within TOLERANCE of it."""
-    return ndimage.distance_transform_edt(~region) <= TOLERANCE
+    distance: Any = ndimage.distance_transform_edt(~region)
+    return distance <= TOLERANCE
 
 
 def _check_region(region: Bool[np.ndarray, "h w"], size: tuple[int, ...]) -> None:
