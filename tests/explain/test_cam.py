@@ -5,19 +5,14 @@ import html
 import json
 
 import cv2
-import jax
 import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.explain.untrained import leave, opened_on_one_device
 from ultrasound_jax import config as settings
-from ultrasound_jax import experiment
 from ultrasound_jax.analysis.__main__ import main
 from ultrasound_jax.analysis.judge.map_agreement import MEASURES, NULLS
-from ultrasound_jax.analysis.table.predictions import Predictions
-from ultrasound_jax.predict import model_file
-from ultrasound_jax.training import sharding
-from ultrasound_jax.training.checkpoint import Checkpoints
 
 SIDE, PATIENTS = 48, 36
 
@@ -31,35 +26,14 @@ def opened(data_dir):
     options.size, options.patients, options.images = SIDE, PATIENTS, 1
     config.data.folds = 3
     config.model.options.width = 4
-    with pytest.MonkeyPatch.context() as patch:
-        mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
-        patch.setattr(sharding, "data_mesh", lambda: mesh)
-        yield experiment.open_experiment(config, lambda line: None)
+    yield from opened_on_one_device(config)
 
 
 @pytest.fixture(scope="module")
 def run(opened, tmp_path_factory):
     """What a run leaves, without its training."""
     folder = tmp_path_factory.mktemp("runs") / "untrained"
-    folder.mkdir()
-    settings.write(opened.config, folder)
-    model_file.begin(opened, folder)
-    weights = sharding.replicate((opened.params, opened.stats), opened.mesh)
-    with Checkpoints(folder / "checkpoints") as checkpoints:
-        checkpoints.save_best(1, weights)
-    table, places = opened.source.table, opened.indices["test"]
-    Predictions(
-        example_id=tuple(table.example_id[i] for i in places),
-        video_id=tuple(table.video_id[i] for i in places),
-        patient_id=tuple(table.patient_id[i] for i in places),
-        fold=np.zeros(len(places), int),
-        split=("test",) * len(places),
-        classes=table.classes,
-        labels=table.labels[places].astype(float),
-        scores=np.full((len(places), len(table.classes)), 1 / 3),
-        units=("image", "image"),
-    ).write(folder / "predictions.csv")
-    return folder
+    return leave(opened, folder, score=1 / 3)
 
 
 @pytest.fixture(scope="module")

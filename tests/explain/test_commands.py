@@ -2,48 +2,22 @@
 
 import json
 
-import jax
-import numpy as np
 import pytest
 
 from tests.conftest import ROOT, shrink
+from tests.explain.untrained import leave, opened_on_one_device
 from ultrasound_jax import config as settings
-from ultrasound_jax import experiment
 from ultrasound_jax.analysis.__main__ import main
 from ultrasound_jax.analysis.table.predictions import Predictions
-from ultrasound_jax.predict import model_file
-from ultrasound_jax.training import sharding
-from ultrasound_jax.training.checkpoint import Checkpoints
 
 
 @pytest.fixture(scope="module")
 def run(data_dir, tmp_path_factory):
     """What a run leaves, without its training."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    folder.mkdir()
     config = settings.load(str(ROOT / "configs/luvnet.py"))
     shrink(config, data_dir)
-    with pytest.MonkeyPatch.context() as patch:
-        mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
-        patch.setattr(sharding, "data_mesh", lambda: mesh)
-        opened = experiment.open_experiment(config, lambda line: None)
-        settings.write(config, folder)
-        model_file.begin(opened, folder)
-        weights = sharding.replicate((opened.params, opened.stats), mesh)
-        with Checkpoints(folder / "checkpoints") as checkpoints:
-            checkpoints.save_best(1, weights)
-        table, places = opened.source.table, opened.indices["test"]
-        Predictions(
-            example_id=tuple(table.example_id[i] for i in places),
-            video_id=tuple(table.video_id[i] for i in places),
-            patient_id=tuple(table.patient_id[i] for i in places),
-            fold=np.zeros(len(places), int),
-            split=("test",) * len(places),
-            classes=table.classes,
-            labels=table.labels[places].astype(float),
-            scores=np.full((len(places), len(table.classes)), 0.5),
-        ).write(folder / "predictions.csv")
-        yield folder
+    for opened in opened_on_one_device(config):
+        yield leave(opened, tmp_path_factory.mktemp("runs") / "tiny", score=0.5)
 
 
 def video_of(run):

@@ -23,6 +23,7 @@ from ultrasound_jax.study.crossval import LONG, pool, worth_keeping
 from ultrasound_jax.types import Settings
 
 TOLD = ("class", "difference", "ci", "clustered_p", "holm_p", "survives")
+MINUTES = "minutes of all folds"
 HEADLINES = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc")
 
 
@@ -34,9 +35,6 @@ def of_crossval(
     found["judged"] = found.pop("run")
     found["minutes_trained"] = float(found["judged"][MINUTES])
     return found | beside(folder, references=references)
-
-
-MINUTES = "minutes of all folds"
 
 
 def beside(folder: Path, *, references: Sequence[Path] = ()) -> dict[str, Any]:
