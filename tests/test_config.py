@@ -200,6 +200,23 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_run_that_another_process_begins_meanwhile_is_its_own(tmp_path, monkeypatch):
+    config, folder = settings.load(LUVNET), tmp_path / "run"
+    folder.mkdir()
+    listed = type(folder).iterdir
+
+    def begun(path):
+        if path == folder and not any(listed(path)):
+            settings.write(config, folder)
+        return listed(path)
+
+    monkeypatch.setattr(type(folder), "iterdir", begun)
+    workdirs.claim_workdir(config, folder)
+    config.optim.lr = 0.5
+    with pytest.raises(settings.ConfigError, match="optim.lr=0.5"):
+        workdirs.claim_workdir(config, folder)
+
+
 def test_settings_survive_the_round_trip_to_a_file(tmp_path):
     config = settings.load(f"{LUVNET}:pocus")
     settings.write(config, tmp_path)

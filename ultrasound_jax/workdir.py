@@ -105,8 +105,10 @@ def check_workdir(config: Settings, folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--workdir '{folder}' is a file; it must be a folder")
-    if not (folder / "config.json").exists():
-        if folder.exists() and any(p.name[0] != "." for p in folder.iterdir()):
+    # Looked at once: another process of the same run may be writing its first file.
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if "config.json" not in names:
+        if any(name[0] != "." for name in names):
             raise ConfigError(
                 f"--workdir '{folder}' holds other files and no run (no config.json); "
                 "give an empty or a new folder"

@@ -113,15 +113,17 @@ class BreastCnn(nn.Module):
         self.d1, self.d2 = nn.Linear(flat, 16 * width), nn.Linear(16 * width, outputs)
 
     def forward(self, image):
-        x = image
+        x, stages = image, []
         for conv in self.convs:
-            last = F.relu(conv(x))
-            x = F.max_pool2d(last, 2)
+            stages.append(F.relu(conv(x)))
+            x = F.max_pool2d(stages[-1], 2)
+        stages = [stage.permute(0, 2, 3, 1) for stage in stages]
         features = F.relu(self.d1(x.permute(0, 2, 3, 1).flatten(1)))
         return {
             "logits": self.d2(features),
             "features": features,
-            "feature_map": last.permute(0, 2, 3, 1),
+            "stage_maps": tuple(stages),
+            "feature_map": stages[-1],
         }
 
 
