@@ -38,7 +38,7 @@ from ultrasound_jax.models._parts.xla_conv import as_one_convolution
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.study import shipped
-from ultrasound_jax.training import steps
+from ultrasound_jax.training import compiling, steps
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "experiments/results/conv_scan.json"
@@ -258,7 +258,7 @@ def programs(shape: Shape) -> dict[str, dict[str, Callable[[], Any]]]:
     made: dict[str, dict[str, Callable[[], Any]]] = {part: {} for part in parts}
     expected: dict[str, np.ndarray] = {}
     for way, function in ways(shape).items():
-        values = jax.jit(function).lower(*operands).compile()
+        values = compiling.jit(function).lower(*operands).compile()
         if cotangent is None:
             like = values(*operands)
             cotangent = jnp.asarray(rng.standard_normal(like.shape), jnp.float32)
@@ -272,7 +272,7 @@ def programs(shape: Shape) -> dict[str, dict[str, Callable[[], Any]]]:
                 return jax.vjp(of_one, given[at])[1](cotangent)[0]
 
             given = [cotangent, *operands]
-            calls[part] = (jax.jit(pulled).lower(*given).compile(), given)
+            calls[part] = (compiling.jit(pulled).lower(*given).compile(), given)
         for part, (compiled, given) in calls.items():
             found = np.asarray(compiled(*given))
             check(shape, part, way, found, expected.setdefault(part, found))

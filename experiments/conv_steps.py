@@ -1,9 +1,10 @@
-"""What the convolutions of `models/_parts/image_conv.py` make of whole steps.
+"""What our convolutions, pools and compiler's options make of whole steps.
 
     python experiments/conv_steps.py
 
 The training and evaluation step of a shipped configuration (without its augmentation)
-twice in one process: as it is, and with every convolution left to XLA. They take turns;
+twice in one process: as it is (`models/_parts/image_conv.py`, `max_pool.py`,
+`training/compiling.py`), and with all of it left to XLA. They take turns;
 told are the medians of wall and CPU milliseconds and their ratios, and how far the
 losses of the first steps are apart. Writes `experiments/results/conv_steps.json`.
 """
@@ -15,12 +16,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ultrasound_jax import config as settings
-from ultrasound_jax.models._parts import image_conv
+from ultrasound_jax.models._parts import image_conv, max_pool, stem
 from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.study.benchmark_torch import OurSteps, interleaved
+from ultrasound_jax.training import compiling
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "experiments/results/conv_steps.json"
@@ -30,13 +33,14 @@ STEPS_COMPARED = 3
 
 @contextlib.contextmanager
 def xla_alone() -> Iterator[None]:
-    """What is traced within has XLA's convolutions only."""
-    kept = image_conv.fits, image_conv.gains
-    image_conv.fits = image_conv.gains = lambda *shapes: False
-    try:
+    """What is compiled within has XLA's convolutions and pools, by its defaults."""
+    with (
+        mock.patch.object(image_conv, "fits", lambda *shapes: False),
+        mock.patch.object(image_conv, "gains", lambda *shapes: False),
+        mock.patch.object(stem, "max_pool", max_pool.by_xla),
+        mock.patch.object(compiling, "xla_options", lambda: None),
+    ):
         yield
-    finally:
-        image_conv.fits, image_conv.gains = kept
 
 
 def measure(name: str, repeats: int, batch: int | None) -> dict[str, Any]:

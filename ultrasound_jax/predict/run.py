@@ -15,7 +15,7 @@ from ultrasound_jax.experiment import make_network
 from ultrasound_jax.predict import binding, model_file
 from ultrasound_jax.predict.model_file import MIRRORED, RunError, network_name
 from ultrasound_jax.tasks import Task
-from ultrasound_jax.training import sharding, steps
+from ultrasound_jax.training import compiling, sharding, steps
 from ultrasound_jax.training.checkpoint import CheckpointError, Checkpoints
 from ultrasound_jax.types import ArrayTree
 
@@ -73,7 +73,7 @@ class Run:
                 steps.answers(network, task, params, stats, fields, mirrored=mirrored)
             )
 
-        return jax.jit(scores)
+        return compiling.jit(scores)
 
     def scores(self, batch: Mapping[str, np.ndarray]) -> np.ndarray:
         """The network's answers in [0, 1] to a batch with the fields of `spec`.

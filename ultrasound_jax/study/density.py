@@ -18,7 +18,7 @@ from ultrasound_jax.augment.policy import as_arrays, by_chance
 from ultrasound_jax.augment.search.space import STAGES, Space, SubPolicy
 from ultrasound_jax.data.dataset import batches_once
 from ultrasound_jax.experiment import Experiment
-from ultrasound_jax.training import sharding, steps
+from ultrasound_jax.training import compiling, sharding, steps
 from ultrasound_jax.types import ArrayTree
 
 Terms = dict[str, np.ndarray]  # term of the loss -> (total, weight) of each candidate
@@ -40,7 +40,7 @@ class Density:
     ) -> None:
         self._experiment, self._space = experiment, space
         self._at_once, self._seed = at_once, seed
-        self._step = jax.jit(self._losses)
+        self._step = compiling.jit(self._losses)
 
     def held(self, places: np.ndarray) -> list[dict[str, jax.Array]]:
         """The batches of these examples, on the device."""

@@ -22,7 +22,7 @@ from ultrasound_jax.experiment import Experiment, network_settings
 from ultrasound_jax.models._parts.padding import frame_mean, real_frames
 from ultrasound_jax.runs.bar import Progress
 from ultrasound_jax.runs.files import read_json, whole_file, write_whole
-from ultrasound_jax.training import sharding, steps
+from ultrasound_jax.training import compiling, sharding, steps
 from ultrasound_jax.types import ArrayTree, UltrasoundError
 from ultrasound_jax.workdir import FEATURES
 
@@ -192,6 +192,6 @@ def _compiled(experiment: Experiment, output: str) -> Callable[..., jax.Array]:
 
     everywhere = sharding.replicated(experiment.mesh)
     rows = sharding.by_rows(experiment.mesh)
-    return jax.jit(
+    return compiling.jit(
         look, in_shardings=(everywhere, everywhere, rows), out_shardings=everywhere
     )

@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array
 
 from ultrasound_jax.runs.files import at_home
-from ultrasound_jax.training import sharding
+from ultrasound_jax.training import compiling, sharding
 from ultrasound_jax.types import ArrayTree, UltrasoundError
 
 Batch = dict[str, Array]
@@ -282,7 +282,7 @@ def compile_train_step(
 ) -> Any:
     """Compiles for these shapes; the old state's memory becomes the new state's."""
     everywhere, rows = sharding.replicated(mesh), sharding.by_rows(mesh)
-    jitted = jax.jit(
+    jitted = compiling.jit(
         step,
         in_shardings=(everywhere, rows, everywhere),
         out_shardings=(everywhere, everywhere),
@@ -297,7 +297,7 @@ def compile_eval_step(
 ) -> Any:
     """Compiles for these shapes; every process gets all scores."""
     everywhere, rows = sharding.replicated(mesh), sharding.by_rows(mesh)
-    jitted = jax.jit(
+    jitted = compiling.jit(
         step,
         in_shardings=(everywhere, everywhere, rows),
         out_shardings=everywhere,

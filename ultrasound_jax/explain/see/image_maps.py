@@ -20,7 +20,7 @@ from ultrasound_jax.explain.see.alignment import enlarged, first_cells
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.tasks import Task
-from ultrasound_jax.training import steps
+from ultrasound_jax.training import compiling, steps
 
 EXACT, GRAD_CAM = METHODS = ("exact", "gradcam")
 PREDICTED = -1  # in place of a class's number: the one of the highest score
@@ -244,7 +244,7 @@ def _weights(task: Task, scores: Array, chosen: Array) -> tuple[Array, Array]:
 
 
 def _exact_look(graphdef: nnx.GraphDef, state: Any, task: Task) -> Callable:
-    @jax.jit
+    @compiling.jit
     def apply(state: Any, batch: dict[str, Array], chosen: Array) -> Any:
         model: Any = nnx.merge(graphdef, state, copy=True)
         outputs = model(**task.inputs(task.floats(batch)))
@@ -276,7 +276,7 @@ def _picture(task: Task) -> tuple[str, tuple[int, int, int]]:
 def _gradient_look(
     graphdef: nnx.GraphDef, state: Any, task: Task, place: int
 ) -> Callable:
-    @jax.jit
+    @compiling.jit
     def apply(state: Any, batch: dict[str, Array], chosen: Array) -> Any:
         inputs = task.inputs(task.floats(batch))
         seen = gradcam.behind(graphdef, state, inputs, place)

@@ -29,7 +29,7 @@ from ultrasound_jax.explain.see.frame_weights import (
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.tasks import Task
-from ultrasound_jax.training import steps
+from ultrasound_jax.training import compiling, steps
 
 GRAD_CAM = "Grad-CAM"
 CLASS_ROLLOUT = "rollout of the class token alone"
@@ -171,7 +171,7 @@ def make_look(
     frames_share = gradcam.frames_share(model)
     shared = getattr(model, "attention_is_shared", False)
 
-    @jax.jit
+    @compiling.jit
     def apply(state: Any, clip: jax.Array, lengths: jax.Array) -> Any:
         if make_maps is None:
             return plain(state, clip, lengths), None

@@ -1,8 +1,9 @@
 """The pool at a residual network's entrance: 3x3 windows, two pixels apart.
 
-XLA's gradient of a maximum, `select_and_scatter`, takes several times as long on a CPU
-as finding each window's largest of nine pixels again, and many times as long as the
-pool itself. Like XLA and PyTorch, the first of several equal pixels gets the gradient.
+XLA's gradient of a maximum, `select_and_scatter`, takes many times as long on a CPU as
+the pool itself; there the forward pass keeps which of its nine pixels each window took,
+and the gradient goes there. Like XLA and PyTorch, the first of several equal pixels
+gets it.
 """
 
 from itertools import product
@@ -10,18 +11,21 @@ from itertools import product
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
-TAPS = tuple(product(range(3), range(3)))
+from ultrasound_jax.models._parts.apart import apart
+
+NOWHERE = 9  # a tap that no window has
 
 
 @jax.custom_vjp
 def max_pool(image: Float[Array, "n h w c"]) -> Float[Array, "n i j c"]:
     """The largest of each 3x3 window, stride 2; the padding is minus infinity."""
-    return jax.lax.platform_dependent(image, cpu=_by_slices, default=_by_xla)
+    return jax.lax.platform_dependent(image, cpu=apart(_pooled), default=by_xla)
 
 
-def _by_xla(image: Array) -> Array:
+def by_xla(image: Array) -> Array:
+    """The same, as XLA pools."""
     return jax.lax.reduce_window(
         image,
         -np.inf,
@@ -32,74 +36,104 @@ def _by_xla(image: Array) -> Array:
     )
 
 
-def _slices(image: Array) -> list[Array]:
-    """What each tap of the windows sees: nine images of the pooled size."""
-    n, height, width, channels = image.shape
-    rows, columns = -(-height // 2), -(-width // 2)
-    down, right = 2 * rows - height + 1, 2 * columns - width + 1
-    edges = ((0, 0), (1, down), (1, right), (0, 0))
-    padded = jnp.pad(image, edges, constant_values=-np.inf)
-    pairs = padded.reshape(n, rows + 1, 2, columns + 1, 2, channels)
-    return [
-        pairs[:, r // 2 : r // 2 + rows, r % 2, c // 2 : c // 2 + columns, c % 2]
-        for r, c in TAPS
+def _thirds(image: Array, axis: int) -> tuple[Array, Array, Array]:
+    """What the three taps along an axis see, the axis halved.
+
+    The first window's first tap, which is outside, sees its second.
+    """
+    shape = image.shape
+    pairs = image.reshape(*shape[:axis], shape[axis] // 2, 2, *shape[axis + 1 :])
+    even, odd = (
+        jax.lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1)
+    )
+    before = [
+        jax.lax.slice_in_dim(even, 0, 1, axis=axis),
+        jax.lax.slice_in_dim(odd, 0, -1, axis=axis),
     ]
+    return jnp.concatenate(before, axis), even, odd
 
 
-def _by_slices(image: Array) -> Array:
-    largest, *others = _slices(image)
-    for one in others:
-        largest = jnp.maximum(largest, one)
-    return largest
+def _even(image: Array) -> Array:
+    """Padded below and on the right to an even height and width."""
+    _, height, width, _ = image.shape
+    if height % 2 == width % 2 == 0:
+        return image
+    edges = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+    return jnp.pad(image, edges, constant_values=-np.inf)
 
 
-def _forward(image: Array) -> tuple[Array, Array]:
-    return max_pool(image), image
+def _pooled(image: Array) -> Array:
+    """The maximum over rows, then over columns."""
+    image = _even(image)
+    for axis in (1, 2):
+        before, here, after = _thirds(image, axis)
+        image = jnp.maximum(jnp.maximum(here, after), before)
+    return image
 
 
-def _backward(image: Array, cotangent: Array) -> tuple[Array]:
+def _pooled_and_place(image: Array) -> tuple[Array, Array]:
+    """And which tap, counted by rows, is each window's largest: the first of equals."""
+    image = _even(image)
+    n, height, width, channels = image.shape
+    rows, columns = height // 2, width // 2
+    padded = jnp.pad(image, ((0, 0), (1, 0), (1, 0), (0, 0)), constant_values=-np.inf)
+    place = jnp.zeros((n, rows, columns, channels), jnp.int8)
+    largest = padded[:, 0:-1:2, 0:-1:2]
+    for tap, (row, column) in enumerate(product(range(3), range(3))):
+        seen = padded[:, row : row + height - 1 : 2, column : column + width - 1 : 2]
+        place = jnp.where(seen > largest, jnp.int8(tap), place)
+        largest = jnp.maximum(largest, seen)
+    return _pooled(image), place
+
+
+def _forward(image: Array) -> tuple[Array, tuple[Array, Array]]:
+    def without_place(image: Array) -> tuple[Array, Array]:
+        pooled = by_xla(image)
+        return pooled, jnp.zeros(pooled.shape, jnp.int8)
+
+    pooled, place = jax.lax.platform_dependent(
+        image, cpu=apart(_pooled_and_place), default=without_place
+    )
+    return pooled, (image, place)  # of which each device uses one
+
+
+def _backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array]:
+    def without_place(image: Array, place: Array, cotangent: Array) -> Array:
+        return jax.vjp(by_xla, image)[1](cotangent)[0]
+
+    def by_place(image: Array, place: Array, cotangent: Array) -> Array:
+        gradient = apart(_to_place)(place, cotangent)
+        return gradient[:, : image.shape[1], : image.shape[2]]
+
     return (
         jax.lax.platform_dependent(
-            image,
-            cotangent,
-            cpu=_to_the_first,
-            default=lambda image, given: jax.vjp(_by_xla, image)[1](given)[0],
+            *kept, cotangent, cpu=by_place, default=without_place
         ),
     )
 
 
-def _to_the_first(image: Array, cotangent: Array) -> Array:
-    """Each window's gradient at the first of its pixels that is the largest.
+def _to_place(
+    place: Int[Array, "n i j c"], cotangent: Float[Array, "n i j c"]
+) -> Float[Array, "n h w c"]:
+    """Each window's gradient at the pixel that it took, for an even image.
 
-    The largest is looked for anew: XLA may compute the image a second time with other
-    rounding, and then no pixel would equal what the pool has kept.
+    A pixel of an even row is in one window's middle row, one of an uneven row in the
+    last of a window and the first of the next; alike for columns.
     """
-    n, height, width, channels = image.shape
-    largest, *others = _slices(image)
-    place = jnp.zeros(largest.shape, jnp.int8)
-    for tap, seen in enumerate(others, 1):
-        place = jnp.where(seen > largest, jnp.int8(tap), place)
-        largest = jnp.maximum(largest, seen)
-    parts = {
-        tap: jnp.where(place == which, cotangent, 0) for which, tap in enumerate(TAPS)
-    }
-
-    def plane(row: int, column: int) -> Array:
-        """The pixels of even or uneven rows and columns, over all taps on them."""
-        total = jnp.zeros((), cotangent.dtype)
-        for (r, c), part in parts.items():
-            if (r % 2, c % 2) == (row, column):
-                down = (r // 2, 1 - r // 2)
-                right = (c // 2, 1 - c // 2)
-                total = total + jnp.pad(part, ((0, 0), down, right, (0, 0)))
-        return total
-
-    rows = [jnp.stack([plane(r, 0), plane(r, 1)], 3) for r in (0, 1)]
-    whole = jnp.stack(rows, 2)
-    _, down, _, right, _, _ = whole.shape
-    padded = whole.reshape(n, 2 * down, 2 * right, channels)
-    # Fused with a norm's gradient, it would be computed again for each of its sums.
-    return jax.lax.optimization_barrier(padded[:, 1 : height + 1, 1 : width + 1])
+    n, rows, columns, channels = place.shape
+    edges = ((0, 0), (0, 1), (0, 1), (0, 0))
+    place = jnp.pad(place, edges, constant_values=NOWHERE)
+    given = jnp.pad(cotangent, edges)
+    # [next window or not][uneven or not]: the tap at which the window sees the pixel
+    taps = np.array([[1, 2], [NOWHERE, 0]], np.int8)
+    total = jnp.zeros((), cotangent.dtype)
+    for down, right in product(range(2), range(2)):
+        window = np.s_[:, down : down + rows, right : right + columns]
+        row, column = taps[down][:, None], taps[right][None]
+        tap = np.where((row < NOWHERE) & (column < NOWHERE), 3 * row + column, -1)
+        here = place[window][:, :, None, :, None] == tap[:, None, :, None]
+        total = total + jnp.where(here, given[window][:, :, None, :, None], 0)
+    return total.reshape(n, 2 * rows, 2 * columns, channels)
 
 
 max_pool.defvjp(_forward, _backward)
