@@ -6,6 +6,7 @@ import sys
 import time
 
 from tests.conftest import ROOT, TINY
+from tests.flags import QUICK
 
 SMALL = {
     **{f"data.options.{name}": value for name, value in TINY.items()},
@@ -38,7 +39,7 @@ def arguments(workdir, data_dir, cache, *more, **changes):
 
 def environment(devices=1):
     return os.environ | {
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "XLA_FLAGS": f"{QUICK} --xla_force_host_platform_device_count={devices}",
         "JAX_PLATFORMS": "cpu",
     }
 

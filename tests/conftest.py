@@ -3,9 +3,15 @@
 import os
 from pathlib import Path
 
+from tests.flags import QUICK
+
 # Before JAX starts: four devices, so that sharded steps can be tested on any machine.
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        "--xla_force_host_platform_device_count=4",
+        QUICK,
+        os.environ.get("XLA_FLAGS", ""),
+    )
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 

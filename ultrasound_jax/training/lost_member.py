@@ -33,7 +33,8 @@ LOST = re.compile(
     r"Barrier|DEADLINE_EXCEEDED|Socket closed",
     re.IGNORECASE,
 )
-PATIENCE_S = 5.0  # after which held lines are shown, as nothing has come of them
+PATIENCE_S = 20.0  # after which held lines are shown, as nothing has come of them
+CLOSING_S = 5.0  # for the rest of the output, at the end
 
 
 class _Filter:
@@ -54,7 +55,7 @@ class _Filter:
         """Gives the error output back once all of it is written."""
         sys.stderr.flush()
         os.dup2(self._out, 2)
-        self._thread.join(PATIENCE_S)
+        self._thread.join(CLOSING_S)
         self._show()
 
     def _pass_on(self) -> None:
