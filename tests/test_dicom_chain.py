@@ -70,8 +70,6 @@ def trained(hospital, tmp_path_factory):
         "train.epochs": 1,
         "compilation_cache": "",
     }
-    # One epoch is not worth an optimising compiler.
-    quick = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ultrasound_jax.main"),
@@ -80,7 +78,7 @@ def trained(hospital, tmp_path_factory):
             *(f"--config.{name}={value}" for name, value in small.items()),
         ],
         cwd=ROOT,
-        env=command.environment() | quick,
+        env=command.environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -26,11 +26,6 @@ SMALLER = {
     "train.epochs": 1,
     "evaluation.replicates": 200,
 }
-# The compiler's own time is most of it.
-QUICK = (
-    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_force_host_platform_device_count=1"
-)
 OF_JUDGING = ("data.eval_batch_size", "evaluation.replicates")
 POCUS = (
     "Filename,URL (Video Name),Patient ID / Name,License,Lung Severity Score,Effusion,"
@@ -98,7 +93,7 @@ def walked(places):
         done = subprocess.run(
             [sys.executable, *words(command, places)],
             cwd=ROOT,
-            env=environment() | {"XLA_FLAGS": QUICK},
+            env=environment(),
             capture_output=True,
             text=True,
             timeout=1200,

@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 
-# XLA hands some convolutions to YNNPACK, which computes each on one thread: on two
-# cores an evaluation takes 1.4 times as long (experiments/conv_steps.py). Named is what
-# it may keep, all else of jaxlib 0.10's default.
+# XLA hands some convolutions to YNNPACK, which computes each on one thread and leaves
+# the other cores idle. Named is what it may keep, all else of jaxlib 0.10's default.
+# experiments/conv_steps.py measures this together with our convolutions and pools.
 ON_A_CPU = {
     "xla_cpu_experimental_ynn_fusion_type": (
         "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT,LIBRARY_FUSION_TYPE_REDUCE"
