@@ -15,6 +15,11 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from ultrasound_jax.models._parts.apart import apart
+from ultrasound_jax.models._parts.depthwise_gradient import (
+    grid_gradient,
+    kernel_gradient,
+)
 from ultrasound_jax.models._parts.xla_conv import same_edges
 
 # With stride and padding behind it, what programs call it: `explain.macs` finds it so.
@@ -61,12 +66,14 @@ def options_of(name: str) -> dict[str, Any]:
 def _shifted_sums(stride: int, same: bool, dtype: Any) -> Any:
     """The convolution under a name that stays in the program, which XLA inlines."""
 
+    def edges_of(grid: Array, kernel: Array) -> list[tuple[int, int]]:
+        return _edges(grid.shape, kernel.shape[:3], stride, same=same)
+
     def shifted(grid: Array, kernel: Array) -> Array:
         window, (times, height, width) = kernel.shape[:3], grid.shape[1:4]
         last = [stride * (math.ceil(size / stride) - 1) + 1 for size in (height, width)]
         unpadded = ((0, 0),) * (grid.ndim - 4)
-        edges = _edges(grid.shape, window, stride, same=same)
-        padded = jnp.pad(grid, ((0, 0), *edges, *unpadded))
+        padded = jnp.pad(grid, ((0, 0), *edges_of(grid, kernel), *unpadded))
         x = jnp.zeros((), jnp.float32)
         for at, row, column in product(*map(range, window)):
             rows = slice(row, row + last[0], stride)
@@ -79,16 +86,45 @@ def _shifted_sums(stride: int, same: bool, dtype: Any) -> Any:
             grid[:, 0],
             kernel[0, :, :, None].astype(grid.dtype),
             (stride, stride),
-            _edges(grid.shape, kernel.shape[:3], stride, same=same)[1:],
+            edges_of(grid, kernel)[1:],
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=kernel.shape[-1],
         )
         return x[:, None].astype(dtype)
 
+    def elsewhere(grid: Array, kernel: Array) -> Array:
+        image = grid.ndim == 5 and (grid.shape[1], len(kernel)) == (1, 1)
+        return (by_xla if image else shifted)(grid, kernel)
+
+    @jax.custom_vjp
+    def convolved(grid: Array, kernel: Array) -> Array:
+        return jax.lax.platform_dependent(grid, kernel, cpu=shifted, default=elsewhere)
+
+    def forward(grid: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+        found = jax.lax.platform_dependent(
+            grid, kernel, cpu=apart(shifted), default=elsewhere
+        )
+        return found, (grid, kernel)
+
+    def by_blocks(grid: Array, kernel: Array, cotangent: Array) -> tuple[Array, Array]:
+        how = {"stride": stride, "edges": edges_of(grid, kernel)}
+        sides, sizes = grid.shape[2:4], kernel.shape[:3]
+        of_grid = grid_gradient(cotangent, kernel, sides, **how)
+        of_kernel = kernel_gradient(grid, cotangent, sizes, **how)
+        return of_grid.astype(grid.dtype), of_kernel.astype(kernel.dtype)
+
+    def by_jax(grid: Array, kernel: Array, cotangent: Array) -> tuple[Array, Array]:
+        return jax.vjp(elsewhere, grid, kernel)[1](cotangent)
+
+    def backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:
+        return jax.lax.platform_dependent(
+            *kept, cotangent, cpu=apart(by_blocks), default=by_jax
+        )
+
+    convolved.defvjp(forward, backward)
+
     def convolve(grid: Array, kernel: Array) -> Array:
-        if grid.ndim != 5 or (grid.shape[1], len(kernel)) != (1, 1):
-            return shifted(grid, kernel)
-        return jax.lax.platform_dependent(grid, kernel, cpu=shifted, default=by_xla)
+        return convolved(grid, kernel)
 
     convolve.__name__ = f"{NAME}{stride}{SAME if same else ''}"
     return jax.jit(convolve)
