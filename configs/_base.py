@@ -93,6 +93,7 @@ def base() -> Any:
     # So many of the encoder's first stages stay as they are, weights and norms alike,
     # and cost no gradient; -1 is the whole encoder (docs/pretrained.md).
     optim.frozen_stages = 0
+    optim.frozen_norms = False  # the encoder's normalise as its weights were trained
     optim.momentum = 0.9  # of sgd
     optim.weight_decay = 0.0  # of adamw, decoupled; not on norms and biases
     # constant | cosine (to 0) | step | plateau (on validation loss)

@@ -21,14 +21,15 @@ from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts.compiled_start import compiled_start
-from ultrasound_jax.models._parts.frozen_stages import freeze_stages
+from ultrasound_jax.models._parts.frozen_stages import freeze_norms, freeze_stages
 from ultrasound_jax.runs.files import at_home
 from ultrasound_jax.starting import Start
 from ultrasound_jax.tasks import Task, TaskError
 from ultrasound_jax.training import compiled, sharding, steps
 from ultrasound_jax.types import ArrayTree, Settings
 
-FROZEN = "frozen_stages"  # of config.optim, and in `model.json`
+# Of config.optim; in `model.json` where they are set.
+FROZEN, NORMS = "frozen_stages", "frozen_norms"
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,12 @@ def open_experiment(
 
 def network_settings(config: Settings) -> dict[str, Any]:
     """What is said of the network in a run's `model.json`."""
-    frozen = config.optim.frozen_stages
     return {
         "name": config.model.name,
         "options": config.model.options.to_dict(),
         "dtype": config.dtype,
         "remat": config.model.remat,
-        **({FROZEN: frozen} if frozen else {}),
+        **{key: config.optim[key] for key in (FROZEN, NORMS) if config.optim[key]},
     }
 
 
@@ -149,12 +149,14 @@ def make_network(
             seed,
             key=(kind, repr(sorted(arguments.items())), repr(sorted(options.items()))),
         )
-        if about.get(FROZEN):  # where nothing is, a `model.json` does not say so
+        if about.get(FROZEN):
             freeze_stages(model, about[FROZEN])
+        if about.get(NORMS):
+            freeze_norms(model)
         return model
     except models.OptionError as error:
         place = "config.model.options." if error.option in about["options"] else ""
-        place = "config.optim." if error.option == FROZEN else place
+        place = "config.optim." if error.option in (FROZEN, NORMS) else place
         raise models.ModelError(f"{place}{error}") from error
 
 

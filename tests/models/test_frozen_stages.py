@@ -15,7 +15,11 @@ from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax import models, tasks
 from ultrasound_jax.models._parts.compiled_start import compiled_start
-from ultrasound_jax.models._parts.frozen_stages import Staged, freeze_stages
+from ultrasound_jax.models._parts.frozen_stages import (
+    Staged,
+    freeze_norms,
+    freeze_stages,
+)
 from ultrasound_jax.models._parts.layers import Frozen
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.pretrained import open_experiment
@@ -69,11 +73,13 @@ def params_of(model):
     return nnx.to_flat_state(nnx.state(model, nnx.Param))
 
 
-def trained(images, stages, *, ema=0.0, accumulate=1):
+def trained(images, stages, *, norms=False, ema=0.0, accumulate=1):
     """The states before and after two steps of AdamW, which decays what it knows."""
     model = classifier()
     if stages:
         freeze_stages(model, stages)
+    if norms:
+        freeze_norms(model)
     network, params, stats = steps.split(model)
     optimizer = optax.adamw(0.01, weight_decay=0.1)
     state = steps.init_state(params, stats, optimizer, averaged=ema > 0)
@@ -131,9 +137,18 @@ def test_without_frozen_stages_everything_moves(images):
     assert changed(parts, encoder_of(after.params, after.stats)) == set(parts)
 
 
-def test_a_frozen_stage_computes_in_training_as_in_evaluation(images):
+def test_frozen_norms_keep_their_statistics_and_learn_the_rest(images):
+    before, after = trained(images, 0, norms=True)
+    params = [encoder_of(state.params, nnx.State({})) for state in (before, after)]
+    stats = [encoder_of(nnx.State({}), state.stats) for state in (before, after)]
+    assert changed(*params) == set(params[0]) and not changed(*stats)
+    assert {path[-1] for path in params[0]} >= {"scale", "bias", "kernel"}
+
+
+@pytest.mark.parametrize("freeze", [lambda m: freeze_stages(m, -1), freeze_norms])
+def test_what_is_frozen_computes_in_training_as_in_evaluation(images, freeze):
     model = classifier()
-    freeze_stages(model, -1)
+    freeze(model)
     network, params, stats = steps.split(model)
     image = jnp.float32(images["image"]) / 255
     found = [
@@ -174,17 +189,18 @@ def test_a_frozen_prefix_is_not_differentiated(images):
 
 
 @pytest.mark.parametrize(
-    ("name", "stages", "said"),
+    ("name", "given", "said"),
     [
-        ("image_classifier", 6, "config.optim.frozen_stages=6: allowed is from 0 to 5"),
-        ("breast_cnn", 2, "config.optim.frozen_stages=2: allowed is 0, as BreastCnn"),
+        ("image_classifier", {"frozen_stages": 6}, "_stages=6: allowed is from 0 to 5"),
+        ("breast_cnn", {"frozen_stages": 2}, "_stages=2: allowed is 0, as BreastCnn"),
+        ("breast_cnn", {"frozen_norms": True}, "_norms=True: allowed is False, as Br"),
     ],
 )
-def test_what_cannot_be_frozen_is_refused_with_the_setting(name, stages, said):
+def test_what_cannot_be_frozen_is_refused_with_the_setting(name, given, said):
     options = {} if name == "breast_cnn" else {"encoder": "resnet18", "width": 4}
     about = {"name": name, "options": options, "dtype": "float32", "remat": False}
-    with pytest.raises(models.ModelError, match=said):
-        experiments.make_network(about | {"frozen_stages": stages}, TASK, seed=0)
+    with pytest.raises(models.ModelError, match=f"config.optim.frozen{said}"):
+        experiments.make_network(about | given, TASK, seed=0)
 
 
 def test_the_setting_is_checked_and_a_share_for_a_frozen_encoder_refused(tiny_config):
@@ -207,12 +223,14 @@ def test_a_run_with_frozen_stages_is_opened_again_and_started_from(
     config.model.name = "image_classifier"
     config.model.options = {"encoder": "resnet18", "width": 4}
     config.optim.frozen_stages, config.train.epochs = 3, 1
+    config.optim.frozen_norms = True
     config.evaluation.replicates = 200
     settings.check(config)
     settings.complete(config)
     train_and_evaluate(copy.deepcopy(config), tmp_path / "run")
     run = open_run(tmp_path / "run", lambda line: None)
     assert run.about["network"]["frozen_stages"] == 3
+    assert run.about["network"]["frozen_norms"]
     frozen = nnx.merge(run.network.evaluation, *run.weights)
     fresh = nnx.merge(
         run.network.evaluation,

@@ -152,7 +152,7 @@ class Recipes:
         the fastest, of which the average follows closer.
         """
         frozen = {"frozen": -1, "last": self.sizes.last, "whole": 0}[part]
-        config.optim.frozen_stages = frozen
+        config.optim.frozen_stages, config.optim.frozen_norms = frozen, True
         config.optim.lr = 5e-4 if config.model.name == "luvnet" else 1e-3
         config.optim.encoder_rate = ENCODER_RATE / config.optim.lr
         if part == "frozen":
@@ -257,5 +257,6 @@ def sizes_of(config: Settings) -> dict[str, Any]:
     found |= {"epochs": config.train.epochs, "batch": config.data.batch_size}
     found |= {"rate": config.optim.lr, "encoder rate": config.optim.encoder_rate}
     found["frozen stages"] = config.optim.frozen_stages
+    found["frozen norms"] = config.optim.frozen_norms
     found["augment"] = " ".join(one["name"] for one in config.augment) or "none"
     return found

@@ -6,6 +6,10 @@ running statistics of norms, by which these normalise in training too: else an e
 whose weights are kept would still drift, and see each batch through its own moments.
 Nothing frozen has a gradient, so that none is computed for the stages before the first
 one that learns.
+
+Norms alone can be frozen too (`freeze_norms`): their scale and bias learn, but they
+normalise by the statistics that came with the weights. A small batch's own moments are
+far from these, so that a pretrained network begins by unlearning what it knows.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -13,7 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 from flax import nnx
 
 from ultrasound_jax.models._parts.checks import OptionError
-from ultrasound_jax.models._parts.layers import freeze
+from ultrasound_jax.models._parts.layers import BatchNorm, freeze
 
 WHOLE = -1  # every stage
 
@@ -38,8 +42,7 @@ def freeze_stages(model: nnx.Module, stages: int) -> None:
     """
     encoder: Any = getattr(model, "encoder", None)
     if not isinstance(encoder, Staged):
-        name = type(model).__name__
-        raise OptionError("frozen_stages", stages, f"0, as {name} has no encoder")
+        raise OptionError("frozen_stages", stages, f"0, as {_no_encoder(model)}")
     found = encoder.in_order()
     if not WHOLE <= stages <= len(found):
         raise OptionError(
@@ -51,3 +54,21 @@ def freeze_stages(model: nnx.Module, stages: int) -> None:
     for stage in found if stages == WHOLE else found[:stages]:
         for layer in stage:
             freeze(layer)
+
+
+def freeze_norms(model: nnx.Module) -> None:
+    """Keeps the running statistics of a network's `encoder`, which serve in training.
+
+    Raises:
+        OptionError: it has no encoder.
+    """
+    encoder: Any = getattr(model, "encoder", None)
+    if not isinstance(encoder, nnx.Module):
+        raise OptionError("frozen_norms", True, f"False, as {_no_encoder(model)}")  # noqa: FBT003
+    for _, part in nnx.iter_modules(encoder):
+        if isinstance(part, BatchNorm):
+            part.frozen = True
+
+
+def _no_encoder(model: nnx.Module) -> str:
+    return f"{type(model).__name__} has no encoder"
