@@ -151,17 +151,22 @@ def test_lesions_are_judged_by_the_mean_and_the_maximum_of_their_images():
     assert tree["lesion_mean"]["balanced_accuracy"] == pytest.approx(expected)
 
 
-def test_a_group_of_several_classes_has_no_one_truth():
+def test_a_group_of_several_classes_has_no_one_truth(tmp_path):
     lesions = simulated(group=2)
     labels = lesions.labels.copy()
     labels[0] = np.roll(labels[1], 1)
     mixed = replace(lesions, labels=labels)
-    tree = judge_table(mixed, replicates=200)["test"]
+    judged = judge_table(mixed, replicates=200)
+    tree = judged["test"]
     for level in ("lesion_mean", "lesion_max"):
         assert tree[level]["confusion"]["left_out"] == 1
         for entry in tree[level]["classes"].values():
             assert entry["unknown"] == 1
     assert tree["image"]["confusion"]["left_out"] == 0
+    text = write_report(tmp_path, mixed, judged, title="t", facts={}).read_text()
+    said = [line for line in text.splitlines() if line.startswith("*By ")]
+    told = {line.split(":")[0]: " 1 without one known label" in line for line in said}
+    assert told["*By lesions, mean of their images"] and not told["*By images"]
 
 
 def test_the_report_has_the_confusion_matrix_with_counts(tmp_path, table):

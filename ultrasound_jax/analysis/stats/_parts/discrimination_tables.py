@@ -97,9 +97,18 @@ def discrimination(tree: Tree, name: str) -> Table:
         rows,
         caption=f"By {units_text(tree, name)}: value [95 % interval] of "
         f"{n_text(level, tree, name)}; behind sensitivity and specificity the counts, "
-        "as in 20/31." + folds_text(classes),
+        "as in 20/31." + _unknown_text(classes) + folds_text(classes),
         strong=frozenset([0]),
     )
+
+
+def _unknown_text(classes: Tree) -> str:
+    """How many are not judged, as their images disagree or nobody has labelled them."""
+    counts = {entry.get("unknown", 0) for entry in classes.values()}
+    if not (most := max(counts, default=0)):
+        return ""
+    many = f"{most}" if len(counts) == 1 else f"Up to {most} a class"
+    return f" {many} without one known label are left out."
 
 
 def overview(
