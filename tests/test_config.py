@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -191,6 +192,19 @@ def test_a_run_is_claimed_once_and_continued_with_the_same_settings(tmp_path):
     config.augment = []
     with pytest.raises(settings.ConfigError, match=r"augment=\[\] \(there None\)"):
         workdirs.claim_workdir(config, tmp_path / "run")
+
+
+def test_a_folder_that_may_not_be_written_into_is_refused_at_once(
+    tmp_path, monkeypatch
+):
+    """By what the system says of the folder: root may write everywhere."""
+    config = settings.load(LUVNET)
+    asked = []
+    monkeypatch.setattr(workdirs.os, "access", lambda *given: asked.append(given))
+    with pytest.raises(settings.ConfigError, match="nothing may be written into") as e:
+        workdirs.check_workdir(config, tmp_path / "new/run")
+    assert asked == [(tmp_path, os.W_OK | os.X_OK)]
+    assert f"into '{tmp_path}'" in str(e.value) and not (tmp_path / "new").exists()
 
 
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):

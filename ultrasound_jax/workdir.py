@@ -1,6 +1,7 @@
 """A run's folder: what it is called, and whose it is."""
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def check_workdir(config: Settings, folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--workdir '{folder}' is a file; it must be a folder")
+    _check_writable(folder)
     # Looked at once: another process of the same run may be writing its first file.
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     if "config.json" not in names:
@@ -119,6 +121,17 @@ def check_workdir(config: Settings, folder: Path) -> None:
             f"--workdir '{folder}' holds a run with other settings: "
             f"{'; '.join(changed[:3])}{'; …' if changed[3:] else ''}. "
             "Give the same settings to continue it, or another --workdir"
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuses at the start what would fail after a dataset was built."""
+    there = folder.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"--workdir '{folder}': nothing may be written into '{there}'"
         )
 
 
