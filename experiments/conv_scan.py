@@ -249,10 +249,12 @@ def programs(shape: Shape) -> dict[str, dict[str, Callable[[], Any]]]:
     Raises `ValueError` where two ways give other numbers.
     """
     rng = np.random.default_rng(0)
-    image = jnp.asarray(rng.standard_normal(shape.image), jnp.float32)
-    operands = [image]
+    noise = rng.standard_normal(shape.image)
     if shape.kind == "conv":
-        operands.append(jnp.asarray(rng.standard_normal(shape.kernel), jnp.float32))
+        operands = [noise, rng.standard_normal(shape.kernel)]
+    else:
+        operands = [untied(noise, *shape.kernel[:2])]
+    operands = [jnp.asarray(each, jnp.float32) for each in operands]
     cotangent: Any = None
     parts = ("values", "input gradient", "kernel gradient")[: 1 + len(operands)]
     made: dict[str, dict[str, Callable[[], Any]]] = {part: {} for part in parts}
@@ -278,6 +280,18 @@ def programs(shape: Shape) -> dict[str, dict[str, Callable[[], Any]]]:
             check(shape, part, way, found, expected.setdefault(part, found))
             made[part][way] = lambda c=compiled, g=given: c(*g).block_until_ready()
     return made
+
+
+def untied(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Numbers near these of which no window of this size has two alike.
+
+    Among so many as a large image has some are, and each way of pooling gives another
+    of them the gradient.
+    """
+    rows, columns = (np.arange(side) for side in image.shape[1:3])
+    place = (rows % height)[:, None] * width + columns % width
+    whole = np.round(image * 2**15) * height * width + place[..., None]
+    return whole / (2**15 * height * width)  # further apart than float32's steps
 
 
 def check(shape: Shape, part: str, way: str, found: Any, expected: Any) -> None:

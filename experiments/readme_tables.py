@@ -427,6 +427,23 @@ def conv_steps() -> str:
     return "\n".join([*rows, "", f"{note}; {load}."])
 
 
+def kept_memory() -> str:
+    """Steps whose memory is kept, and given back after each."""
+    found = read("kept_memory")
+    run = found["run"]
+    rows = [
+        "| a second | given back | kept | ratio |",
+        "|---|---:|---:|---:|",
+    ]
+    for name, of in found["steps"].items():
+        for part in ("train", "eval"):
+            speeds = f"{of[part]['given_back']:.0f} | {of[part]['kept']:.0f}"
+            rows.append(f"| {name}: {part} | {speeds} | {of[part]['ratio']:.2f} |")
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
+    load = f"load {found['load_average']}; medians of {found['rounds']} processes"
+    return "\n".join([*rows, "", f"{note}; {load}."])
+
+
 def once_there(name: str, table: Callable[[], str]) -> Callable[[], str]:
     """The table, or a word that its results are not measured yet."""
     measured = (RESULTS / f"{name}.json").exists()
@@ -594,6 +611,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "benchmark_torch": once_there("benchmark_torch_cpu", benchmark_torch),
         "conv_scan": once_there("conv_scan", conv_scan),
         "conv_steps": once_there("conv_steps", conv_steps),
+        "kept_memory": once_there("kept_memory", kept_memory),
         "feed": once_there("feed_cpu", feed),
         "ingest": ingest,
     },

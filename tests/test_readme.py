@@ -55,6 +55,7 @@ def test_every_table_is_made_from_the_committed_results():
         "images_published",
         "images_search",
         "ingest",
+        "kept_memory",
         "multireader_tests",
         "overlay_rates",
         "phantom",

@@ -49,6 +49,15 @@ def test_each_way_computes_the_same_and_is_timed(shape):
     assert set(row["values"]["gflops"]) >= {"ours", "xla", "slices"}
 
 
+def test_no_window_of_a_pooled_image_has_two_equal_pixels():
+    image = np.float32(SCAN.untied(np.full((1, 7, 8, 2), 5.5), 3, 3))
+    for row in range(5):
+        for column in range(6):
+            window = image[0, row : row + 3, column : column + 3, 0]
+            assert len(np.unique(window)) == 9
+    np.testing.assert_allclose(image, 5.5, atol=1e-4)
+
+
 def test_a_way_that_computes_something_else_is_refused():
     with pytest.raises(ValueError, match="slices .* off by"):
         SCAN.check(CONV, "values", "slices", np.ones(3), np.zeros(3))
