@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 OUT = ROOT / "experiments/results/kept_memory.json"
 CONFIGS = ("configs/luvnet.py", "configs/resnet_attention.py")
 AS_USUAL = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=7"}  # its default
-WAYS: Mapping[str, Mapping[str, str]] = {"kept": {}, "given_back": AS_USUAL}
+WAYS: Mapping[str, dict[str, str]] = {"kept": {}, "given_back": AS_USUAL}
 SPEEDS = {"train": "train_clips_per_s", "eval": "eval_clips_per_s"}
 
 
