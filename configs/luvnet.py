@@ -24,8 +24,8 @@ def get_config(arg: str = "") -> Any:
 def phantom(config: Any) -> None:
     """The embedded phantom, sized for two CPU cores.
 
-    `--config configs/luvnet.py`, AMD EPYC with 2 cores and other work beside it, 9.3
-    minutes: test macro AUROC of clips 0.956 [0.705, 0.990]
+    `--config configs/luvnet.py`, AMD EPYC with 2 cores, 1.3 minutes: test macro AUROC
+    of clips 0.942 [0.815, 0.978]
     (experiments/results/phantom_luvnet.json).
     """
     config.data.options = ConfigDict(PHANTOM | CLIPS)
@@ -39,8 +39,8 @@ def phantom(config: Any) -> None:
 def no_temporal(config: Any) -> None:
     """The phantom without the temporal branch (the paper's TFWO).
 
-    `--config configs/luvnet.py:no_temporal`, AMD EPYC with 2 cores, 2.3 minutes: test
-    macro AUROC of clips 0.950 [0.908, 0.984]
+    `--config configs/luvnet.py:no_temporal`, AMD EPYC with 2 cores, 1.5 minutes: test
+    macro AUROC of clips 0.943 [0.859, 0.974]
     (experiments/results/phantom_no_temporal.json).
     """
     phantom(config)
@@ -51,8 +51,8 @@ def no_temporal(config: Any) -> None:
 def frame_vote(config: Any) -> None:
     """The phantom with the mean of per-frame logits, the plainest baseline.
 
-    `--config configs/luvnet.py:frame_vote`, AMD EPYC with 2 cores, 2.1 minutes: test
-    macro AUROC of clips 0.935 [0.889, 0.977]
+    `--config configs/luvnet.py:frame_vote`, AMD EPYC with 2 cores, 1.3 minutes: test
+    macro AUROC of clips 0.939 [0.824, 0.976]
     (experiments/results/phantom_frame_vote.json).
     """
     phantom(config)
