@@ -1,8 +1,10 @@
 import json
+import shutil
 
+import jax
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, shrink
 from ultrasound_jax import config as settings
 from ultrasound_jax import evaluate, train
 from ultrasound_jax import workdir as workdirs
@@ -10,21 +12,28 @@ from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.examples import SplitError
 from ultrasound_jax.data.splits import make_manifest
 from ultrasound_jax.study import crossval
+from ultrasound_jax.training import sharding
 
 pytestmark = pytest.mark.usefixtures("one_device")
 
 
+def rotating(data_dir):
+    config = settings.load(str(ROOT / "configs/luvnet.py"))
+    shrink(config, data_dir)
+    config.train.epochs = 1
+    config.data.protocol, config.data.test_fraction = "rotation", 0.0
+    return config
+
+
 @pytest.fixture
-def config(tiny_config):
-    tiny_config.train.epochs = 1
-    tiny_config.data.protocol, tiny_config.data.test_fraction = "rotation", 0.0
-    return tiny_config
+def config(data_dir):
+    return rotating(data_dir)
 
 
-def test_every_patient_is_judged_once_by_a_network_that_never_saw_them(
-    config, tmp_path, monkeypatch
-):
-    seen = {}
+@pytest.fixture(scope="module")
+def judged(data_dir, tmp_path_factory):
+    """A whole study, made once: its folder, its metrics, whom each fold saw."""
+    folder, seen = tmp_path_factory.mktemp("judged") / "study", {}
     whole = train.open_experiment
 
     def spy(config, say):
@@ -36,10 +45,24 @@ def test_every_patient_is_judged_once_by_a_network_that_never_saw_them(
         }
         return opened
 
-    monkeypatch.setattr(train, "open_experiment", spy)
-    metrics = crossval.cross_validate(config, tmp_path / "study")
-    table = Predictions.read(tmp_path / "study/predictions.csv")
-    manifest = json.loads((tmp_path / "study/splits.json").read_text())
+    mesh = jax.sharding.Mesh(jax.devices()[:1], ("data",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "open_experiment", spy)
+        patch.setattr(sharding, "data_mesh", lambda: mesh)
+        metrics = crossval.cross_validate(rotating(data_dir), folder)
+    return folder, metrics, seen
+
+
+@pytest.fixture
+def study(judged, tmp_path):
+    """A copy of it, to be changed."""
+    return shutil.copytree(judged[0], tmp_path / "study")
+
+
+def test_every_patient_is_judged_once_by_a_network_that_never_saw_them(judged):
+    folder, metrics, seen = judged
+    table = Predictions.read(folder / "predictions.csv")
+    manifest = json.loads((folder / "splits.json").read_text())
     everyone = [e for p in manifest["parts"].values() for e in p["examples"]]
     assert sorted(table.example_id) == sorted(everyone)
     for fold, split in seen.items():
@@ -53,13 +76,12 @@ def test_every_patient_is_judged_once_by_a_network_that_never_saw_them(
         assert not split["train"] & split["validation"]
     assert metrics["out_of_fold"]["clip"]["n"]["patients"] == 14
     assert len(metrics["folds"]) == 3
-    assert (tmp_path / "study/report.md").exists()
+    assert (folder / "report.md").exists()
 
 
-def test_a_finished_fold_is_not_trained_again(config, tmp_path, monkeypatch):
-    crossval.cross_validate(config, tmp_path / "study")
-    before = (tmp_path / "study/predictions.csv").read_bytes()
-    (tmp_path / "study/fold_1/metrics.json").unlink()
+def test_a_finished_fold_is_not_trained_again(config, study, monkeypatch):
+    before = (study / "predictions.csv").read_bytes()
+    (study / "fold_1/metrics.json").unlink()
     trained = []
     train_fold = crossval.train_and_evaluate
 
@@ -68,9 +90,9 @@ def test_a_finished_fold_is_not_trained_again(config, tmp_path, monkeypatch):
         return train_fold(config, folder)
 
     monkeypatch.setattr(crossval, "train_and_evaluate", spy)
-    crossval.cross_validate(config, tmp_path / "study")
+    crossval.cross_validate(config, study)
     assert trained == ["fold_1"]
-    assert (tmp_path / "study/predictions.csv").read_bytes() == before
+    assert (study / "predictions.csv").read_bytes() == before
 
 
 def test_a_manifest_with_a_test_part_is_refused(config, tmp_path, experiment):
@@ -88,16 +110,14 @@ def test_two_folds_leave_nothing_to_train_on_and_are_refused(config, tmp_path):
         crossval.cross_validate(config, tmp_path / "study")
 
 
-def test_a_fold_is_judged_again_on_its_own_patients(config, tmp_path):
-    crossval.cross_validate(config, tmp_path / "study")
-    folder = tmp_path / "study/fold_1"
+def test_a_fold_is_judged_again_on_its_own_patients(study):
+    folder = study / "fold_1"
     before = (folder / "predictions.csv").read_bytes()
     evaluate.evaluate_run(settings.read(folder), folder)
     assert (folder / "predictions.csv").read_bytes() == before
 
 
-def test_the_folder_of_a_study_is_refused_to_training(config, tmp_path):
-    crossval.cross_validate(config, tmp_path / "study")
+def test_the_folder_of_a_study_is_refused_to_training(config, study):
     file = str(ROOT / "configs/luvnet.py")
     why = {
         "study": "holds a cross-validation; give --mode crossval",
@@ -107,5 +127,5 @@ def test_the_folder_of_a_study_is_refused_to_training(config, tmp_path):
         config.data.protocol, config.data.test_fraction = "holdout", 0.2
         with pytest.raises(settings.ConfigError, match=said):
             workdirs.resolve(
-                config, file, mode="train", workdir=str(tmp_path / folder), rest=[]
+                config, file, mode="train", workdir=str(study.parent / folder), rest=[]
             )
