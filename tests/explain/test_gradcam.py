@@ -1,5 +1,3 @@
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +5,6 @@ import pytest
 from flax import nnx
 
 from tests.explain import small
-from tests.models.tiny_networks import QUICK
 from ultrasound_jax import models
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.explain.see import gradcam
@@ -19,7 +16,7 @@ from ultrasound_jax.models._parts.padding import (
     real_frames,
 )
 
-grad_cam = jax.jit(gradcam.grad_cam, compiler_options=QUICK)
+grad_cam = jax.jit(gradcam.grad_cam)
 
 
 def clip_of(frames=small.FRAMES, rows=2, seed=0):
@@ -38,7 +35,7 @@ def test_maps_are_the_channels_weighted_by_the_gradient_of_the_pooled_features(e
     mask = real_frames(lengths, clip.shape[1])
     split = nnx.split(model.encoder)
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @jax.jit
     def encode(graphdef, state):
         encoder = nnx.merge(graphdef, state)
         flat = clip.reshape(-1, *clip.shape[2:])
@@ -194,7 +191,7 @@ def test_every_network_over_clips_has_maps(name):
     options = {"clip_shape": (8, 32, 32)} if name == "c3d" else {}
     model = small.evaluated(models.build(name, width=4, **options, rngs=nnx.Rngs(0)))
     clip = jnp.asarray(np.random.default_rng(0).random((1, 8, 32, 32, 1)), "float32")
-    outputs, maps = jax.jit(gradcam.volume_cam, compiler_options=QUICK)(
+    outputs, maps = jax.jit(gradcam.volume_cam)(
         *nnx.split(model), clip, jnp.asarray([6])
     )
     assert maps.shape == (1, 4, 8, *outputs["feature_map"].shape[2:4])

@@ -1,5 +1,3 @@
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +5,6 @@ import pytest
 from flax import nnx
 
 from tests.explain import small
-from tests.models.tiny_networks import QUICK
 from ultrasound_jax.explain.see import rollout
 
 
@@ -44,7 +41,7 @@ def test_shares_of_a_vivit_cover_the_real_frames_and_add_to_one():
     model = nnx.split(small.vivit())
     clip = np.random.default_rng(0).random((1, 4, small.SIZE, small.SIZE, 1))
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @jax.jit
     def apply(graphdef, state, clip, lengths):
         return nnx.merge(graphdef, state)(clip, lengths)
 

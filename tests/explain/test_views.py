@@ -7,7 +7,6 @@ import pytest
 from flax import nnx
 
 from tests.explain import small
-from tests.models.tiny_networks import QUICK
 from ultrasound_jax import tasks
 from ultrasound_jax.data.spec import Field, Spec
 from ultrasound_jax.explain.errors import ExplainError
@@ -40,7 +39,7 @@ def view(luvnet):
 def test_a_clip_is_seen_as_the_network_sees_it(luvnet, view):
     clip = view.footage.clips[-1]
     alone = clip.frames[None, ..., None].astype(np.float32) / 255
-    outputs = jax.jit(lambda clip: luvnet(clip), compiler_options=QUICK)(alone)
+    outputs = jax.jit(lambda clip: luvnet(clip))(alone)
     wanted = np.asarray(outputs["attention"])[0] * len(clip.frames)
     found = view.clips[-1]
     # The padding to the nominal length reaches nothing.

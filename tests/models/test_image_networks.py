@@ -12,15 +12,14 @@ from flax import nnx
 from scipy.signal import correlate2d
 
 from tests.models.test_layers import DEVIATION, IMAGENET, MEAN
+from tests.models.tiny_networks import TINY as TINY_ENCODERS
 from tests.models.tiny_networks import (
-    QUICK,
     TinyBasic,
     TinyDense,
     assert_trees_agree,
     build_tiny,
     draw_norms,
 )
-from tests.models.tiny_networks import TINY as TINY_ENCODERS
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts.first_keys import first_keys
@@ -64,7 +63,7 @@ def tiny(name, **options):
     options = {"patterns": OUTPUTS, **small, **options}
     model = models.build(path, rngs=nnx.Rngs(0), **options)
     draw_norms(model)
-    return model, jax.jit(partial_evaluation(model), compiler_options=QUICK)
+    return model, jax.jit(partial_evaluation(model))
 
 
 def partial_evaluation(model):
@@ -94,7 +93,7 @@ def trained(model, image, seed=0):
         after = nnx.to_pure_dict(nnx.state(network, nnx.BatchStat))
         return jnp.square(out["logits"] - target).mean(), (out, after)
 
-    step = jax.jit(jax.grad(loss, has_aux=True), compiler_options=QUICK)
+    step = jax.jit(jax.grad(loss, has_aux=True))
     gradients, (out, after) = step(params)
     return out, nnx.to_pure_dict(gradients), after
 

@@ -1,14 +1,12 @@
 """What the MViTs alone do: stochastic depth, class attention, positions, pools."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
 
-from tests.models.tiny_networks import QUICK, lengths_of
+from tests.models.tiny_networks import lengths_of
 from tests.models.tiny_transformers import clip_of, tiny
 from ultrasound_jax import models
 from ultrasound_jax.models._parts.depthwise import (
@@ -61,7 +59,7 @@ def test_dropout_follows_the_key_of_the_call():
     model = tiny("mvit_v2_s", dropout=0.5, drop_path=0.5, remat=True).model
     graphdef, values = nnx.split(nnx.view(model, deterministic=False))
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @jax.jit
     def logits(key):
         network = nnx.merge(graphdef, values, copy=True)
         return network(clip_of()[:, :2], rngs=nnx.Rngs(dropout=key))["logits"]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -19,7 +19,7 @@ from tests.models.test_torch_reference import (
     assert_summaries_agree,
     summary,
 )
-from tests.models.tiny_networks import QUICK, assert_trees_agree, draw_norms
+from tests.models.tiny_networks import assert_trees_agree, draw_norms
 from ultrasound_jax import models
 from ultrasound_jax.models import torch_weights
 from ultrasound_jax.models._parts.first_keys import first_keys
@@ -68,7 +68,7 @@ def tiny(name, **options):
     given = {"patterns": 3, **TINY[name], **options}
     model = models.build(name, rngs=nnx.Rngs(0), **given)
     draw_norms(model)
-    return model, jax.jit(partial_evaluation(model), compiler_options=QUICK)
+    return model, jax.jit(partial_evaluation(model))
 
 
 def trained(model, image):
@@ -81,7 +81,7 @@ def trained(model, image):
         target = jnp.linspace(0, 1, out["logits"].size).reshape(out["logits"].shape)
         return jnp.square(out["logits"] - target).sum(), out
 
-    step = jax.jit(jax.grad(loss, has_aux=True), compiler_options=QUICK)
+    step = jax.jit(jax.grad(loss, has_aux=True))
     gradients, out = step(params)
     return out, nnx.to_pure_dict(gradients)
 
@@ -135,7 +135,7 @@ def test_numbers_that_train_and_names_are_the_originals(name):
 @pytest.mark.parametrize("name", [n for n in CASES if not CASES[n]["train"]])
 def test_evaluation_reproduces_pytorch(name):
     case = CASES[name]
-    evaluate = jax.jit(partial_evaluation(loaded(case)), compiler_options=QUICK)
+    evaluate = jax.jit(partial_evaluation(loaded(case)))
     assert_outputs_agree(evaluate(shown(case)), case)
 
 
@@ -149,7 +149,7 @@ def test_a_training_step_reproduces_pytorch(name):
     slots = torch_weights.expected(model)
     graphdef, params, stats = nnx.split(model, nnx.Param, ...)
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @jax.jit
     def step(params, stats):
         def loss(params):
             model = nnx.merge(graphdef, params, stats, copy=True)

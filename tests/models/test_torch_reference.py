@@ -1,7 +1,6 @@
 """Our numbers against those that PyTorch computed (make_torch_reference.py)."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -11,7 +10,7 @@ import pytest
 from flax import nnx
 
 from tests.models.reference_weights import random_clip, random_tensor
-from tests.models.tiny_networks import QUICK, build_tiny
+from tests.models.tiny_networks import build_tiny
 from ultrasound_jax.models import torch_weights
 
 FIXTURE = Path(__file__).parent / "fixtures" / "torch_reference.json"
@@ -72,7 +71,7 @@ def check_evaluation(case):
     def apply(values, clip):
         return nnx.merge(graphdef, values)(clip)
 
-    out = jax.jit(apply, compiler_options=QUICK)(values, clip)
+    out = jax.jit(apply)(values, clip)
     assert set(out) == set(case["outputs"])
     np.testing.assert_allclose(out["logits"], case["logits"], atol=10 * CLOSE)
     for name, theirs in case["outputs"].items():
@@ -105,7 +104,7 @@ def test_a_training_step_reproduces_pytorch(name):
     graphdef, params, stats = nnx.split(model, nnx.Param, ...)
     clip = jnp.asarray(random_clip(shape_of(case), REFERENCE["seed"]))
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @jax.jit
     def step(params, stats):
         def loss(params):
             model = nnx.merge(graphdef, params, stats, copy=True)

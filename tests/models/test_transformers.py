@@ -15,7 +15,7 @@ from flax import nnx
 
 from tests.models.reference_weights import random_clip, random_tensor
 from tests.models.test_torch_reference import assert_summaries_agree, summary
-from tests.models.tiny_networks import QUICK, assert_trees_agree, lengths_of
+from tests.models.tiny_networks import assert_trees_agree, lengths_of
 from tests.models.tiny_transformers import (
     FRAMES,
     HEIGHT,
@@ -107,7 +107,7 @@ def test_evaluation_reproduces_pytorch(case):
     def apply(values, clip):
         return nnx.merge(graphdef, values)(clip)
 
-    out = jax.jit(apply, compiler_options=QUICK)(values, clip)
+    out = jax.jit(apply)(values, clip)
     np.testing.assert_allclose(out["logits"], case["logits"], atol=2e-5)
     for key, theirs in case["outputs"].items():
         whole, _, block = key.partition(".")

@@ -61,8 +61,6 @@ TINY = {
     "tiny_r2plus1d": f"{__name__}:TinyR2Plus1D",
     "tiny_x3d": f"{__name__}:TinyX3D",
 }
-# Most of a test's time is spent compiling; the numbers do not need the optimiser.
-QUICK = {"xla_backend_optimization_level": 0}
 FRAMES, SIZE, PATTERNS = 4, 20, 4
 # What makes a network tiny that its encoder does not.
 OPTIONS = {
@@ -136,8 +134,8 @@ class Tiny:
         self._evaluation = nnx.split(self._view(model, evaluation=True))
         view = self._view(model, evaluation=False)
         self._graphdef, self._params, self._stats = nnx.split(view, nnx.Param, ...)
-        self._evaluate = jax.jit(self._apply, compiler_options=QUICK)
-        self._train = jax.jit(self._step, compiler_options=QUICK)
+        self._evaluate = jax.jit(self._apply)
+        self._train = jax.jit(self._step)
 
     def evaluate(self, clip, lengths=None, compiled=True):
         apply = self._evaluate if compiled else self._apply
