@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
+from ultrasound_jax import config as settings
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax.augment import primitives
 from ultrasound_jax.study import benchmark, benchmark_augment
@@ -25,6 +27,16 @@ def test_a_benchmark_measures_something(bench, ratio, tiny_config, one_device):
     assert ratio in found
     assert all(value >= 0 for value in found.values())
     assert found.get("clips_per_s", found.get("train_clips_per_s")) > 0
+
+
+def test_the_step_of_a_network_without_dropout_is_measured(data_dir, one_device):
+    config = settings.load(str(ROOT / "configs/resnet_attention.py"))
+    config.data.data_dir = str(data_dir)
+    config.data.options.update({"size": 32, "patients": 18, "images": 1})
+    config.data.batch_size, config.data.eval_batch_size = 4, 8
+    config.model.options.update({"width": 4})
+    experiment = experiments.open_experiment(config, lambda line: None)
+    assert benchmark.bench_step(experiment, 1)["ratio_to_nnx_jit_optimizer"] > 0
 
 
 def test_a_wrong_config_is_one_line(capsys):

@@ -269,7 +269,8 @@ class FlaxStep:
         model = experiments.make_network(
             experiments.network_settings(config), experiment.task, seed=config.seed
         )
-        model = nnx.view(model, deterministic=False, use_running_average=False)
+        training = {"deterministic": False, "use_running_average": False}
+        model = nnx.view(model, **training, raise_if_not_found=False)
         self.model, self.batch = model, batch
         self.optimizer = nnx.Optimizer(model, optax.adam(1e-3), wrt=nnx.Param)
         task = experiment.task
