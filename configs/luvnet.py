@@ -63,8 +63,9 @@ def pocus(config: Any) -> None:
     """The real POCUS videos, sized for two CPU cores.
 
     `--config configs/luvnet.py:pocus --config.data.manual_dir=DIR --mode crossval`, AMD
-    EPYC with 2 cores, 51.5 minutes for five folds: pooled macro AUROC of clips 0.661
-    [0.530, 0.762] (experiments/results/pocus_luvnet.json).
+    EPYC with 2 cores and other work beside it for a third of the time, 19.5 minutes for
+    five folds: pooled macro AUROC of clips 0.629 [0.485, 0.749]
+    (experiments/results/pocus_luvnet.json).
     """
     config.data.name = "pocus"
     config.data.options = ConfigDict(
@@ -77,8 +78,8 @@ def pocus_frame_vote(config: Any) -> None:
     """The POCUS recipe with the frame-vote baseline.
 
     `--config configs/luvnet.py:pocus_frame_vote --config.data.manual_dir=DIR --mode
-    crossval`, AMD EPYC with 2 cores, 15.5 minutes for five folds: pooled macro AUROC of
-    clips 0.711 [0.608, 0.796] (experiments/results/pocus_luvnet.json).
+    crossval`, AMD EPYC with 2 cores, 10.0 minutes for five folds: pooled macro AUROC of
+    clips 0.704 [0.578, 0.800] (experiments/results/pocus_luvnet.json).
     """
     pocus(config)
     votes(config)
