@@ -84,6 +84,9 @@ def test_cost_of_a_run_and_of_a_name(run, tmp_path, capsys):
     small = ["--encoder", "resnet18", "--width", "8", "--clip", "4", "32", "32"]
     assert main(["cost", "--model", "frame_vote", *small, *quick]) == 0
     assert "frame_vote resnet18" in (tmp_path / "cost.md").read_text()
+    small = ["--encoder", "resnet18", "--width", "4", "--image", "32", "48"]
+    assert main(["cost", "--model", "image_classifier", *small, *quick]) == 0
+    assert "32x48x1" in (tmp_path / "cost.md").read_text()
     assert "written to" in capsys.readouterr().out
 
 
@@ -93,6 +96,7 @@ def test_cost_of_a_run_and_of_a_name(run, tmp_path, capsys):
         ([], "give one of: runs, --config FILE, --model NAME"),
         (["--model", "luv"], "'luv': allowed are"),
         (["--model", "luvnet", "--batch", "0"], "--batch 0: allowed is 1 or more"),
+        (["--model", "unet", "--image", "0", "8"], "--image 0: allowed is 1 or more"),
         (["--model", "luvnet", "--repeats", "0"], "--repeats 0: allowed is 1 or more"),
         (["--model", "luvnet", "--precision", "int4"], "int4"),
         (["--model", "luvnet", "--encoder", "vgg"], "vgg"),

@@ -5,7 +5,10 @@ import pytest
 from flax import nnx
 
 from tests.models.tiny_networks import build_tiny
-from ultrasound_jax import models
+from tests.tasks.made import image_spec
+from ultrasound_jax import models, tasks
+from ultrasound_jax.analysis.report import cost_section
+from ultrasound_jax.explain.commands import cost
 from ultrasound_jax.explain.cost import profile
 from ultrasound_jax.explain.errors import ExplainError
 
@@ -128,4 +131,38 @@ def test_the_batch_multiplies_the_work():
     subject = profile.subject_of("tiny", make, (4, 20, 20, 1), "float32")
     one, three = profile.count(subject, 1), profile.count(subject, 3)
     assert three.macs == 3 * one.macs
-    assert subject.clips(3).dtype == jnp.float32
+    assert subject.pixels(3).dtype == jnp.float32
+
+
+def test_a_network_of_images_has_a_row_in_its_own_words():
+    task = tasks.build("multiclass", image_spec(("a", "b", "c"), side=32), options={})
+    options = {"encoder": "resnet18", "width": 4}
+    about = {"name": "image_classifier", "options": options}
+    about |= {"dtype": "float32", "remat": False}
+    subject = cost._subject("mine", about, task, 1)
+    assert subject.unit == "image" and subject.shape == (32, 32, 1)
+    row = profile.measure(subject, batch=2, repeats=2, warm_up=1)
+    assert row["image"] == "32x32x1" and row["images_per_second"] > 0
+    assert row["macs"] > 0 and "clip" not in row
+    head, _, line = profile.table([row]).splitlines()
+    assert "images/s" in head and " image " in head and "32x32x1" in line
+
+
+def test_clips_and_images_stand_in_one_table(row):
+    image = {k: v for k, v in row.items() if k not in ("clip", "clips_per_second")}
+    image |= {"image": "32x32x1", "images_per_second": 5.0}
+    head, _, first, second = profile.table([row, image]).splitlines()
+    assert " input " in head and "inputs/s" in head
+    assert "4x20x20x1" in first and second.endswith("| 5.0 |")
+    blocks = cost_section.cost([], [[row, image]])
+    header = blocks[1].header
+    assert {"clip", "image", "clips/s", "images/s"} <= set(header)
+    assert "image" not in cost_section.cost([], [[row]])[1].header
+
+
+def test_all_outputs_count_where_there_are_no_logits():
+    def make():
+        return models.build("autoencoder", rngs=nnx.Rngs(0), image_shape=(64, 64))
+
+    subject = profile.subject_of("autoencoder", make, (64, 64, 1), "float32")
+    assert profile.count(subject).macs > 0

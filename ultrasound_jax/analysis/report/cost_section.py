@@ -25,6 +25,7 @@ def _mebi(sizes: Mapping[str, Any]) -> str:
 # Column of the table -> key of a row, and how it is written.
 _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "clip": ("clip", str),
+    "image": ("image", str),
     "precision": ("precision", str),
     "batch": ("batch", str),
     "parameters": ("parameters", "{:,}".format),
@@ -37,8 +38,12 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "latency p50, ms": ("latency_p50_ms", "{:.1f}".format),
     "latency p95, ms": ("latency_p95_ms", "{:.1f}".format),
     "clips/s": ("clips_per_second", "{:.1f}".format),
+    "images/s": ("images_per_second", "{:.1f}".format),
     "device": ("device", str),
 }
+
+# Left out where no row has them.
+_OF_ONE = ("clip", "image", "clips_per_second", "images_per_second")
 
 
 def cost(runs: Sequence[Run], more: Sequence[Any] = ()) -> list[Block]:
@@ -60,11 +65,16 @@ def cost(runs: Sequence[Run], more: Sequence[Any] = ()) -> list[Block]:
         found += [(name or str(row.get("name", "")), row) for row in rows]
     if not found:
         return []
+    columns = [
+        column
+        for column, (key, _) in _COLUMNS.items()
+        if key not in _OF_ONE or any(key in row for _, row in found)
+    ]
     return [
         Heading("Cost"),
         Table(
-            ["model", *_COLUMNS],
-            [[name, *_cells(name, row)] for name, row in found],
+            ["model", *columns],
+            [[name, *_cells(name, row, columns)] for name, row in found],
             caption="For a whole batch. GMACs are multiply-accumulates of convolutions "
             "and matrix products, as publications count them, each two FLOPs. Both "
             "ratios are of the GFLOPs without padding: to XLA's own count of the same "
@@ -76,9 +86,10 @@ def cost(runs: Sequence[Run], more: Sequence[Any] = ()) -> list[Block]:
     ]
 
 
-def _cells(name: str, row: Row) -> list[str]:
+def _cells(name: str, row: Row, columns: Sequence[str]) -> list[str]:
     cells = []
-    for column, (key, write) in _COLUMNS.items():
+    for column in columns:
+        key, write = _COLUMNS[column]
         value = row.get(key)
         try:
             cells.append("" if value is None else write(value))

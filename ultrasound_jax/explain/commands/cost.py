@@ -6,8 +6,8 @@ Give trained runs, a configuration, or a network's name:
   cost --model luvnet --encoder densenet161 --clip 30 256 256 --out DIR
 
 Writes cost.json, a list with one row a network and batch size, and cost.md. Run it on a
-machine that does nothing else. Input is grey clips of full length, as the program feeds
-them; --channels 3 counts a colour stem, as published counts do.
+machine that does nothing else. Input is grey images, or clips of full length, as the
+program feeds them; --channels 3 counts a colour stem, as published counts do.
 """
 
 import argparse
@@ -56,6 +56,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("FRAMES", "HEIGHT", "WIDTH"),
         help="of --model (default 30 256 256)",
     )
+    parser.add_argument(
+        "--image",
+        type=int,
+        nargs=2,
+        default=(256, 256),
+        metavar=("HEIGHT", "WIDTH"),
+        help="of a --model of images (default 256 256)",
+    )
     parser.add_argument("--patterns", type=int, default=4, help="of --model")
     parser.add_argument("--precision", default="float32", help="of --model")
     parser.add_argument("--channels", type=int, choices=(1, 3), default=1)
@@ -81,9 +89,10 @@ def run(options: argparse.Namespace) -> int:
             raise ExplainError(
                 f"--{flag} {getattr(options, name)}: allowed is 1 or more"
             )
-    for what, sizes in (("--clip", options.clip), ("--batch", options.batch)):
+    for what in ("clip", "image", "batch"):
+        sizes = getattr(options, what)
         if min(sizes) < 1:
-            raise ExplainError(f"{what} {min(sizes)}: allowed is 1 or more")
+            raise ExplainError(f"--{what} {min(sizes)}: allowed is 1 or more")
     facts = {k: v for k, v in provenance.facts().items() if k in FACTS}
     rows = []
     for subject in _subjects(options):
@@ -137,23 +146,19 @@ def _described(name: str, about: dict[str, Any], channels: int) -> profile.Subje
 def _subject(
     name: str, about: Mapping[str, Any], task: Task, channels: int
 ) -> profile.Subject:
-    if "clip" not in task.spec:
-        raise ExplainError(
-            f"{name} reads {', '.join(task.spec.of_role('pixels'))}; costs are counted "
-            "of networks that read clips"
-        )
     make = partial(experiments.make_network, about, task, seed=0)
-    frames, height, width, _ = task.spec["clip"].batch_shape("clip")
-    clip = (frames, height, width, channels)
-    return profile.subject_of(name, make, clip, about["dtype"])
+    pixels = task.spec.of_role("pixels")[0]
+    *sides, _ = task.spec[pixels].batch_shape(pixels)
+    return profile.subject_of(name, make, (*sides, channels), about["dtype"])
 
 
 def _named(options: argparse.Namespace) -> profile.Subject:
     if ":" not in options.model and options.model not in models.names():
         allowed = ", ".join(models.names())
         raise ExplainError(f"--model {options.model!r}: allowed are {allowed}")
-    if "clip" not in models.arguments_of(options.model):
-        raise ExplainError(f"--model {options.model!r}: it reads no clips")
+    reads = models.arguments_of(options.model)
+    unit = profile.CLIP if profile.CLIP in reads else profile.IMAGE
+    sides = tuple(getattr(options, unit))
     given = {"encoder": options.encoder, "width": options.width}
     given = {name: value for name, value in given.items() if value is not None}
 
@@ -161,20 +166,20 @@ def _named(options: argparse.Namespace) -> profile.Subject:
         return models.build(
             options.model,
             patterns=options.patterns,
-            clip_shape=tuple(options.clip),
             dtype=options.precision,
             rngs=first_keys(0),
+            **{f"{unit}_shape": sides},
             **given,
         )
 
     encoder = (models.options_of(options.model) | given).get("encoder")
     name = options.model + (f" {encoder}" if encoder else "")
-    shape = (*options.clip, options.channels)
+    shape = (*sides, options.channels)
     return profile.subject_of(name, make, shape, options.precision)
 
 
 def _page(rows: list[dict[str, Any]]) -> str:
-    row = rows[0]
+    row, unit = rows[0], profile.units(rows)
     return (
         f"{profile.table(rows)}\n"
         f"Measured on {row['device']} ({row['cpu']}), {row['date']}, commit "
@@ -193,6 +198,6 @@ def _page(rows: list[dict[str, Any]]) -> str:
         "Depth-wise convolutions are computed as sums of shifted copies; A and B have "
         "them as the convolutions that they are, C as those sums, with padding.\n\n"
         "Peak MiB: XLA's analysis of the compiled program, weights and input included. "
-        "Latency is of one batch, with a synchronisation each; clips/s is of batches "
-        "one behind the other, which a device may overlap.\n"
+        f"Latency is of one batch, with a synchronisation each; {unit}s/s is of "
+        "batches one behind the other, which a device may overlap.\n"
     )

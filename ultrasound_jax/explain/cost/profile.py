@@ -12,7 +12,7 @@ synchronisation each.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ from ultrasound_jax.explain.cost.macs import (
 from ultrasound_jax.explain.errors import ExplainError
 from ultrasound_jax.training import steps
 
+CLIP, IMAGE = "clip", "image"  # what a network may read
 TOLERANCE = 0.05  # by which our count and XLA's may differ
 
 
@@ -35,21 +36,30 @@ TOLERANCE = 0.05  # by which our count and XLA's may differ
 class Subject:
     """A network to be measured, without values: times do not depend on them.
 
-    shape: `(frames, height, width, channels)`.
+    shape: `(frames, height, width, channels)`, of images without frames.
     """
 
     name: str
     graphdef: nnx.GraphDef
     state: Any
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
     precision: str
 
-    def apply(self, state: Any, clip: jax.Array) -> jax.Array:
-        """The logits; whatever else the network returns is dropped by XLA."""
-        model: Any = nnx.merge(self.graphdef, state, copy=True)
-        return model(clip, None)["logits"]
+    @property
+    def unit(self) -> str:
+        """What it reads: clip or image."""
+        return CLIP if len(self.shape) == 4 else IMAGE
 
-    def clips(self, batch: int) -> jax.ShapeDtypeStruct:
+    def apply(self, state: Any, pixels: jax.Array) -> Any:
+        """The logits, without which XLA drops whatever else the network returns.
+
+        All outputs of a network that has none.
+        """
+        model: Any = nnx.merge(self.graphdef, state, copy=True)
+        found = model(pixels, None) if self.unit == CLIP else model(pixels)
+        return found.get("logits", found)
+
+    def pixels(self, batch: int) -> jax.ShapeDtypeStruct:
         """What a batch looks like to the compiler."""
         return jax.ShapeDtypeStruct((batch, *self.shape), jnp.float32)
 
@@ -57,7 +67,7 @@ class Subject:
 def subject_of(
     name: str,
     make: Callable[[], nnx.Module],
-    shape: tuple[int, int, int, int],
+    shape: tuple[int, ...],
     precision: str,
 ) -> Subject:
     """A network in its evaluation view, from what makes it; nothing is computed."""
@@ -74,7 +84,7 @@ def parameters(subject: Subject) -> int:
 
 def count(subject: Subject, batch: int = 1) -> Count:
     """The network's multiply-accumulates for a batch."""
-    return count_macs(subject.apply, subject.state, subject.clips(batch))
+    return count_macs(subject.apply, subject.state, subject.pixels(batch))
 
 
 def xla_flops(counted: Count) -> float | None:
@@ -108,14 +118,14 @@ def measure(subject: Subject, batch: int, repeats: int, warm_up: int) -> dict[st
     """Compiles, runs and times a batch of zeros; one row of the table.
 
     Latencies are of one batch each, in milliseconds; throughput is of batches one
-    behind the other with one synchronisation at the end, in clips a second.
+    behind the other with one synchronisation at the end, in clips or images a second.
     `device_peak_bytes` is since the program began, None where the device does not say.
 
     Raises:
         ExplainError: our count and XLA's differ by more than `TOLERANCE`.
     """
     counted = count(subject, batch)
-    lowered = jax.jit(subject.apply).lower(subject.state, subject.clips(batch))
+    lowered = jax.jit(subject.apply).lower(subject.state, subject.pixels(batch))
     row = work(subject, counted, batch)
     whole = _flops(lowered)
     row["flops_xla_program"] = whole
@@ -125,11 +135,13 @@ def measure(subject: Subject, batch: int, repeats: int, warm_up: int) -> dict[st
     row["memory_bytes"] = steps.memory_bytes(compiled)
     device = jax.local_devices()[0]
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), subject.state)
-    clip = jnp.zeros(subject.clips(batch).shape, jnp.float32)
-    state, clip = jax.block_until_ready(jax.device_put((state, clip), device))
+    pixels = jnp.zeros(subject.pixels(batch).shape, jnp.float32)
+    state, pixels = jax.block_until_ready(jax.device_put((state, pixels), device))
     for _ in range(warm_up):
-        jax.block_until_ready(compiled(state, clip))
-    row |= _times(lambda: compiled(state, clip), batch, repeats)
+        jax.block_until_ready(compiled(state, pixels))
+    times = _times(lambda: compiled(state, pixels), batch, repeats)
+    row[f"{subject.unit}s_per_second"] = times.pop("per_second")
+    row |= times
     stats = device.memory_stats() or {}
     row["device_peak_bytes"] = stats.get("peak_bytes_in_use")
     row["device"] = device.device_kind
@@ -151,7 +163,7 @@ def _times(run: Callable[[], Any], batch: int, repeats: int) -> dict[str, float]
     return {
         "latency_p50_ms": float(p50),
         "latency_p95_ms": float(p95),
-        "clips_per_second": batch * repeats / seconds,
+        "per_second": batch * repeats / seconds,
         "repeats": repeats,
     }
 
@@ -169,10 +181,9 @@ def work(subject: Subject, counted: Count, batch: int) -> dict[str, Any]:
             f"{subject.name}: we count {2 * counted.inside:.4g} FLOPs in convolutions "
             f"and products, XLA {xla:.4g}; they may differ by {TOLERANCE:.0%}"
         )
-    frames, height, width, channels = subject.shape
     return {
         "name": subject.name,
-        "clip": f"{frames}x{height}x{width}x{channels}",
+        subject.unit: "x".join(map(str, subject.shape)),
         "precision": subject.precision,
         "batch": batch,
         "parameters": parameters(subject),
@@ -187,24 +198,34 @@ def work(subject: Subject, counted: Count, batch: int) -> dict[str, Any]:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    columns = list(_cells(rows[0]))
+    unit = units(rows)
+    columns = list(_cells(rows[0], unit))
     # The first three are words, the others numbers.
     rule = "|" + "---|" * 3 + "---:|" * (len(columns) - 3)
     lines = [f"| {' | '.join(columns)} |", rule]
-    lines += [f"| {' | '.join(_cells(row).values())} |" for row in rows]
+    lines += [f"| {' | '.join(_cells(row, unit).values())} |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def line(row: dict[str, Any]) -> str:
     """A row for the terminal."""
-    return ", ".join(f"{name} {cell}" for name, cell in _cells(row).items())
+    return ", ".join(
+        f"{name} {cell}" for name, cell in _cells(row, units([row])).items()
+    )
 
 
-def _cells(row: dict[str, Any]) -> dict[str, str]:
+def units(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What all rows are of: `clip`, `image`, or `input` where they differ."""
+    found = {unit for unit in (CLIP, IMAGE) for row in rows if unit in row}
+    return found.pop() if len(found) == 1 else "input"
+
+
+def _cells(row: dict[str, Any], unit: str) -> dict[str, str]:
+    own = units([row])
     memory = row["memory_bytes"].get("total")
     return {
         "network": row["name"],
-        "clip": row["clip"],
+        unit: row[own],
         "precision": row["precision"],
         "batch": str(row["batch"]),
         "parameters": f"{row['parameters']:,}",
@@ -218,7 +239,7 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
         "peak MiB": "unknown" if memory is None else f"{memory / 2**20:.0f}",
         "p50 ms": f"{row['latency_p50_ms']:.2f}",
         "p95 ms": f"{row['latency_p95_ms']:.2f}",
-        "clips/s": f"{row['clips_per_second']:.1f}",
+        f"{unit}s/s": f"{row[f'{own}s_per_second']:.1f}",
     }
 
 
