@@ -207,6 +207,41 @@ def test_a_folder_that_may_not_be_written_into_is_refused_at_once(
     assert f"into '{tmp_path}'" in str(e.value) and not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_other_processes_touch_a_folder_after_the_first_has_claimed_it(
+    tmp_path, monkeypatch, rank
+):
+    config, folder = settings.load(LUVNET), tmp_path / "run"
+    seen = []
+
+    def told(refused):
+        seen.append((refused, folder.exists()))
+        if rank == 1:  # what the first does meanwhile
+            settings.write(config, folder)
+            (folder / "checkpoints").mkdir()
+        return refused
+
+    monkeypatch.setattr(workdirs.jax, "process_index", lambda: rank)
+    monkeypatch.setattr(workdirs.process_zero, "told", told)
+    workdirs.claim_workdir(config, folder)
+    assert seen == [(False, rank == 0)]
+
+
+def test_a_refusal_of_the_first_process_reaches_the_others(tmp_path, monkeypatch):
+    (tmp_path / "thesis.tex").write_text("")
+    told = []
+    monkeypatch.setattr(
+        workdirs.process_zero, "told", lambda one: told.append(one) or one
+    )
+    with pytest.raises(settings.ConfigError, match="holds other files and no run"):
+        workdirs.claim_workdir(settings.load(LUVNET), tmp_path)
+    assert told == [True]
+    monkeypatch.setattr(workdirs.jax, "process_index", lambda: 1)
+    monkeypatch.setattr(workdirs.process_zero, "told", lambda one: True)
+    with pytest.raises(settings.ConfigError, match="was refused by process 0"):
+        workdirs.claim_workdir(settings.load(LUVNET), tmp_path)
+
+
 def test_a_folder_with_other_files_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("")
     with pytest.raises(settings.ConfigError, match="holds other files and no run"):

@@ -16,7 +16,8 @@ from ultrasound_jax.config import (
     read,
     write,
 )
-from ultrasound_jax.types import Settings
+from ultrasound_jax.training import process_zero
+from ultrasound_jax.types import Settings, UltrasoundError
 
 # What may differ when a run continues: where things lie and how they are read.
 FREE = (
@@ -155,14 +156,23 @@ def changes(config: Settings, folder: Path) -> list[str]:
 def claim_workdir(config: Settings, folder: Path) -> None:
     """Makes `folder` this run's own, or continues the run that is in it.
 
-    What the settings leave to defaults is written out.
+    What the settings leave to defaults is written out. With several processes all must
+    call; process 0 claims, and the others write nothing before it has.
 
     Raises:
         ConfigError: the folder holds something else, or a run with other settings.
     """
     complete(config)
-    check_workdir(config, folder)
+    problem: Exception | None = None
     if jax.process_index() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "config.json").exists():
-            write(config, folder)
+        try:
+            check_workdir(config, folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / "config.json").exists():
+                write(config, folder)
+        except (UltrasoundError, OSError) as error:
+            problem = error  # raised behind what the others wait for
+    if process_zero.told(problem is not None):
+        raise problem or ConfigError(f"--workdir '{folder}' was refused by process 0")
+    if jax.process_index() != 0:
+        check_workdir(config, folder)

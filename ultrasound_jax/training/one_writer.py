@@ -13,10 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
 
 from ultrasound_jax.runs import locks
+from ultrasound_jax.training import process_zero
 
 LOCK = ".writer.lock"
 
@@ -37,7 +36,7 @@ def one_writer(folder: Path) -> Iterator[None]:
             problem = "" if lock.take() else refusal(folder)
         except locks.LockError as error:
             problem = str(error)
-    if _anywhere(bool(problem)):
+    if process_zero.told(bool(problem)):
         raise locks.LockError(problem or refusal(folder))
     try:
         yield
@@ -63,9 +62,3 @@ def refusal(folder: Path) -> str:
         "or give another --workdir (the lock of a process that died on another host is "
         f"free after {locks.STALE_SECONDS:.0f} s of silence)"
     )
-
-
-def _anywhere(one: bool) -> bool:
-    if jax.process_count() == 1:
-        return one
-    return bool(multihost_utils.broadcast_one_to_all(np.int32(one)))
