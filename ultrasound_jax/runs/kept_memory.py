@@ -1,9 +1,9 @@
 """Memory that a step has had once is kept for the next one, on Linux.
 
 XLA asks for the memory of each step anew. The C library (glibc) gives large pieces back
-to the system at once, and the system hands out pages that it has to blank first: up to
-two fifths of a training step went there (docs/speed.md). Told to keep them, it takes
-them from what it has.
+to the system at once, and the system hands out pages that it has to blank first, which
+is a third of the default training step (experiments/kept_memory.py). Told to keep them,
+the library takes them from what it has.
 
 Whoever sets one of glibc's own variables (`MALLOC_…`, `GLIBC_TUNABLES`) has decided
 otherwise, and nothing is changed.
