@@ -66,6 +66,7 @@ def make_tables(size: Size, seed: int = 0) -> list[Predictions]:
 
     rare = np.linspace(-3, 0, size.classes)
     labels = rng.random(shape) < 1 / (1 + np.exp(-rare - of_patients()))
+    frames = rng.integers(20, 90, size.rows)  # of the clips, whoever judges them
     tables = []
     for gain in (1.5, 1.4):
         logits = gain * labels + 0.5 * of_patients() + rng.normal(size=shape) - 1
@@ -80,7 +81,7 @@ def make_tables(size: Size, seed: int = 0) -> list[Predictions]:
                 classes=tuple(f"finding_{k}" for k in range(size.classes)),
                 labels=labels.astype(float),
                 scores=scores.astype(np.float32),
-                frames=rng.integers(20, 90, size.rows),
+                frames=frames,
             )
         )
     return tables

@@ -40,6 +40,7 @@ def test_the_inputs_are_tables_of_the_same_clips(tmp_path):
     assert len(one) == size.rows == 60 and one.example_id == two.example_id
     assert len(set(one.patient_id)) == 10 and len(set(one.video_id)) == 20
     assert (one.scores != two.scores).any() and (one.labels == two.labels).all()
+    assert (one.frames == two.frames).all()
 
 
 def test_judging_tells_how_far_it_is(monkeypatch):
