@@ -1,9 +1,9 @@
 """The gradients of a depth-wise convolution, for CPUs.
 
 JAX's own keep a shifted copy of the image for every tap of the kernel, and walk through
-all of them from end to end: a step of EfficientNet-Lite0 took seven times as long as
-its evaluation. Here an image's gradient is a sum of shifts like the convolution itself,
-and the kernel's is summed over blocks of rows that stay in a core's cache.
+all of them from end to end. Here an image's gradient is a sum of shifts like the
+convolution itself, and the kernel's is summed over blocks of rows that stay in a core's
+cache.
 """
 
 import math
