@@ -407,10 +407,16 @@ def conv_scan() -> str:
     return "\n".join([*table, "", f"{note}; {load} ([every shape]({file}))."])
 
 
+def timed(found: dict, how: str) -> str:
+    """Which command timed it, where, beside what, and what of its repeats is told."""
+    run = found["run"]
+    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
+    return f"{note}; load {found['load_average']}; {how}."
+
+
 def conv_steps() -> str:
     """Whole steps with XLA's convolutions alone, and with ours."""
     found = read("conv_steps")
-    run = found["run"]
     rows = [
         "| step | XLA's alone, ms | ours, ms | ratio | ratio of CPU time |",
         "|---|---:|---:|---:|---:|",
@@ -422,15 +428,12 @@ def conv_steps() -> str:
                 f"{of[part]['xla_to_ours']:.2f} | {of[part]['xla_to_ours_cpu']:.2f}"
             )
             rows.append(f"| {name} {part} | {ms} | {ratios} |")
-    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
-    load = f"load {found['load_average']}; medians of {found['repeats']}"
-    return "\n".join([*rows, "", f"{note}; {load}."])
+    return "\n".join([*rows, "", timed(found, f"medians of {found['repeats']}")])
 
 
 def kept_memory() -> str:
     """Steps whose memory is kept, and given back after each."""
     found = read("kept_memory")
-    run = found["run"]
     rows = [
         "| a second | given back | kept | ratio |",
         "|---|---:|---:|---:|",
@@ -439,9 +442,8 @@ def kept_memory() -> str:
         for part in ("train", "eval"):
             speeds = f"{of[part]['given_back']:.0f} | {of[part]['kept']:.0f}"
             rows.append(f"| {name}: {part} | {speeds} | {of[part]['ratio']:.2f} |")
-    note = f"`{run['command']}` at commit {run['commit']}, {run['date']}, {run['cpu']}"
-    load = f"load {found['load_average']}; medians of {found['rounds']} processes"
-    return "\n".join([*rows, "", f"{note}; {load}."])
+    how = f"medians of {found['rounds']} processes"
+    return "\n".join([*rows, "", timed(found, how)])
 
 
 def once_there(name: str, table: Callable[[], str]) -> Callable[[], str]:
