@@ -19,11 +19,6 @@ from ultrasound_jax.study.crossval import check_judged
 from ultrasound_jax.training.one_writer import LOCK, one_writer
 from ultrasound_jax.types import UltrasoundError
 
-# Orbax's own threads meet a closed loop where a restore failed.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, data_dir):

@@ -16,10 +16,6 @@ from ultrasound_jax.training.checkpoint import (
     check_folder,
 )
 
-# Orbax's own threads meet a closed loop where a restore failed.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::pytest.PytestUnraisableExceptionWarning"
-)
 BOUND = {"data": "a" * 64, "splits": "b" * 64, "classes": "c" * 64, "run": "d" * 64}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ultrasound_jax.runs.files import read_json
+from ultrasound_jax.training.event_loops import waiting_loops
 from ultrasound_jax.training.series_errors import (
     CheckpointError,
     ForeignCheckpointError,
@@ -226,7 +227,10 @@ class Series:
             arrays = _read_part(self._path / str(step) / "arrays", wanted)
         else:
             args = ocp.args.StandardRestore(dict(wanted))
-            found = self._manager.restore(step, args=ocp.args.Composite(arrays=args))
+            with waiting_loops():
+                found = self._manager.restore(
+                    step, args=ocp.args.Composite(arrays=args)
+                )
             arrays = found["arrays"]
         checksums = host.pop(CHECKSUMS)
         host.pop(BOUND, None)
@@ -299,7 +303,8 @@ def _read_part(
         dict(wanted), restore_args=kinds, partial_restore=True
     )
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        return checkpointer.restore(folder, args=args)
+        with waiting_loops():
+            return checkpointer.restore(folder, args=args)
 
 
 def _reason(error: Exception) -> str:
