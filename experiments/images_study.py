@@ -29,7 +29,7 @@ from ultrasound_jax.runs import cli
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.runs.signals import Prompt
 from ultrasound_jax.study import image_study, jobs
-from ultrasound_jax.training import steps
+from ultrasound_jax.training import compiling
 
 ROOT = Path(__file__).parent.parent
 PREFIX = "images_"
@@ -77,7 +77,7 @@ def run(given: argparse.Namespace, prompt: Prompt) -> None:
     study = image_study.ImageStudy(given_data, sizes)
     made = jobs.chosen(study.jobs(), given.jobs)
     place = jobs.Place(out, (given.results or out / "results").absolute(), PREFIX)
-    steps.use_compilation_cache(study.cache)
+    compiling.use_compilation_cache(study.cache)
     if given.plan:
         jobs.plan(made, place, print)
     elif given.measure:

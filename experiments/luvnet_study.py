@@ -26,7 +26,7 @@ from ultrasound_jax import config as settings
 from ultrasound_jax.runs import cli
 from ultrasound_jax.runs.signals import Prompt
 from ultrasound_jax.study import estimate, plan, results, work
-from ultrasound_jax.training import steps
+from ultrasound_jax.training import compiling
 from ultrasound_jax.types import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -135,7 +135,7 @@ def run(
     configs = {name: load(name, given) for name in dict.fromkeys(given.models)}
     out = given.out or default_out(given)
     study = plan.make_study(configs, out, trials=given.tune)
-    steps.use_compilation_cache(next(iter(configs.values())).compilation_cache)
+    compiling.use_compilation_cache(next(iter(configs.values())).compilation_cache)
     plan.prepare(study, say)
     if given.estimate:
         return estimate.estimate(study, say)

@@ -26,7 +26,7 @@ from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import read_json, write_whole
 from ultrasound_jax.study.crossval import LONG
 from ultrasound_jax.train import train_and_evaluate
-from ultrasound_jax.training import steps
+from ultrasound_jax.training import compiling
 
 ROOT = Path(__file__).parent.parent
 CONFIG = "configs/video_baselines.py:luvnet_pocus"
@@ -52,7 +52,7 @@ def run(given: argparse.Namespace) -> None:
     config.data.manual_dir, config.data.data_dir = given.manual_dir, given.data_dir
     settings.check(config)
     settings.complete(config)
-    steps.use_compilation_cache(config.compilation_cache)
+    compiling.use_compilation_cache(config.compilation_cache)
     folder = (given.workdir / "run").absolute()
     own = folder / "metrics.json"
     metrics = read_json(own) if own.exists() else train_and_evaluate(config, folder)

@@ -33,10 +33,10 @@ TINY = {"size": 32, "frame_rate": 5.0, "patients": 14, "videos": 1, "seed": 3}
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
     """Equal steps are compiled once for the whole suite."""
-    from ultrasound_jax.training import steps
+    from ultrasound_jax.training import compiling
 
     folder = tmp_path_factory.getbasetemp().parent / "ultrasound_jax_xla"
-    steps.use_compilation_cache(str(folder))
+    compiling.use_compilation_cache(str(folder))
 
 
 @pytest.fixture(scope="session")

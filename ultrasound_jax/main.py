@@ -100,7 +100,7 @@ def run(rest: Sequence[str]) -> None:
     """Does what the flags say; `rest` are words that are no flags."""
     from ultrasound_jax import external_validation
     from ultrasound_jax import workdir as workdirs
-    from ultrasound_jax.training import sharding, steps
+    from ultrasound_jax.training import compiling, sharding
 
     sharding.join(CLUSTER.value, HOST.value, COUNT.value, RANK.value)
     flag = flags.FLAGS["config"]
@@ -113,7 +113,7 @@ def run(rest: Sequence[str]) -> None:
         rest=rest,
         assigned=ASSIGNED,
     )
-    steps.use_compilation_cache(config.compilation_cache)
+    compiling.use_compilation_cache(config.compilation_cache)
     if (ASSIGNED and MODE.value == "evaluate") or OUT.value:
         external_validation.judge(
             config, workdir, ASSIGNED, out=OUT.value, mode=MODE.value

@@ -46,7 +46,9 @@ def test_of_each_network_is_kept_what_predictions_do_not_tell(
         return {"out_of_fold": pooled, "run": {"commit": "x"}, "folds": [{"clip": 1}]}
 
     monkeypatch.setattr(crossval, "cross_validate", judged)
-    monkeypatch.setattr(crossval.steps, "use_compilation_cache", lambda folder: None)
+    monkeypatch.setattr(
+        crossval.compiling, "use_compilation_cache", lambda folder: None
+    )
     found = crossval.cross_validate_all({"a": tiny_config}, tmp_path)
     assert found == {
         "a": {

@@ -39,7 +39,7 @@ from ultrasound_jax.runs import cli, provenance
 from ultrasound_jax.runs.files import write_whole
 from ultrasound_jax.study import benchmark_augment, benchmark_torch
 from ultrasound_jax.training import compiled as programs
-from ultrasound_jax.training import optim, sharding, steps
+from ultrasound_jax.training import compiling, optim, sharding, steps
 
 WHAT = ("data", "step", "loop")
 OTHERS = ("ingest", "feed", "torch", "augment")
@@ -391,7 +391,7 @@ def opened(given: argparse.Namespace) -> tuple[dict[str, Any], Experiment]:
     """The experiment of `--config`, and what is run on what, which is printed."""
     config = settings.load(given.config)
     config.data.manual_dir = given.manual_dir
-    steps.use_compilation_cache(config.compilation_cache)
+    compiling.use_compilation_cache(config.compilation_cache)
     experiment = experiments.open_experiment(config, print)
     facts = provenance.facts() | {"precision": config.dtype, "config": given.config}
     size = config.data.batch_size

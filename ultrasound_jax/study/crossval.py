@@ -20,7 +20,7 @@ from ultrasound_jax.predict.binding import check_judged
 from ultrasound_jax.pretrained import open_experiment
 from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.train import train_and_evaluate
-from ultrasound_jax.training import steps
+from ultrasound_jax.training import compiling
 from ultrasound_jax.training.console import (
     Console,
     Stopwatch,
@@ -99,7 +99,7 @@ def rotated(given: Settings) -> Settings:
     config.data.protocol, config.data.test_fraction = "rotation", 0.0
     settings.check(config)
     settings.complete(config)
-    steps.use_compilation_cache(config.compilation_cache)
+    compiling.use_compilation_cache(config.compilation_cache)
     return config
 
 

@@ -47,7 +47,7 @@ from ultrasound_jax.runs.json_text import strictly_parsed
 from ultrasound_jax.study.density import Density
 from ultrasound_jax.study.inner_folds import Split, inner_folds
 from ultrasound_jax.train import Loop, train
-from ultrasound_jax.training import compiled, optim, steps
+from ultrasound_jax.training import compiled, compiling, optim
 from ultrasound_jax.training.checkpoint import Checkpoints
 from ultrasound_jax.training.console import Console, Stopwatch
 from ultrasound_jax.training.one_writer import one_writer
@@ -301,7 +301,7 @@ def run(given: argparse.Namespace, rest: Sequence[str]) -> None:
     config.augment = []
     settings.check(config)
     settings.complete(config)
-    steps.use_compilation_cache(config.compilation_cache)
+    compiling.use_compilation_cache(config.compilation_cache)
     folds = range(config.data.folds) if given.crossval else [config.data.fold]
     if given.random:
         space = Space(tuple(given.ranges))

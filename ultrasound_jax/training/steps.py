@@ -17,7 +17,6 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array
 
-from ultrasound_jax.runs.files import at_home
 from ultrasound_jax.training import compiling, sharding
 from ultrasound_jax.types import ArrayTree, UltrasoundError
 
@@ -303,15 +302,6 @@ def compile_eval_step(
         out_shardings=everywhere,
     )
     return jitted.lower(*weights, batch).compile()
-
-
-def use_compilation_cache(folder: str) -> None:
-    """Keeps compiled steps in a folder between runs; "" compiles anew each time."""
-    path = str(at_home(folder).absolute()) if folder else None
-    jax.config.update("jax_compilation_cache_dir", path)
-    # Many small programs add up to more than the few large ones.
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 
 def memory_bytes(compiled: Any) -> dict[str, int]:

@@ -20,7 +20,7 @@ from ultrasound_jax.explain.see.alignment import enlarged, first_cells
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.tasks import Task
-from ultrasound_jax.training import compiling, steps
+from ultrasound_jax.training import compiling
 
 EXACT, GRAD_CAM = METHODS = ("exact", "gradcam")
 PREDICTED = -1  # in place of a class's number: the one of the highest score
@@ -89,7 +89,7 @@ def open_trained(
         UltrasoundError: the folder holds no run on images, or see `make_look`.
     """
     config = settings.read(run)
-    steps.use_compilation_cache(config.compilation_cache)
+    compiling.use_compilation_cache(config.compilation_cache)
     trained = open_run(run, say)
     check_images(trained.task)
     experiment = own_experiment(trained, config, say)

@@ -29,7 +29,7 @@ from ultrasound_jax.explain.see.frame_weights import (
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.examples import own_experiment
 from ultrasound_jax.tasks import Task
-from ultrasound_jax.training import compiling, steps
+from ultrasound_jax.training import compiling
 
 GRAD_CAM = "Grad-CAM"
 CLASS_ROLLOUT = "rollout of the class token alone"
@@ -121,7 +121,7 @@ def open_trained(
         UltrasoundError: the folder holds no run, or nothing to restore.
     """
     config = settings.read(run)
-    steps.use_compilation_cache(config.compilation_cache)
+    compiling.use_compilation_cache(config.compilation_cache)
     trained = open_run(run, say)
     experiment = own_experiment(trained, config, say)
     # One device is enough for one clip, and the padding to all of them is saved.
