@@ -146,6 +146,7 @@ def videos(config: Any) -> None:
             "sheet": "",
             "findings": "",
             "groups": "",
+            "grades": "",
             "leave_out": "",
             "rename": "",
             "patient_from": "sheet",

@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 from configs.luvnet import get_config
 from tests.datasets import builder_case, made_videos
 from tests.datasets.made_videos import write_csv, write_film, write_xlsx
+from ultrasound_jax import tasks
 from ultrasound_jax.data import source as sources
 from ultrasound_jax.datasets.errors import DatasetError
 from ultrasound_jax.datasets.videos.columns import sort_columns
@@ -568,3 +569,52 @@ def test_the_shipped_configuration_builds_what_the_page_says(variant):
     chosen = get_config(variant).data.options.to_dict()
     defaults = VideosConfig(name="x").options()
     assert {k: v for k, v in chosen.items() if v != defaults[k]} == {}
+
+
+def test_grades_are_numbers_with_levels(places, tmp_path):
+    with_grades = built(places / "manual", tmp_path, grades="Severity")
+    spec = with_grades.spec()
+    assert spec.of_role("number") == ("severity",)
+    assert spec["severity"].classes == ("0", "1", "2", "3")
+    assert "severity" not in spec.of_role("group")
+    by_video = {r["video_id"]: int(r["severity"]) for r in records(with_grades)}
+    assert sorted(by_video.values()) == [0, 0, 1, 2, 2, 3]
+    page = (with_grades.data_path / "build.md").read_text()
+    assert "| severity | 3 | 2 | 1 | 1 |" in page
+    assert "| severity | unknown | 0 | 0 | 0 |" in page
+    again = tfds.builder_from_directory(str(with_grades.data_path))
+    assert again.info.metadata["levels"] == {"severity": 3}
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["0", "2.5", "mild"], "row 3, column Score: '2.5': allowed are whole numbers"),
+        (["0", "0", "?"], "'Score' of grades has no level above 0"),
+        (["0", "21", "1"], "row 3, column Score: '21'"),
+    ],
+)
+def test_a_cell_that_is_no_level_is_refused_with_its_row(tmp_path, cells, said):
+    rows = [["file", "patient", "B-lines", "Score"]]
+    for k, cell in enumerate(cells):
+        write_film(tmp_path / f"{k}.mp4", np.zeros((3, 32, 32), np.uint8))
+        rows.append([f"{k}.mp4", str(k), "1", cell])
+    write_csv(tmp_path / "videos.csv", rows)
+    with pytest.raises(DatasetError, match=said):
+        read_study(
+            tmp_path, tmp_path / "videos.csv", VideosConfig(name="x", grades="Score")
+        )
+
+
+def test_a_sheet_of_levels_alone_can_be_learnt_from(tmp_path):
+    rows = [["file", "patient", "LUS score"]]
+    for k in range(3):
+        write_film(
+            tmp_path / f"{k}.mp4", made_videos.frames(made_videos.Findings(), k, 0)
+        )
+        rows.append([f"{k}.mp4", f"p{k}", str(k)])
+    write_csv(tmp_path / "videos.csv", rows)
+    found = built(tmp_path, tmp_path / "data", grades="LUS score", ids="as_written")
+    task = tasks.build("ordinal", found.spec(), options={})
+    assert task.classes == ("0", "1", "2") and not found.info.metadata["classes"]
+    assert {len(r["labels"]) for r in records(found)} == {0}

@@ -85,14 +85,15 @@ class Column:
 class Columns:
     """What a sheet's columns are.
 
-    findings, groups: in the sheet's order. notes: what was decided that a person may
-    want otherwise; problems: what must be decided first.
+    findings, groups, grades: in the sheet's order. notes: what was decided that may be
+    wanted otherwise; problems: what must be decided first.
     """
 
     file: int = -1
     patient: int = -1
     findings: list[Column] = field(default_factory=list)
     groups: list[Column] = field(default_factory=list)
+    grades: list[Column] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -114,6 +115,7 @@ def sort_columns(table: Table, config: VideosConfig) -> Columns:
     left_out = _named(heading, config.leave_out, "leave_out", found.problems)
     findings = _named(heading, config.findings, "findings", found.problems)
     groups = _named(heading, config.groups, "groups", found.problems)
+    grades = _named(heading, config.grades, "grades", found.problems)
     for old in called.keys() - {plain(name) for name in heading}:
         found.problems.append(f"rename: the sheet has no column {old!r}")
     _check_widths(table, heading, found.problems)
@@ -122,16 +124,19 @@ def sort_columns(table: Table, config: VideosConfig) -> Columns:
         own = place in (found.file, found.patient) or plain(name) in named
         if not name or own or place in left_out:
             continue
+        if place in grades:
+            found.grades.append(Column(_name_of(name, called), name, place))
+            continue
         cells = [tidy(row[place]) for row in table.rows]
         kind = _kind(name, cells, place, findings, groups, found, table)
         if kind is None:
             continue
         column = Column(_name_of(name, called), name, place)
         (found.findings if kind == "finding" else found.groups).append(column)
-    if not found.findings and not found.problems:
+    if not found.findings and not found.grades and not found.problems:
         found.problems.append(
             "no column holds a finding: one needs 1 and 0, or yes and no, or is named "
-            "by the option findings='…'"
+            "by the option findings='…'; levels are named by grades='…'"
         )
     _check_names(found)
     return found
@@ -271,7 +276,7 @@ def _name_of(heading: str, called: Mapping[str, str]) -> str:
 
 def _check_names(found: Columns) -> None:
     seen: dict[str, str] = {}
-    for column in (*found.findings, *found.groups):
+    for column in (*found.findings, *found.groups, *found.grades):
         if column.name in seen:
             found.problems.append(
                 f"the columns {seen[column.name]!r} and {column.heading!r} would both "
@@ -281,7 +286,7 @@ def _check_names(found: Columns) -> None:
             found.problems.append(
                 f"the heading {column.heading!r} has no letter; rename= it"
             )
-        elif column in found.groups and _TAKEN.fullmatch(column.name):
+        elif column not in found.findings and _TAKEN.fullmatch(column.name):
             found.problems.append(
                 f"a record has a field {column.name} of its own; rename= or leave_out= "
                 f"the column {column.heading!r}"

@@ -40,6 +40,7 @@ def cut_video(config: VideosConfig, item: Item) -> Iterator[Made]:
         "patient": item.patient_id,
         "labels": list(item.labels),
         "groups": dict(item.groups),
+        "grades": dict(item.grades),
         "clips": clips,
         "picture": picture,
     }
@@ -68,6 +69,7 @@ def _clips(
             "frame_rate": rate,
             "pixel_mm": video.pixel_mm[0] or NO_SCALE,
             **dict(item.groups),
+            **dict(item.grades),
         }
 
 

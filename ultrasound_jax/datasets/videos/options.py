@@ -1,12 +1,14 @@
 """How one's own videos become clips: the options of a build and their name."""
 
 import dataclasses
+import itertools
 from collections.abc import Collection
 
 from ultrasound_jax.datasets.options import BuildConfig, Text
 from ultrasound_jax.dicom.clean.cleaning import CleanSettings
 from ultrasound_jax.media.cutting import CONTAINED
 
+KINDS = ("findings", "groups", "grades")  # what a column may be said to be
 LIST = Text("headings of the sheet between commas, such as 'B-lines, Consolidation'")
 
 
@@ -16,7 +18,8 @@ class VideosConfig(BuildConfig):
 
     sheet: the sheet's file, in the manual folder or with its path; by default
     `videos.csv` or `videos.xlsx`. findings, groups: columns that are findings, or that
-    videos are grouped by, where that is to be said; leave_out: columns not to be read.
+    videos are grouped by, where that is to be said; grades: columns of levels in an
+    order, 0, 1, 2 and so on; leave_out: columns not to be read.
     rename: `Effusion = pleural_effusion`, so that findings are called as another
     dataset's. patient_from: what tells the patient: the sheet, or for all videos the
     folder or the file. ids: `hashed` with a key, or `as_written` where the sheet
@@ -37,6 +40,7 @@ class VideosConfig(BuildConfig):
         "sheet": Text("the name of a file"),
         "findings": LIST,
         "groups": LIST,
+        "grades": LIST,
         "leave_out": LIST,
         "rename": Text("'heading = name' between commas", r"[^\x00-\x1f\x7f]{0,2000}"),
         "patient_from": ("sheet", "folder", "file"),
@@ -57,6 +61,7 @@ class VideosConfig(BuildConfig):
     sheet: str = ""
     findings: str = ""
     groups: str = ""
+    grades: str = ""
     leave_out: str = ""
     rename: str = ""
     patient_from: str = "sheet"
@@ -89,9 +94,10 @@ class VideosConfig(BuildConfig):
         del given
         if not self.frame_rate and not self.clip_frames:
             return "frame_rate=0 keeps the recorded frames; then say clip_frames"
-        both = set(listed(self.findings)) & set(listed(self.groups))
-        if both:
-            return f"{', '.join(sorted(both))} stands in findings and in groups"
+        kinds = {name: set(listed(getattr(self, name))) for name in KINDS}
+        for one, other in itertools.combinations(KINDS, 2):
+            if both := kinds[one] & kinds[other]:
+                return f"{', '.join(sorted(both))} stands in {one} and in {other}"
         if any(not all(pair) for pair in renames(self.rename)):
             return f"rename={self.rename!r}, allowed: 'heading = name' between commas"
         return ""

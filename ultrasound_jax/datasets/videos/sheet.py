@@ -30,6 +30,7 @@ from ultrasound_jax.datasets.videos.files import (
     kind_or_reason,
     list_files,
 )
+from ultrasound_jax.datasets.videos.grades import grades_of, highest
 from ultrasound_jax.datasets.videos.options import VideosConfig, renames
 from ultrasound_jax.dicom.deid.pseudonyms import Pseudonyms
 from ultrasound_jax.runs.files import write_whole
@@ -52,7 +53,8 @@ class Item:
     """One video to be cut, under names that tell nobody.
 
     row: of the sheet, by which a person finds the file again. labels: 1, 0 or -1 in the
-    order of the findings. groups: by column. shown: whether it is on the contact sheet.
+    order of the findings. groups: by column. grades: levels by column, -1 not known.
+    shown: whether it is on the contact sheet.
     """
 
     path: str
@@ -61,6 +63,7 @@ class Item:
     patient_id: str
     labels: tuple[int, ...]
     groups: tuple[tuple[str, str], ...]
+    grades: tuple[tuple[str, int], ...] = ()
     shown: bool = False
 
 
@@ -68,12 +71,13 @@ class Item:
 class OwnVideos:
     """What a folder and its sheet hold.
 
-    skipped: what gives no clips, by row or as a count, with the reason. notes: what a
-    person may want otherwise.
+    levels: of each grade, the highest one. skipped: what gives no clips, by row or as a
+    count, with the reason. notes: what a person may want otherwise.
     """
 
     findings: list[Column]
     groups: list[Column]
+    levels: dict[str, int] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -88,6 +92,7 @@ class _Rows:
     patients: list[str]
     labels: list[list[int]]
     groups: list[list[str]]
+    grades: list[dict[str, int]]
 
 
 def read_study(folder: Path, sheet: Path, config: VideosConfig) -> OwnVideos:
@@ -112,7 +117,9 @@ def read_study(folder: Path, sheet: Path, config: VideosConfig) -> OwnVideos:
         [],
         _labels(table, columns, problems),
         [[tidy(row[c.place]) for c in columns.groups] for row in table.rows],
+        grades_of(table, columns.grades, problems),
     )
+    study.levels = highest(columns.grades, rows.grades, problems)
     rows.patients = _patients(table, columns, rows, names, config, study, problems)
     if not table.rows:
         problems.append("there is no row below the heading")
@@ -131,7 +138,8 @@ def together(problems: Sequence[str]) -> str:
 
 def _doubts(table: Table, columns: Columns, problems: list[str]) -> None:
     used = {columns.file, columns.patient}
-    used |= {column.place for column in (*columns.findings, *columns.groups)}
+    columns_used = (*columns.findings, *columns.groups, *columns.grades)
+    used |= {column.place for column in columns_used}
     for (number, place), why in sorted(table.doubts.items()):
         if place in used:
             problems.append(f"row {number}: {why}")
@@ -297,6 +305,7 @@ def _items(
                 patient_id=patient,
                 labels=tuple(rows.labels[place]),
                 groups=tuple(groups),
+                grades=tuple(rows.grades[place].items()),
             )
         )
     if config.ids == "hashed":

@@ -15,6 +15,7 @@ def count(
     *,
     findings: Sequence[str],
     groups: Sequence[str],
+    levels: Mapping[str, int],
     notes: Sequence[str],
 ) -> dict[str, Any]:
     """The metadata: totals, counts by finding and group, and what was left out."""
@@ -31,6 +32,10 @@ def count(
         "groups": {
             name: dict(sorted(Counter(v["groups"][name] for v in videos).items()))
             for name in groups
+        },
+        "levels": dict(levels),
+        "grades": {
+            name: _levels(videos, name, highest) for name, highest in levels.items()
         },
         "rows": {video["video_id"]: video["row"] for video in videos},
         "skipped": [{"file": one.name, "reason": one.reason} for one in skipped],
@@ -54,6 +59,17 @@ def _totals(videos: Sequence[Mapping[str, Any]]) -> dict[str, int]:
         "clips": sum(video["clips"] for video in videos),
         "videos": len(videos),
         "patients": len({video["patient"] for video in videos}),
+    }
+
+
+def _levels(
+    videos: Sequence[Mapping[str, Any]], name: str, highest: int
+) -> dict[str, dict[str, int]]:
+    """The totals of each level, and of videos that have none."""
+    called = {str(level): level for level in range(highest + 1)} | {"unknown": -1}
+    return {
+        said: _totals([v for v in videos if v["grades"][name] == level])
+        for said, level in called.items()
     }
 
 
@@ -86,6 +102,13 @@ def as_text(metadata: Mapping[str, Any], folder: str) -> str:
         "|---|---|---|---|---|",
     ]
     for name, counts in metadata["findings"].items():
+        for said, seen in counts.items():
+            cells = [name, said, *(str(number) for number in seen.values())]
+            lines.append(f"| {' | '.join(cells)} |")
+    if metadata["grades"]:
+        lines += ["", "| grade | level | clips | videos | patients |"]
+        lines.append("|---|---|---|---|---|")
+    for name, counts in metadata["grades"].items():
         for said, seen in counts.items():
             cells = [name, said, *(str(number) for number in seen.values())]
             lines.append(f"| {' | '.join(cells)} |")

@@ -59,6 +59,19 @@ class Builder(ClipBuilder):
         names = (self.info.metadata or {}).get("groups", {})
         return {name: Field(shape=(), dtype="str", role="group") for name in names}
 
+    def graded_fields(self) -> dict[str, Field]:
+        """The sheet's columns of levels."""
+        highest = (self.info.metadata or {}).get("levels", {})
+        return {
+            name: Field(
+                shape=(),
+                dtype="int8",
+                role="number",
+                classes=tuple(str(level) for level in range(top + 1)),
+            )
+            for name, top in highest.items()
+        }
+
     def outdated(self, manual_dir: Path) -> str:
         """As `ScalableBuilder.outdated`."""
         now = _hash(find_sheet(manual_dir, self.config.sheet))
@@ -91,8 +104,9 @@ class Builder(ClipBuilder):
                 "source_end": np.int32,
                 "pixel_mm": np.float32,
                 **{column.name: text for column in study.groups},
+                **dict.fromkeys(study.levels, np.int8),
             },
-            metadata={},
+            metadata={"levels": study.levels},
         )
         # TFDS asks for features when a builder is made, before any file is at hand.
         self.info._features = info.features
@@ -117,6 +131,7 @@ class Builder(ClipBuilder):
             skipped,
             findings=findings,
             groups=[column.name for column in self._study.groups],
+            levels=self._study.levels,
             notes=self._study.notes,
         )
         text = summary.as_text(metadata, self.info.full_name)
