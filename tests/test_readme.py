@@ -19,7 +19,7 @@ PAGES = {
     )
 }
 TEXT = "\n".join(PAGES.values())
-OF_VIDEOS = ("groups", "findings", "rename", "study")
+OF_VIDEOS = ("groups", "findings", "grades", "rename", "study")
 OF_FOLDER = ("mask_name",)
 
 
