@@ -64,14 +64,16 @@ class Cleaning:
         if self.fill_holes:
             for k, each in enumerate(cleaned):
                 others = np.delete(cleaned, k, axis=0).any(axis=0)
-                cleaned[k] = each | (ndimage.binary_fill_holes(each) & ~others)
+                full = np.asarray(ndimage.binary_fill_holes(each))
+                cleaned[k] = each | (full & ~others)
         return np.moveaxis(cleaned, 0, -1)
 
     def _kept(self, mask: Bool[np.ndarray, "*space"]) -> Bool[np.ndarray, "*space"]:
         if not (self.keep_components or self.smallest) or not mask.any():
             return mask
         touching = ndimage.generate_binary_structure(mask.ndim, mask.ndim)
-        components, _ = ndimage.label(mask, structure=touching)
+        components = np.zeros(mask.shape, np.int32)
+        ndimage.label(mask, structure=touching, output=components)
         sizes = np.bincount(components.ravel())
         sizes[0] = 0
         order = np.argsort(-sizes, kind="stable")

@@ -113,8 +113,8 @@ class MaskTerms:
             heads,
         )
 
-    def check_space(self, space: Sequence[int]) -> None:
-        """Refuses masks that a term is not of."""
+    def check_space(self, space: Sequence[int | None]) -> None:
+        """Refuses masks that a term is not of; None is a side that is not known."""
         for name in OF_PICTURES:
             if name in self.weights and len(space) != 2:
                 raise TaskError(
@@ -123,7 +123,7 @@ class MaskTerms:
                 )
         if "ssim" in self.weights and self.ssim_borders == INSIDE:
             side = 2 * REACH + 1
-            if min(space) < side:
+            if any(known < side for known in space if known is not None):
                 raise TaskError(
                     f"config.task.options.ssim_borders={INSIDE!r} is not allowed: no "
                     f"window of {side} pixels lies in a picture of {tuple(space)}; it "
