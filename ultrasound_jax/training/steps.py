@@ -96,8 +96,17 @@ def make_train_step(
     `loss_<term>`. Randomness is a function of `seed`, the step and the row alone. With
     `accumulate` micro-batches the gradient is the whole batch's, divided once by the
     number of annotated entries; batch norms see one micro-batch after the other.
+
+    Raises:
+        StepError: of a task whose loss is not the sum of its micro-batches', as it says
+            by `undivided`.
     """
 
+    if accumulate > 1 and (reason := getattr(task, "undivided", "")):
+        raise StepError(
+            f"config.optim.accumulate={accumulate} is not allowed: {reason}; it must "
+            "be 1"
+        )
     pixels = [name for name, role in task.spec.roles.items() if role == "pixels"]
 
     def micro_loss(
