@@ -10,11 +10,13 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int8
 
-from ultrasound_jax.analysis.stats._parts.surface_distance import surface_distances
+from ultrasound_jax.analysis.stats._parts.mask_figures import of_images
 from ultrasound_jax.analysis.table.mask_table import MaskTable
 from ultrasound_jax.data.spec import INDEX, Spec
+from ultrasound_jax.tasks._mask_measures import Measures, named
 from ultrasound_jax.tasks._protocol import Fields, OfPixels, TaskError, Term
 
+SPACING = "spacing"  # the field of role number with mm a pixel, along each axis
 SMOOTH = 1.0  # pixels added to both parts of the soft Dice
 
 
@@ -29,11 +31,13 @@ class Segmentation(OfPixels):
     """
 
     NEEDS: ClassVar = ("pixels", "mask")
+    USES: ClassVar = ("number",)
     SELECT: ClassVar = {"mean_dice": 1, "pooled_dice": 1}
     decision: ClassVar = "mask"
 
     cross_entropy: float = 1.0
     dice: float = 1.0
+    measures: Measures = Measures()
 
     @classmethod
     def make(
@@ -43,8 +47,14 @@ class Segmentation(OfPixels):
         *,
         cross_entropy: float = 1.0,
         dice: float = 1.0,
+        tolerance: float = Measures.tolerance,
+        tolerance_mm: float = Measures.tolerance_mm,
+        lesion_iou: float = Measures.lesion_iou,
     ) -> "Segmentation":
-        """The task; the options weigh the terms of the loss."""
+        """The task; the options weigh the terms of the loss, and say how to measure.
+
+        See `Measures` of the latter.
+        """
         for name, value in (("cross_entropy", cross_entropy), ("dice", dice)):
             if value < 0:
                 raise TaskError(
@@ -56,7 +66,8 @@ class Segmentation(OfPixels):
                 "config.task.options.cross_entropy and .dice are both 0: nothing would "
                 "be learnt"
             )
-        task = cls(spec, cross_entropy, dice)
+        measures = Measures(tolerance, tolerance_mm, lesion_iou)
+        task = cls(spec, cross_entropy, dice, measures)
         shape = spec[task._mask].shape
         if len(shape) < 3 or shape[-1] != 1:
             raise TaskError(
@@ -70,6 +81,11 @@ class Segmentation(OfPixels):
     @property
     def _mask(self) -> str:
         return self.spec.of_role("mask")[0]
+
+    @property
+    def _has_spacing(self) -> bool:
+        axes = len(self.spec[self._mask].shape) - 1
+        return SPACING in self.spec and self.spec[SPACING].shape == (axes,)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -137,10 +153,11 @@ class Segmentation(OfPixels):
         return outputs["logits"].argmax(axis=-1)[..., None] == values
 
     def keep(self, outputs: Fields, fields: Fields) -> Fields:
-        """Pixels found rightly, wrongly and not at all, and both masks."""
+        """Pixels found rightly, wrongly and not at all, both masks, and the spacing."""
         found, truth = self.decided(outputs), self._truth(fields)
         space = tuple(range(1, truth.ndim - 1))
-        return {
+        scale = {SPACING: fields[SPACING]} if self._has_spacing else {}
+        return scale | {
             "tp": (found & truth).sum(space),
             "fp": (found & ~truth).sum(space),
             "fn": (~found & truth).sum(space),
@@ -151,13 +168,12 @@ class Segmentation(OfPixels):
     def columns(
         self, kept: Mapping[str, np.ndarray], *, full: bool
     ) -> dict[str, np.ndarray]:
-        """The counts; for the final table also the distances and the found masks."""
+        """The counts; for the final table also what `Measures` has and found masks."""
         columns = {name: np.asarray(kept[name]) for name in ("tp", "fp", "fn")}
         if not full:
             return columns
-        pairs = zip(kept["found"], kept["truth"], strict=True)
-        distances = np.array([surface_distances(*pair) for pair in pairs])
-        columns["hd95"], columns["assd"] = distances[..., 0], distances[..., 1]
+        masks = (np.asarray(kept[name]) for name in ("found", "truth"))
+        columns |= self.measures.columns(*masks, kept.get(SPACING))
         values = np.arange(1, len(self.classes) + 1, dtype=np.uint8)
         columns["found"] = (kept["found"] * values).max(axis=-1).astype(np.uint8)
         return columns
@@ -167,12 +183,11 @@ class Segmentation(OfPixels):
     ) -> MaskTable:
         """A row an example with the counts of each structure."""
         given = {name: value for name, value in ids.items() if name != "labels"}
-        names = [name for name in ("hd95", "assd") if name in columns]
         files = columns.get("mask_file", np.full(len(columns["tp"]), ""))
         return MaskTable(
             classes=self.classes,
             **{name: columns[name].astype(np.int64) for name in ("tp", "fp", "fn")},
-            distances={name: columns[name] for name in names},
+            **named(dict(columns)),
             mask_file=tuple(str(file) for file in files),
             **given,
         )
@@ -180,18 +195,17 @@ class Segmentation(OfPixels):
     def quality(self, table: MaskTable) -> dict[str, float]:
         """Dice, the mean over examples and that of all pixels, as a report has them.
 
-        Each is the mean over the structures in which it is defined.
+        The mean is over the examples that have the structure; each of the two is then
+        the mean over the structures in which it is defined.
         """
-        both = 2 * table.tp + table.fp + table.fn
-        defined = (both > 0).any(axis=0)
-        if not defined.any():
-            return {}
-        hit, both = 2 * table.tp[:, defined], both[:, defined]
-        there = both > 0
-        dice = np.where(there, hit / np.maximum(both, 1), 0.0)
-        mean = dice.sum(axis=0) / there.sum(axis=0)
-        pooled = hit.sum(axis=0) / both.sum(axis=0)
-        return {"mean_dice": float(mean.mean()), "pooled_dice": float(pooled.mean())}
+        shown = of_images(table)
+        found = {}
+        for name in self.SELECT:
+            above, below = shown[name].above.sum(axis=0), shown[name].below.sum(axis=0)
+            defined = below > 0
+            if defined.any():
+                found[name] = float((above[defined] / below[defined]).mean())
+        return found
 
 
 TASK = Segmentation
