@@ -1,6 +1,7 @@
 """What empty masks count as: the table of docs/mask_metrics.md, case by case."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def table_of(found, truth, spacing=None, **options) -> MaskTable:
     count, classes = len(found), tuple("abc")[: found.shape[-1]]
     names = tuple(f"e{i}" for i in range(count))
     space = tuple(range(1, found.ndim - 1))
-    columns = Measures(**options).columns(found, truth, spacing)
+    measured: Any = named(Measures(**options).columns(found, truth, spacing))
     return MaskTable(
         example_id=names,
         video_id=names,
@@ -47,7 +48,7 @@ def table_of(found, truth, spacing=None, **options) -> MaskTable:
         fp=(found & ~truth).sum(space),
         fn=(~found & truth).sum(space),
         units=("image", "image"),
-        **named(columns),
+        **measured,
     )
 
 
@@ -261,3 +262,27 @@ def test_few_patients_are_told_what_they_cannot_tell_apart(tmp_path):
     tree = judge_table(many, replicates=200)
     text = write_report(tmp_path, many, tree, title="t", facts={}).read_text()
     assert "cannot be told from" not in text
+
+
+def test_micro_figures_of_folds_are_those_of_all_their_pixels(tmp_path):
+    """Mean and population deviation over folds, as PU2756 reports them."""
+    rng = np.random.default_rng(2)
+    truth = rng.random((12, *SIDE, 1)) < 0.3
+    found = truth ^ (rng.random(truth.shape) < 0.1)
+    fold = np.repeat([0, 1, 2], 4)
+    table = replace(
+        table_of(found, truth), fold=fold, split=("out_of_fold",) * len(fold)
+    )
+    tree = judge_table(table, replicates=200)["out_of_fold"]
+    hand = []
+    for one in range(3):
+        f, t = found[fold == one].ravel(), truth[fold == one].ravel()
+        hand.append(2 * (f & t).sum() / (f.sum() + t.sum()))
+    mean = tree["mask_folds"]["mean"]["a"]
+    assert mean["pooled_dice"] == pytest.approx(np.mean(hand))
+    assert mean["pooled_dice_sd"] == pytest.approx(np.std(hand))
+    assert mean["false_positive_rate"] is None
+    text = write_report(
+        tmp_path, table, {"out_of_fold": tree}, title="t", facts={}
+    ).read_text()
+    assert f"{np.mean(hand):.3f} ± {np.std(hand):.3f}" in text

@@ -124,12 +124,12 @@ def test_surface_distances_of_shifted_squares():
 
 def test_distances_at_the_border_are_those_of_the_whole_picture():
     """Only the box around both masks is looked at; a border is an edge there, too."""
-    one, other = RNG.random((2, 16, 16, 1)) < 0.1
+    one, other = np.less(RNG.random((2, 16, 16, 1)), 0.1)
     one[:9], other[:, 4:9] = False, True
     padded = [np.pad(mask, ((30, 5), (7, 9), (0, 0))) for mask in (one, other)]
     np.testing.assert_array_equal(
         surface_distances(one, other, tolerance=2.0),
-        surface_distances(*padded, tolerance=2.0),
+        surface_distances(padded[0], padded[1], tolerance=2.0),
     )
 
 

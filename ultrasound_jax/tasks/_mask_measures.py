@@ -130,10 +130,10 @@ def named(columns: Columns) -> dict[str, Columns]:
 
 
 def _known(spacing: Float[np.ndarray, "n d"]) -> list[Spacing]:
-    values = np.asarray(spacing, float)
-    good = np.isfinite(values).all(axis=1) & (values > 0).all(axis=1)
-    rows = zip(values.tolist(), good.tolist(), strict=True)
-    return [tuple(one) if is_known else None for one, is_known in rows]
+    rows = np.asarray(spacing, float).tolist()
+    return [
+        tuple(one) if all(0 < side < np.inf for side in one) else None for one in rows
+    ]
 
 
 def _word(value: float) -> str:

@@ -172,8 +172,8 @@ class Segmentation(OfPixels):
         columns = {name: np.asarray(kept[name]) for name in ("tp", "fp", "fn")}
         if not full:
             return columns
-        masks = (np.asarray(kept[name]) for name in ("found", "truth"))
-        columns |= self.measures.columns(*masks, kept.get(SPACING))
+        found, truth = np.asarray(kept["found"]), np.asarray(kept["truth"])
+        columns |= self.measures.columns(found, truth, kept.get(SPACING))
         values = np.arange(1, len(self.classes) + 1, dtype=np.uint8)
         columns["found"] = (kept["found"] * values).max(axis=-1).astype(np.uint8)
         return columns

@@ -26,14 +26,14 @@ its p, adjusted by Holm, is at most `alpha`, as in `comparison`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.judge.comparison import ALPHA, MACRO, few_patients, survive
+from ultrasound_jax.analysis.judge.comparison import ALPHA, few_patients, survive
+from ultrasound_jax.analysis.judge.mask_means import Mean, Means, means_of
 from ultrasound_jax.analysis.judge.pairing import common_split, same_rows
 from ultrasound_jax.analysis.stats._parts import bootstrap, paired_bootstrap
 from ultrasound_jax.analysis.stats._parts.difference import against_zero
@@ -46,11 +46,10 @@ from ultrasound_jax.analysis.stats._parts.level import counted
 from ultrasound_jax.analysis.stats._parts.mask_figures import (
     Figure,
     figures,
-    mean_of,
     unit_of,
 )
 from ultrasound_jax.analysis.stats._parts.metrics import number
-from ultrasound_jax.analysis.stats._parts.resampling import Resampling, ratio
+from ultrasound_jax.analysis.stats._parts.resampling import Resampling
 from ultrasound_jax.analysis.stats._parts.spread import (
     FREEDOM,
     effective_patients,
@@ -59,35 +58,6 @@ from ultrasound_jax.analysis.stats._parts.spread import (
 from ultrasound_jax.analysis.table.levels import at_level
 from ultrasound_jax.analysis.table.mask_table import COUNTS, MASKS, MaskTable
 
-
-@dataclass(frozen=True, eq=False)
-class Mean:
-    """A figure of one or several classes.
-
-    values: the table's own and those of the replicates. above, below: of each class and
-    patient the sum of, say, Dice, and over how many examples.
-    """
-
-    values: Float[np.ndarray, " r"]
-    above: Float[np.ndarray, "k p"]
-    below: Float[np.ndarray, "k p"]
-
-    def told(self, key: str) -> dict[str, Any]:
-        """The figure and its interval over patients, under its key."""
-        return mean_of(key, list(zip(self.above, self.below, strict=True)))
-
-    def parts(self) -> Float[np.ndarray, " p"]:
-        """What each patient adds, less what as many average examples had."""
-        total = np.maximum(self.below.sum(axis=1, keepdims=True), 1)
-        means = self.above.sum(axis=1, keepdims=True) / total
-        return ((self.above - means * self.below) / total).mean(axis=0)
-
-    def fewest(self) -> Float[np.ndarray, " p"]:
-        """The examples of each patient in the class that is worth fewest patients."""
-        return self.below[int(np.argmin(effective_patients(self.below)))]
-
-
-Means = dict[str, Mean]
 DICE = "mean_dice"
 # Beginnings of the further figures -> whether more is better.
 FURTHER = {
@@ -127,7 +97,7 @@ def compare_masks(
     content = [part for one in dice for part in (one.above, one.below)]
     patient = bootstrap.numbered(first.patient_index(), *content)
     resampling = Resampling(patient, replicates=replicates, seed=seed)
-    means = _means(of_tables, DICE, first.classes, resampling)
+    means = means_of(of_tables, DICE, first.classes, resampling)
     differences = [
         {"model": row.pop("model"), "class": row.pop("class")}
         | {"dice_reference": row.pop("value_reference"), "dice": row.pop("value")}
@@ -136,7 +106,7 @@ def compare_masks(
     ]
     further, measures = [], {name: {} for name in found}
     for key in _common(of_tables):
-        kept = _means(of_tables, key, first.classes, resampling)
+        kept = means_of(of_tables, key, first.classes, resampling)
         more = FURTHER[next(start for start in FURTHER if key.startswith(start))]
         further += [
             {"measure": key, **row, "better": _is_better(row, more)}
@@ -211,28 +181,6 @@ def _common(of_tables: Mapping[str, Mapping[str, Figure]]) -> list[str]:
     return [k for k in fair if all(k in t and t[k].below.any() for t in tables)]
 
 
-def _means(
-    of_tables: Mapping[str, Mapping[str, Figure]],
-    key: str,
-    classes: tuple[str, ...],
-    resampling: Resampling,
-) -> dict[str, Means]:
-    """A figure of each model, class and the macro, of the table and each replicate.
-
-    With each patient's part in the table's own, and how many patients carry it.
-    """
-    means: dict[str, Means] = {}
-    for model, found in of_tables.items():
-        figure, means[model] = found[key], {}
-        for k, name in enumerate(classes):
-            columns = np.stack([figure.above[:, k], figure.below[:, k]], axis=1)
-            above, below = resampling.sums(columns).T
-            own = resampling.by_patient(columns).T
-            means[model][name] = Mean(ratio(above, below), own[:1], own[1:])
-    _add_macro(means)
-    return means
-
-
 def _rows(means: Mapping[str, Means], reference: str) -> list[dict[str, Any]]:
     return [
         _row(name, one, means[reference][one], means[name][one])
@@ -265,20 +213,6 @@ def _without_unit(of_tables: Mapping[str, Mapping[str, Figure]]) -> list[str]:
         f"distances of {', '.join(old)} are not compared: their unit is not told, and "
         "what was missed is left out of them; evaluate the run again to have them"
     ]
-
-
-def _add_macro(means: Mapping[str, Means]) -> None:
-    """Adds the mean over the classes in which every model has the figure."""
-    first = next(iter(means.values()))
-    used = [
-        k for k in first if not any(np.isnan(of[k].values[0]) for of in means.values())
-    ]
-    for of in means.values() if len(first) > 1 and used else ():
-        of[MACRO] = Mean(
-            values=np.mean([of[k].values for k in used], axis=0),
-            above=np.concatenate([of[k].above for k in used]),
-            below=np.concatenate([of[k].below for k in used]),
-        )
 
 
 def _row(model: str, name: str, reference: Mean, own: Mean) -> dict[str, Any]:
