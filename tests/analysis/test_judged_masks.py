@@ -18,7 +18,6 @@ from ultrasound_jax.analysis.table.mask_table import MaskTable
 
 # tp, fp, fn of five slices of two volumes of two patients.
 SLICES = [(8, 2, 2), (0, 4, 0), (0, 0, 0), (6, 0, 2), (0, 0, 5)]
-DICE = [0.8, 0.0, np.nan, 12 / 14, 0.0]
 FAR = [1.0, np.nan, np.nan, 4.0, np.nan]
 
 
@@ -43,13 +42,17 @@ def table() -> MaskTable:
 
 def test_dice_and_iou_of_examples_are_those_found_by_hand(table):
     level = judge_table(table, replicates=200)["test"]["slice"]
-    assert level["mean_dice"] == pytest.approx((0.8 + 0 + 12 / 14 + 0) / 4)
-    assert level["mean_iou"] == pytest.approx((8 / 12 + 0 + 6 / 8 + 0) / 4)
+    assert level["mean_dice"] == pytest.approx((0.8 + 12 / 14 + 0) / 3)
+    assert level["mean_iou"] == pytest.approx((8 / 12 + 6 / 8 + 0) / 3)
+    assert level["mean_precision"] == pytest.approx((0.8 + 1 + 0) / 3)
+    assert level["mean_recall"] == pytest.approx((0.8 + 0.75 + 0) / 3)
+    assert level["miss_rate"] == pytest.approx(1 / 3)
+    assert level["false_positive_rate"] == 0.5 and level["false_pixels"] == 2
     assert level["pooled_dice"] == pytest.approx(28 / (28 + 6 + 9))
     assert level["pooled_iou"] == pytest.approx(14 / (14 + 6 + 9))
     assert level["mean_hd95"] == 2.5 and level["median_hd95"] == 2.5
     entry = level["classes"]["lesion"]
-    assert entry["examples"] == 4 and entry["true_negatives"] == 1
+    assert entry["examples"] == 3 and entry["true_negatives"] == 1
     assert entry["false_alarms"] == 1 and entry["missed"] == 1
     assert entry["hd95_examples"] == 2 and entry["patients"] == 2
     counts = {"examples": 5, "volumes": 2, "patients": 2}
@@ -67,13 +70,14 @@ def test_a_volumes_dice_is_that_of_its_pixels(table):
 def test_intervals_are_over_patients(table):
     """Two patients tell next to nothing, however alike they are."""
     tree = judge_table(table, replicates=400)["test"]
-    for level in ("slice", "volume"):
-        low, high = tree[level]["mean_dice_ci"]
-        assert 0 <= low < 0.1 and 0.9 < high <= 1
+    # One of three slices is the first volume's: fewer than two effective patients.
+    assert tree["slice"]["mean_dice_ci"] is None
+    low, high = tree["volume"]["mean_dice_ci"]
+    assert 0 <= low < 0.1 and 0.9 < high <= 1
     assert tree["slice"]["median_hd95_ci"] == pytest.approx([1.0, 4.0])
     alone = table.rows(np.array([0, 1]))
     level = judge_table(alone, replicates=200)["test"]["slice"]
-    assert level["mean_dice"] == pytest.approx(0.4) and level["mean_dice_ci"] is None
+    assert level["mean_dice"] == pytest.approx(0.8) and level["mean_dice_ci"] is None
 
 
 def test_medians_of_replicates_are_those_of_repeated_rows():
@@ -120,7 +124,7 @@ def test_several_classes_are_averaged_where_they_are_defined(table):
 def test_headline_and_report_speak_of_slices(tmp_path, table):
     tree = judge_table(table, replicates=200)
     lines = headline(tree, table)
-    assert lines[0].startswith("test mean Dice of slices: 0.414 [")
+    assert lines[0].startswith("test mean Dice of slices: 0.552")
     assert any(line.startswith("test mean Dice of volumes: ") for line in lines)
     text = write_report(tmp_path, table, tree, title="t", facts={}).read_text()
     assert "## Test" in text and "volumes, all their slices" in text
@@ -139,7 +143,7 @@ def test_verbs_take_masks_or_say_that_they_do_not(tmp_path, table, capsys):
     text = (tmp_path / "out/metrics.md").read_text()
     assert (
         "Subgroups (slices)" in text
-        and "| L | 3 | 2 (effective: 1.8; largest: 67 %) | 0.552 [" in text
+        and "| L | 3 | 2 (effective: 1.8; largest: 67 %) | 0.829 [" in text
     )
     assert (
         "a,test,metrics,volume,macro,mean_dice,0.649"

@@ -76,7 +76,7 @@ def test_the_interval_is_that_of_the_test():
     assert any("9 patients are few" in note for note in tree["notes"])
 
 
-def test_a_false_alarm_counts_where_the_other_rightly_finds_nothing():
+def test_a_false_alarm_counts_in_the_false_positive_rate_and_not_in_dice():
     table = study(0.1)
     empty = {n: getattr(table, n).copy() for n in ("tp", "fp", "fn")}
     for counts in empty.values():
@@ -85,9 +85,10 @@ def test_a_false_alarm_counts_where_the_other_rightly_finds_nothing():
     empty["fp"] = empty["fp"].copy()
     empty["fp"][:6, 1] = 7
     tree = compare_masks({"quiet": quiet, "loud": replace(table, **empty)}, "quiet")
-    found = row(tree, "mass")
-    assert found["dice"] == pytest.approx(found["dice_reference"] * 18 / 24)
-    assert found["survives"]
+    assert row(tree, "mass")["difference"] == 0 and row(tree, "mass")["patients"] == 18
+    (alarm,) = [r for r in tree["further"] if r["measure"] == "false_positive_rate"][:1]
+    assert tree["measures"]["loud"]["mass"]["false_positive_rate"] == 1
+    assert alarm["better"] is None or alarm["better"] is False
 
 
 def test_models_that_find_the_same_differ_in_nothing():

@@ -106,16 +106,56 @@ def test_hounsfield_units_reach_the_network_through_their_window():
 
 def test_surface_distances_of_shifted_squares():
     one, other = np.zeros((2, 20, 20, 1), bool)
-    one[5:10, 5:10], other[5:10, 8:13] = True, True
-    hd95, assd = surface_distances(other, one)[0]
+    one[5:10, 5:10], other[5:10, 8:16] = True, True
+    hd95, assd, nsd = surface_distances(other, one, tolerance=2.0)[0]
     edge = [m & ~ndimage.binary_erosion(m) for m in (one[..., 0], other[..., 0])]
     points = [np.argwhere(e) for e in edge]
     apart = np.linalg.norm(points[0][:, None] - points[1][None], axis=-1)
-    both = np.concatenate([apart.min(0), apart.min(1)])
-    assert hd95 == pytest.approx(np.percentile(both, 95))
+    ways = [apart.min(0), apart.min(1)]
+    both = np.concatenate(ways)
+    assert hd95 == pytest.approx(max(np.percentile(way, 95) for way in ways))
     assert assd == pytest.approx(both.mean())
-    assert surface_distances(other, one, (0.5, 0.5))[0, 1] == pytest.approx(assd / 2)
-    assert np.isnan(surface_distances(np.zeros_like(one), one)).all()
+    assert nsd == pytest.approx((both <= 2).mean())
+    halved = surface_distances(other, one, (0.5, 0.5), tolerance=1.0)[0]
+    np.testing.assert_allclose(halved, [hd95 / 2, assd / 2, nsd])
+    nothing = np.zeros_like(one)
+    assert np.isnan(surface_distances(nothing, one, tolerance=2.0)).all()
+
+
+def test_distances_at_the_border_are_those_of_the_whole_picture():
+    """Only the box around both masks is looked at; a border is an edge there, too."""
+    one, other = np.less(RNG.random((2, 16, 16, 1)), 0.1)
+    one[:9], other[:, 4:9] = False, True
+    padded = [np.pad(mask, ((30, 5), (7, 9), (0, 0))) for mask in (one, other)]
+    np.testing.assert_array_equal(
+        surface_distances(one, other, tolerance=2.0),
+        surface_distances(padded[0], padded[1], tolerance=2.0),
+    )
+
+
+def test_a_record_with_spacing_has_millimetres_beside_pixels():
+    fields_of = dict(SPEC) | {
+        "spacing": Field(shape=(2,), dtype="float32", role="number")
+    }
+    of = task(Spec(fields_of, ("image", "image")), tolerance=1.5, lesion_iou=0.5)
+    batch = fields() | {"spacing": jnp.array([[0.2, 0.2], [0.1, 0.3], [0, 0]])}
+    kept = jax.device_get(of.keep({"logits": jnp.asarray(LOGITS)}, batch))
+    columns = of.columns(kept, full=True)
+    table = of.table(ids(np.zeros((3, 2), np.int8), ("image", "image")), columns)
+    assert list(table.distances) == [
+        *("hd95_px", "assd_px", "nsd_1p5px"),
+        *("hd95_mm", "assd_mm", "nsd_1mm"),
+    ]
+    px, mm = table.distances["hd95_px"], table.distances["hd95_mm"]
+    assert mm[0, 0] == pytest.approx(0.2 * px[0, 0]) and np.isnan(mm[2, 0])
+    found, truth = LOGITS > 0, MASK == 1
+    expected = surface_distances(found[1], truth[1], (0.1, 0.3), tolerance=1.0)
+    assert mm[1, 0] == pytest.approx(expected[0, 0])
+    assert table.diagonals["px"].tolist() == pytest.approx([np.hypot(8, 8)] * 3)
+    assert table.diagonals["mm"][1] == pytest.approx(np.hypot(0.8, 2.4))
+    assert "detected_iou0p5" in table.lesions
+    assert "hd95_mm" not in task().columns(kept | {"spacing": None}, full=True)
+    assert set(of.columns(kept, full=False)) == {"tp", "fp", "fn"}
 
 
 def test_validation_selects_on_the_number_that_a_report_has():

@@ -8,13 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int8
 
-from ultrasound_jax.analysis.stats._parts.surface_distance import surface_distances
+from ultrasound_jax.analysis.stats._parts.mask_figures import of_images
 from ultrasound_jax.analysis.table.mask_table import MaskTable
 from ultrasound_jax.data.spec import INDEX, Spec
 from ultrasound_jax.tasks._mask_cleaning import Cleaning
 from ultrasound_jax.tasks._mask_losses import shares
+from ultrasound_jax.tasks._mask_measures import Measures, named
 from ultrasound_jax.tasks._mask_terms import ALL, USUAL, MaskTerms
 from ultrasound_jax.tasks._protocol import Fields, OfPixels, TaskError, Term
+
+SPACING = "spacing"  # the field of role number with mm a pixel, along each axis
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,13 @@ class Segmentation(OfPixels):
     """
 
     NEEDS: ClassVar = ("pixels", "mask")
+    USES: ClassVar = ("number",)
     SELECT: ClassVar = {"mean_dice": 1, "pooled_dice": 1}
     decision: ClassVar = "mask"
 
     terms: MaskTerms
     cleaning: Cleaning
+    measures: Measures = Measures()
 
     @classmethod
     def make(
@@ -57,12 +62,16 @@ class Segmentation(OfPixels):
         keep_components: int = 0,
         fill_holes: bool = False,
         smallest: int = 0,
+        tolerance: float = Measures.tolerance,
+        tolerance_mm: float = Measures.tolerance_mm,
+        lesion_iou: float = Measures.lesion_iou,
     ) -> "Segmentation":
         """The task.
 
         The options from `cross_entropy` to `boundary` weigh the terms of the loss,
         those up to `ssim_borders` say how they are computed; None leaves one to the
-        named `loss` (`_mask_terms.LOSSES`). The last three are of `Cleaning`.
+        named `loss` (`_mask_terms.LOSSES`). Those up to `smallest` are of `Cleaning`,
+        the last three of `Measures`.
         """
         given = {
             "cross_entropy": cross_entropy,
@@ -78,7 +87,9 @@ class Segmentation(OfPixels):
             "ssim_borders": ssim_borders,
         }
         terms = MaskTerms.make(loss=loss, heads=heads, given=given)
-        task = cls(spec, terms, Cleaning(keep_components, fill_holes, smallest))
+        cleaning = Cleaning(keep_components, fill_holes, smallest)
+        measures = Measures(tolerance, tolerance_mm, lesion_iou)
+        task = cls(spec, terms, cleaning, measures)
         shape = spec[task._mask].shape
         if len(shape) < 3 or shape[-1] != 1:
             raise TaskError(
@@ -93,6 +104,11 @@ class Segmentation(OfPixels):
     @property
     def _mask(self) -> str:
         return self.spec.of_role("mask")[0]
+
+    @property
+    def _has_spacing(self) -> bool:
+        axes = len(self.spec[self._mask].shape) - 1
+        return SPACING in self.spec and self.spec[SPACING].shape == (axes,)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -143,14 +159,15 @@ class Segmentation(OfPixels):
         return outputs["logits"].argmax(axis=-1)[..., None] == values
 
     def keep(self, outputs: Fields, fields: Fields) -> Fields:
-        """Pixels found rightly, wrongly and not at all, and both masks."""
+        """Pixels found rightly, wrongly and not at all, both masks, and the spacing."""
         found, truth = self.decided(outputs), self._truth(fields)
-        return counts_of(found, truth) | {"found": found, "truth": truth}
+        scale = {SPACING: fields[SPACING]} if self._has_spacing else {}
+        return scale | counts_of(found, truth) | {"found": found, "truth": truth}
 
     def columns(
         self, kept: Mapping[str, np.ndarray], *, full: bool
     ) -> dict[str, np.ndarray]:
-        """The counts; for the final table also the distances and the found masks.
+        """The counts; for the final table also what `Measures` has and found masks.
 
         All are of the masks after their cleaning.
         """
@@ -158,9 +175,8 @@ class Segmentation(OfPixels):
         columns = {name: np.asarray(kept[name]) for name in ("tp", "fp", "fn")}
         if not full:
             return columns
-        pairs = zip(kept["found"], kept["truth"], strict=True)
-        distances = np.array([surface_distances(*pair) for pair in pairs])
-        columns["hd95"], columns["assd"] = distances[..., 0], distances[..., 1]
+        found, truth = np.asarray(kept["found"]), np.asarray(kept["truth"])
+        columns |= self.measures.columns(found, truth, kept.get(SPACING))
         values = np.arange(1, len(self.classes) + 1, dtype=np.uint8)
         columns["found"] = (kept["found"] * values).max(axis=-1).astype(np.uint8)
         return columns
@@ -176,12 +192,11 @@ class Segmentation(OfPixels):
     ) -> MaskTable:
         """A row an example with the counts of each structure."""
         given = {name: value for name, value in ids.items() if name != "labels"}
-        names = [name for name in ("hd95", "assd") if name in columns]
         files = columns.get("mask_file", np.full(len(columns["tp"]), ""))
         return MaskTable(
             classes=self.classes,
             **{name: columns[name].astype(np.int64) for name in ("tp", "fp", "fn")},
-            distances={name: columns[name] for name in names},
+            **named(dict(columns)),
             mask_file=tuple(str(file) for file in files),
             **given,
         )
@@ -189,18 +204,17 @@ class Segmentation(OfPixels):
     def quality(self, table: MaskTable) -> dict[str, float]:
         """Dice, the mean over examples and that of all pixels, as a report has them.
 
-        Each is the mean over the structures in which it is defined.
+        The mean is over the examples that have the structure; each of the two is then
+        the mean over the structures in which it is defined.
         """
-        both = 2 * table.tp + table.fp + table.fn
-        defined = (both > 0).any(axis=0)
-        if not defined.any():
-            return {}
-        hit, both = 2 * table.tp[:, defined], both[:, defined]
-        there = both > 0
-        dice = np.where(there, hit / np.maximum(both, 1), 0.0)
-        mean = dice.sum(axis=0) / there.sum(axis=0)
-        pooled = hit.sum(axis=0) / both.sum(axis=0)
-        return {"mean_dice": float(mean.mean()), "pooled_dice": float(pooled.mean())}
+        shown = of_images(table)
+        found = {}
+        for name in self.SELECT:
+            above, below = shown[name].above.sum(axis=0), shown[name].below.sum(axis=0)
+            defined = below > 0
+            if defined.any():
+                found[name] = float((above[defined] / below[defined]).mean())
+        return found
 
 
 def counts_of(found: Any, truth: Any) -> dict[str, Any]:

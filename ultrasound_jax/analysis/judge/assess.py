@@ -6,7 +6,11 @@ from typing import Any
 
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.stats._parts import bootstrap
-from ultrasound_jax.analysis.stats._parts.intervals import METHOD_OF, OVER_PATIENTS
+from ultrasound_jax.analysis.stats._parts.intervals import (
+    METHOD_OF,
+    OVER_PATIENTS,
+    method_of,
+)
 from ultrasound_jax.analysis.stats._parts.level import level_tree
 from ultrasound_jax.analysis.stats._parts.statistic import check_options, statistics
 from ultrasound_jax.analysis.table.judged import Thresholds, judge
@@ -100,6 +104,9 @@ def assess(table: AnyTable, wanted: Wanted) -> dict[str, Any]:
     with Progress(len(levels) + len(others), "parts", of=f"split {split}") as progress:
         for level, one in found.items():
             tree["levels"][level] = level_tree(one, known, wanted.options, drawing)
+            named = (n for n in tree["levels"][level] if n not in METHOD_OF)
+            of_units = {name: how for name in named if (how := method_of(name))}
+            tree["interval"]["methods"] |= of_units
             progress.advance()
         for one in others:
             options = one.own_options(wanted.options)

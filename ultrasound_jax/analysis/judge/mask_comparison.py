@@ -1,8 +1,9 @@
-"""Which differences in Dice between models survive, on the same examples.
+"""Which differences in Dice and other figures survive, on the same examples.
 
     {"kind": "masks", "reference", "models", "split", "level", "units", "n", "alpha",
      "interval", "families", "dice": {model: {class: {"mean_dice", "mean_dice_ci"}}},
-     "differences": [ROW, …], "notes": [text, …]}
+     "differences": [ROW, …], "measures": {model: {class: {key, key_ci, …}}},
+     "further": [ROW, …], "further_families", "notes": [text, …]}
 
 A ROW compares one model with the reference in one class or, where there are several, in
 the mean over classes (`macro`):
@@ -12,24 +13,27 @@ the mean over classes (`macro`):
      "bootstrap_p", "holm_p", "survives", "reason", "patients", "effective_patients",
      "largest_share"}
 
-Dice is the mean over examples (groups, at their level) in which the model's is defined:
-a false alarm where another model rightly finds nothing counts as 0. The clustered test
-is Student's t of the difference of these two ratios over patients, whose parts in a
-ratio are linearised (Cochran 1977); its degrees of freedom are those of effective
-patients (`spread`). `macro` is over the classes in which every model's
-is defined. A difference survives if its p, adjusted by Holm,
-is at most `alpha`, as in `comparison`.
+`differences` are of mean Dice. `further` has the same of the figures of FURTHER that
+all tables have, with "measure" (its key), "value_reference", "value" and "better" (that
+a difference is to the model's credit), and a Holm family of its own: Dice decides.
+
+All of them are as `mask_figures` has them: a miss counts, and what is found where there
+is nothing is in the false-positive rate. The clustered test is Student's t of the
+difference of these two ratios over patients, whose parts in a ratio are linearised
+(Cochran 1977); its degrees of freedom are those of effective patients (`spread`).
+`macro` is over the classes in which every model's is defined. A difference survives if
+its p, adjusted by Holm, is at most `alpha`, as in `comparison`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from ultrasound_jax.analysis.errors import AnalysisError
-from ultrasound_jax.analysis.judge.comparison import ALPHA, MACRO, few_patients, survive
+from ultrasound_jax.analysis.judge.comparison import ALPHA, few_patients, survive
+from ultrasound_jax.analysis.judge.mask_means import Mean, Means, means_of
 from ultrasound_jax.analysis.judge.pairing import common_split, same_rows
 from ultrasound_jax.analysis.stats._parts import bootstrap, paired_bootstrap
 from ultrasound_jax.analysis.stats._parts.difference import against_zero
@@ -39,42 +43,31 @@ from ultrasound_jax.analysis.stats._parts.intervals import (
     counted_patients,
 )
 from ultrasound_jax.analysis.stats._parts.level import counted
+from ultrasound_jax.analysis.stats._parts.mask_figures import (
+    Figure,
+    figures,
+    unit_of,
+)
 from ultrasound_jax.analysis.stats._parts.metrics import number
-from ultrasound_jax.analysis.stats._parts.resampling import Resampling, ratio
+from ultrasound_jax.analysis.stats._parts.resampling import Resampling
 from ultrasound_jax.analysis.stats._parts.spread import (
     FREEDOM,
     effective_patients,
     inflated,
 )
-from ultrasound_jax.analysis.stats.overlap import mean_of
 from ultrasound_jax.analysis.table.levels import at_level
 from ultrasound_jax.analysis.table.mask_table import COUNTS, MASKS, MaskTable
 
-
-@dataclass(frozen=True, eq=False)
-class Mean:
-    """A mean Dice of one or several classes.
-
-    values: the table's own and those of the replicates. above, below: of each class and
-    patient the sum of Dice, and over how many examples.
-    """
-
-    values: Float[np.ndarray, " r"]
-    above: Float[np.ndarray, "k p"]
-    below: Float[np.ndarray, "k p"]
-
-    def parts(self) -> Float[np.ndarray, " p"]:
-        """What each patient adds, less what as many average examples had."""
-        total = np.maximum(self.below.sum(axis=1, keepdims=True), 1)
-        means = self.above.sum(axis=1, keepdims=True) / total
-        return ((self.above - means * self.below) / total).mean(axis=0)
-
-    def fewest(self) -> Float[np.ndarray, " p"]:
-        """The examples of each patient in the class that is worth fewest patients."""
-        return self.below[int(np.argmin(effective_patients(self.below)))]
-
-
-Means = dict[str, Mean]
+DICE = "mean_dice"
+# Beginnings of the further figures -> whether more is better.
+FURTHER = {
+    "mean_nsd": True,
+    "mean_hd95": False,
+    "miss_rate": False,
+    "lesion_sensitivity": True,
+    "false_positive_rate": False,
+}
+VISIBLE = 0.01  # a difference in Dice that readers take for one
 
 
 def compare_masks(
@@ -99,17 +92,29 @@ def compare_masks(
     level = level or rows[reference].units[0]
     found = {name: at_level(table, level) for name, table in rows.items()}
     first = found[reference]
-    content = [_dice(table) for table in found.values()]
+    of_tables = {name: figures(table) for name, table in found.items()}
+    dice = [one[DICE] for one in of_tables.values()]
+    content = [part for one in dice for part in (one.above, one.below)]
     patient = bootstrap.numbered(first.patient_index(), *content)
     resampling = Resampling(patient, replicates=replicates, seed=seed)
-    means = {name: _means(table, resampling) for name, table in found.items()}
-    _add_macro(means)
-    others = [name for name in found if name != reference]
+    means = means_of(of_tables, DICE, first.classes, resampling)
     differences = [
-        _row(name, one, means[reference][one], means[name][one])
-        for name in others
-        for one in means[name]
+        {"model": row.pop("model"), "class": row.pop("class")}
+        | {"dice_reference": row.pop("value_reference"), "dice": row.pop("value")}
+        | row
+        for row in _rows(means, reference)
     ]
+    further, measures = [], {name: {} for name in found}
+    for key in _common(of_tables):
+        kept = means_of(of_tables, key, first.classes, resampling)
+        more = FURTHER[next(start for start in FURTHER if key.startswith(start))]
+        further += [
+            {"measure": key, **row, "better": _is_better(row, more)}
+            for row in _rows(kept, reference)
+        ]
+        for name, of in kept.items():
+            for one, mean in of.items():
+                measures[name].setdefault(one, {}).update(mean.told(key))
     return {
         "kind": MASKS,
         "reference": reference,
@@ -124,7 +129,7 @@ def compare_masks(
             "method": OVER_PATIENTS,
             "methods": {
                 "difference": OVER_PATIENTS,
-                "mean_dice": BOUNDED,
+                DICE: BOUNDED,
                 "bootstrap_p": "paired percentile bootstrap over patients, inverted",
             },
             "replicates": replicates,
@@ -132,22 +137,28 @@ def compare_masks(
         },
         "families": survive(differences),
         "dice": {
-            name: {
-                one: mean_of("mean_dice", list(zip(m.above, m.below, strict=True)))
-                for one, m in of.items()
-            }
+            name: {one: mean.told(DICE) for one, mean in of.items()}
             for name, of in means.items()
         },
         "differences": differences,
-        "notes": few_patients(resampling.patients),
+        "measures": measures,
+        "further": further,
+        "further_families": survive(further),
+        "notes": [
+            *few_patients(resampling.patients),
+            *_unseen(differences, resampling.patients),
+            *_without_unit(of_tables),
+        ],
     }
 
 
 def _columns(table: MaskTable, classes: tuple[str, ...]) -> MaskTable:
-    """The table's counts with its classes in this order."""
+    """The table with its classes in this order."""
     order = [table.classes.index(name) for name in classes]
-    counts = {name: getattr(table, name)[:, order] for name in COUNTS}
-    return replace(table, classes=classes, distances={}, **counts)
+    changes: dict[str, Any] = {name: getattr(table, name)[:, order] for name in COUNTS}
+    for kept in ("distances", "lesions"):
+        changes[kept] = {k: v[:, order] for k, v in getattr(table, kept).items()}
+    return replace(table, classes=classes, **changes)
 
 
 def _check_truth(tables: Mapping[str, MaskTable], reference: str) -> None:
@@ -162,37 +173,46 @@ def _check_truth(tables: Mapping[str, MaskTable], reference: str) -> None:
             )
 
 
-def _means(table: MaskTable, resampling: Resampling) -> Means:
-    """Mean Dice of each class and the macro, of the table and of each replicate.
-
-    With each patient's part in the table's own, and how many patients carry it.
-    """
-    found: Means = {}
-    for name, dice in zip(table.classes, _dice(table).T, strict=True):
-        columns = np.stack([np.nan_to_num(dice), ~np.isnan(dice)], axis=1)
-        above, below = resampling.sums(columns).T
-        own = resampling.by_patient(columns).T
-        found[name] = Mean(ratio(above, below), own[:1], own[1:])
-    return found
+def _common(of_tables: Mapping[str, Mapping[str, Figure]]) -> list[str]:
+    """The further figures that every table has, and as every table has them."""
+    tables = list(of_tables.values())
+    keys = [k for k in tables[0] if k.startswith(tuple(FURTHER))]
+    fair = [k for k in keys if unit_of(k) or not k.startswith(("mean_hd95", "mean_n"))]
+    return [k for k in fair if all(k in t and t[k].below.any() for t in tables)]
 
 
-def _dice(table: MaskTable) -> Float[np.ndarray, "n k"]:
-    hit = 2.0 * table.tp
-    return ratio(hit, hit + table.fp + table.fn)
-
-
-def _add_macro(means: Mapping[str, Means]) -> None:
-    """Adds the mean over the classes in which every model has a Dice."""
-    first = next(iter(means.values()))
-    used = [
-        k for k in first if not any(np.isnan(of[k].values[0]) for of in means.values())
+def _rows(means: Mapping[str, Means], reference: str) -> list[dict[str, Any]]:
+    return [
+        _row(name, one, means[reference][one], means[name][one])
+        for name in means
+        if name != reference
+        for one in means[name]
     ]
-    for of in means.values() if len(first) > 1 and used else ():
-        of[MACRO] = Mean(
-            values=np.mean([of[k].values for k in used], axis=0),
-            above=np.concatenate([of[k].above for k in used]),
-            below=np.concatenate([of[k].below for k in used]),
-        )
+
+
+def _is_better(row: Mapping[str, Any], more: bool) -> bool | None:
+    return None if not row["difference"] else (row["difference"] > 0) == more
+
+
+def _unseen(rows: Sequence[Mapping[str, Any]], patients: int) -> list[str]:
+    """How large a difference is that so few patients do not show."""
+    reach = [(row["ci"][1] - row["ci"][0]) / 2 for row in rows if row["ci"]]
+    if not few_patients(patients) or not reach or max(reach) < VISIBLE:
+        return []
+    return [
+        f"the widest interval reaches {max(reach):.3f} to either side: {patients} "
+        f"patients do not show a smaller difference in mean Dice, such as {VISIBLE}"
+    ]
+
+
+def _without_unit(of_tables: Mapping[str, Mapping[str, Figure]]) -> list[str]:
+    old = [n for n, found in of_tables.items() if {"mean_hd95", "mean_assd"} & {*found}]
+    if not old:
+        return []
+    return [
+        f"distances of {', '.join(old)} are not compared: their unit is not told, and "
+        "what was missed is left out of them; evaluate the run again to have them"
+    ]
 
 
 def _row(model: str, name: str, reference: Mean, own: Mean) -> dict[str, Any]:
@@ -204,8 +224,8 @@ def _row(model: str, name: str, reference: Mean, own: Mean) -> dict[str, Any]:
     row: dict[str, Any] = {
         "model": model,
         "class": name,
-        "dice_reference": number(reference.values[0]),
-        "dice": number(own.values[0]),
+        "value_reference": number(reference.values[0]),
+        "value": number(own.values[0]),
         "difference": number(gaps[0]),
         "ci": None,
         "clustered_ci": None,
@@ -217,7 +237,7 @@ def _row(model: str, name: str, reference: Mean, own: Mean) -> dict[str, Any]:
         "reason": None,
     } | counted_patients(sizes)
     if row["difference"] is None:
-        return row | {"reason": "Dice is not defined"}
+        return row | {"reason": "it is not defined"}
     if row["patients"] < 2:
         return row | {"reason": "one patient only"}
     # One side only: as few degrees of freedom as a test of two sides has for each.

@@ -51,9 +51,9 @@ def methods_text(comparison: Mapping[str, Any]) -> str:
         return (
             f"P bootstrap: {DRAWN}, "
             f"{interval['replicates']} replicates, seed {interval['seed']}; it inverts "
-            "their interval, which is not shown. Each model's mean Dice is over the "
-            "examples in which its own is defined, so that a false alarm counts where "
-            "another model rightly finds nothing. Clustered, with the intervals: "
+            "their interval, which is not shown. Means are over the examples that have "
+            "the structure, of which a miss counts; what is found in the others counts "
+            "in the false-positive rate alone. Clustered, with the intervals: "
             "Student's t over patients, whose parts in the two means are linearised "
             "(Cochran 1977), of as many degrees of freedom as effective patients (Kish "
             "1965), less one. Holm 1979 over "

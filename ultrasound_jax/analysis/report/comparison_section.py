@@ -83,7 +83,8 @@ def page(tree: Mapping[str, Any], facts: Mapping[str, str]) -> list[Block]:
 def further(tree: Mapping[str, Any]) -> list[Block]:
     """What each model has by itself, and what is decided at operating points."""
     if tree["kind"] == MASKS:
-        return [masks.dice(tree)]
+        more = masks.further(tree)
+        return [masks.dice(tree), *([more] if more else [])]
     table = decisions(tree)
     return [aurocs(tree), *([table] if table.rows else [])]
 
@@ -152,7 +153,8 @@ def appendix(tree: Mapping[str, Any]) -> list[Block]:
     """Every test of a `compare` tree."""
     heading = Heading("Appendix: all tests")
     if tree["kind"] == MASKS:
-        return [heading, differences(tree)]
+        more = masks.further(tree)
+        return [heading, differences(tree), *([more] if more else [])]
     table = decisions(tree)
     return [
         heading,

@@ -1,4 +1,4 @@
-"""Which differences in Dice survive, as tables."""
+"""Which differences in Dice and other figures survive, as tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +10,7 @@ from ultrasound_jax.analysis.report.comparison_words import (
     p_text,
     verdict,
 )
+from ultrasound_jax.analysis.stats._parts.mask_words import figure_text, figure_words
 from ultrasound_jax.analysis.stats._parts.wording import (
     patients_text,
     patients_words,
@@ -47,4 +48,33 @@ def dice(tree: Mapping[str, Any]) -> Table:
             for model, of in tree["dice"].items()
         ],
         caption="Mean Dice of each model with its 95 % interval over patients.",
+    )
+
+
+def further(tree: Mapping[str, Any]) -> Table | None:
+    """One row a model, figure and class; None where all tables have Dice alone."""
+    found, rows = tree.get("further", []), []
+    for row in found:
+        key, name = row["measure"], row["class"]
+        pair = (tree["reference"], row["model"])
+        own = [figure_text(tree["measures"][model][name], key) for model in pair]
+        tests = [p_text(row[n]) for n in ("clustered_p", "bootstrap_p", "holm_p")]
+        judged = dict(row)
+        if row["survives"]:  # the verdict's words go by the sign
+            judged["difference"] = 1 if row["better"] else -1
+        rows.append(
+            [row["model"], figure_words(key), label(name), *own, delta_text(row)]
+            + [*tests, verdict(judged), patients_text(row)]
+        )
+    if not rows:
+        return None
+    return Table(
+        ["model", "figure", "class", "reference", "model's", "difference"]
+        + ["clustered p", "bootstrap p", "Holm p", "survives", "patients"],
+        rows,
+        caption=f"Model minus {tree['reference']}, as of Dice; Holm's p is over all "
+        "rows of this table. Distances are those of all examples with a structure, a "
+        "miss being as far as its picture's diagonal; of rates and distances less is "
+        "better.",
+        strong=frozenset(i for i, row in enumerate(found) if row["survives"]),
     )

@@ -1,38 +1,46 @@
-"""How predicted masks cover the true ones: Dice, IoU and surface distances.
+"""How predicted masks cover the true ones, example by example.
 
 Of one example, Dice is 2 TP / (2 TP + FP + FN) and IoU TP / (TP + FP + FN) of its
-pixels (Dice 1945, Jaccard 1912). Where neither the truth nor the prediction has a pixel
-there is nothing to cover: Dice is not defined, and the example is counted as a true
-negative. Where the truth is empty and the prediction is not (a false alarm), and where
-it is the other way round (a miss), Dice is 0.
+pixels (Dice 1945, Jaccard 1912), precision TP / (TP + FP), recall TP / (TP + FN). They
+are averaged over the examples that have the structure, of which a missed one counts
+(`mask_figures` has the table of empty masks); the others are judged by `absent`.
 
 `mean_dice` is the mean over the examples, or over groups, whose pixels are added up
-first, in which it is defined; `pooled_dice` is that of all pixels together, in which
-large masks count most. Numbers of a level are means over the classes in which they are
-defined. Distances have a mean and a median over the examples that have one; they are in
-millimetres where the dataset knows the spacing of its pixels, else in pixels.
+first; `pooled_dice` is that of all pixels together, in which large masks count most.
+Numbers of a level are means over the classes in which they are defined. Distances have
+a mean and a median, and their unit in their name (`mean_hd95_px`, `mean_assd_mm`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ultrasound_jax.analysis.document import Block, Heading, Table, label, value_text
+from ultrasound_jax.analysis.document import Block, Heading, Table, Text
 from ultrasound_jax.analysis.stats._parts import bootstrap
-from ultrasound_jax.analysis.stats._parts.intervals import (
-    bounded_interval,
-    counted_patients,
-    plain_interval,
+from ultrasound_jax.analysis.stats._parts.intervals import counted_patients
+from ultrasound_jax.analysis.stats._parts.mask_figures import (
+    counted_distance,
+    left_out,
+    of_images,
+)
+from ultrasound_jax.analysis.stats._parts.mask_figures import (
+    judged as judged_figures,
+)
+from ultrasound_jax.analysis.stats._parts.mask_words import (
+    figure_table,
+    figure_text,
+    figure_words,
+    figures_of,
 )
 from ultrasound_jax.analysis.stats._parts.metrics import number
-from ultrasound_jax.analysis.stats._parts.resampling import Resampling, estimate, ratio
-from ultrasound_jax.analysis.stats._parts.spread import of_ratios
+from ultrasound_jax.analysis.stats._parts.resampling import Resampling, estimate
 from ultrasound_jax.analysis.stats._parts.statistic import CsvRow, Tree
 from ultrasound_jax.analysis.stats._parts.wording import (
     n_text,
     patients_text,
+    patients_words,
     units_text,
 )
 from ultrasound_jax.analysis.table.judged import Judged
@@ -46,25 +54,36 @@ EVERY_LEVEL = True
 HEADLINE = (
     ("mean_dice", "mean_dice", "mean Dice"),
     ("mean_iou", "", "mean IoU"),
+    ("miss_rate", "miss_rate", "miss rate"),
 )
 METHODS = (
     "Dice is 2 TP / (2 TP + FP + FN), IoU TP / (TP + FP + FN), of pixels. Mean: over "
-    "examples, or over groups whose pixels are added up first. Pooled: of all pixels "
-    "together. Where neither the truth nor the prediction has a pixel, neither is "
-    "defined, and the example is counted as a true negative; a false alarm (nothing is "
-    "there) and a miss (nothing is found) have 0. Distances are between surfaces, over "
-    "the examples with both masks, in millimetres where the dataset knows the spacing "
-    "of its pixels, else in pixels."
+    "the examples that have the structure, or over groups whose pixels are added up "
+    "first. Pooled: of all pixels together, those of examples without it, too. An "
+    "example in which nothing is found where there is something is a miss: it counts "
+    "with 0 for Dice, IoU, precision, recall and NSD, and with the diagonal of its "
+    "picture as its distance. Distances are between surfaces: HD95 is the larger one "
+    "of the two directed 95th percentiles, ASSD the mean of both directions together, "
+    "NSD (normalised surface distance, Nikolov et al. 2018) the share of both surfaces "
+    "within a tolerance of the other, counted in pixels. Units and tolerances stand in "
+    "the names; what is in pixels and what is in millimetres is never averaged."
 )
 SOURCES = (
     "Dice LR. Measures of the amount of ecologic association between species. Ecology "
     "26, 1945.",
     "Jaccard P. The distribution of the flora in the alpine zone. New Phytologist 11, "
     "1912.",
+    "Nikolov S, Blackwell S, Zverovitch A, et al. Deep learning to achieve clinically "
+    "applicable segmentation of head and neck anatomy for radiotherapy. "
+    "arXiv:1809.04430, 2018.",
 )
-METRICS = ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou")
-Mean = tuple[np.ndarray, np.ndarray]  # sums of each patient, and of how many
-COUNTS = ("examples", "true_negatives", "false_alarms", "missed", "patients")
+METRICS = ("mean_dice", "mean_iou", "mean_precision", "mean_recall", "miss_rate") + (
+    "pooled_dice",
+    "pooled_iou",
+)
+FEW = 20  # patients; fewer are told what they cannot tell apart
+SMALLEST = 0.01  # a difference in Dice that readers take for one
+_OVERVIEW = ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou", "miss_rate")
 _CHUNK = 1 << 22  # weights at a time
 
 
@@ -74,92 +93,44 @@ def compute(
     """The numbers of one level.
 
     {each of METRICS with _ci, "mean_<distance>", "median_<distance>" with _ci,
-     "classes": {name: {the same, "examples" with a Dice, "true_negatives",
-     "false_alarms", "missed", "patients", "<distance>_examples"}}}
+     "classes": {name: {the same, "examples" with the structure, "missed", "patients",
+     "<distance>_examples", "<distance>_missed_left_out"}}}
     """
     table: MaskTable = judged.rows
-    content = (*_counts(table), *table.distances.values())
+    content = (table.tp, table.fp, table.fn, *table.distances.values())
     patient = bootstrap.numbered(table.patient_index(), *content)
+    tree = judged_figures(of_images(table), table.classes, patient)
+    there, found = table.tp + table.fn > 0, table.tp + table.fp > 0
+    for k, entry in enumerate(tree["classes"].values()):
+        entry |= {
+            "examples": int(there[:, k].sum()),
+            "missed": int((there & ~found)[:, k].sum()),
+        } | counted_patients(np.bincount(patient, there[:, k]))
     resampling = Resampling(patient, **drawing)
-    tree: dict[str, Any] = {"classes": {}}
-    means: dict[str, list[Mean]] = {}
-    drawn: dict[str, list[tuple[np.ndarray, int]]] = {}
-    for k, name in enumerate(table.classes):
-        entry: dict[str, Any] = {}
-        tree["classes"][name] = entry
-        for key, mean in _overlaps(table, k, resampling, entry).items():
-            entry |= mean_of(key, [mean])
-            means.setdefault(key, []).append(mean)
-        for distance, values in table.distances.items():
-            mean, middle = _distances(distance, values[:, k], resampling, entry)
-            entry |= mean_of(f"mean_{distance}", [mean])
-            entry |= estimate(f"median_{distance}", middle[0], patients=middle[1])
-            means.setdefault(f"mean_{distance}", []).append(mean)
-            drawn.setdefault(f"median_{distance}", []).append(middle)
-    for key, found in means.items():
-        tree |= mean_of(key, found)
-    for key, pairs in drawn.items():
-        used = [(v, p) for v, p in pairs if number(v[0]) is not None]
-        middle = np.mean([v for v, _ in used], axis=0) if used else np.full(2, np.nan)
-        fewest = min((p for _, p in used), default=0)
-        tree |= estimate(key, middle, patients=fewest)
+    for name in table.distances:
+        tree |= _median(table, name, resampling, tree["classes"])
     return tree
 
 
-def mean_of(name: str, found: Sequence[Mean]) -> dict[str, Any]:
-    """The mean over the classes that have one, and its interval over patients."""
-    used = [mean for mean in found if mean[1].any()]
-    if not used:
-        return {name: None, f"{name}_ci": None}
-    above, below = (np.stack(part) for part in zip(*used, strict=True))
-    value = float((above.sum(axis=1) / below.sum(axis=1)).mean())
-    spread = of_ratios(above, below)
-    ends = (bounded_interval if name in METRICS else plain_interval)(spread)
-    return {name: value, f"{name}_ci": ends}
-
-
-def _overlaps(
-    table: MaskTable, k: int, resampling: Resampling, entry: dict[str, Any]
-) -> dict[str, Mean]:
-    """Dice and IoU of each patient; counts go into `entry`."""
-    hit, alarm, miss = (part[:, k].astype(float) for part in _counts(table))
-    wrong = alarm + miss
-    dice, iou = ratio(2 * hit, 2 * hit + wrong), ratio(hit, hit + wrong)
-    known = ~np.isnan(dice)
-    columns = [known, np.nan_to_num(dice), np.nan_to_num(iou), hit, wrong]
-    own = resampling.by_patient(np.stack(columns, axis=1)).T
-    entry |= {
-        "examples": int(known.sum()),
-        "true_negatives": int((~known).sum()),
-        "false_alarms": int(((hit + miss == 0) & (alarm > 0)).sum()),
-        "missed": int(((hit + alarm == 0) & (miss > 0)).sum()),
-    } | counted_patients(own[0])
-    values = (
-        (own[1], own[0]),
-        (own[2], own[0]),
-        (2 * own[3], 2 * own[3] + own[4]),
-        (own[3], own[3] + own[4]),
-    )
-    return dict(zip(METRICS, values, strict=True))
-
-
-def _counts(table: MaskTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return table.tp, table.fp, table.fn
-
-
-def _distances(
-    name: str,
-    values: Float[np.ndarray, " n"],
-    resampling: Resampling,
-    entry: dict[str, Any],
-) -> tuple[Mean, tuple[np.ndarray, int]]:
-    """A distance of each patient; its median in every replicate, and who carries it."""
-    known = ~np.isnan(values)
-    own = resampling.by_patient(np.stack([known, np.nan_to_num(values)], axis=1)).T
-    patients = resampling.contributors(known)
-    entry[f"{name}_examples"] = int(known.sum())
-    middle = _medians(values[known], resampling.patient[known], resampling.drawn)
-    return (own[1], own[0]), (middle, patients)
+def _median(
+    table: MaskTable, name: str, resampling: Resampling, classes: dict[str, Any]
+) -> dict[str, Any]:
+    """A distance's median over the classes that have it; those of each go into them."""
+    values, without = counted_distance(table, name), left_out(table, name)
+    used = []
+    for k, entry in enumerate(classes.values()):
+        known = ~np.isnan(values[:, k])
+        rows = resampling.patient[known]
+        middle = _medians(values[known, k], rows, resampling.drawn)
+        patients = resampling.contributors(known)
+        entry |= estimate(f"median_{name}", middle, patients=patients)
+        entry[f"{name}_examples"] = int(known.sum())
+        entry[f"{name}_missed_left_out"] = int(without[k])
+        if number(middle[0]) is not None:
+            used.append((middle, patients))
+    whole = np.mean([v for v, _ in used], axis=0) if used else np.full(2, np.nan)
+    fewest = min((p for _, p in used), default=0)
+    return estimate(f"median_{name}", whole, patients=fewest)
 
 
 def _medians(
@@ -191,53 +162,83 @@ def rows(tree: Tree) -> list[CsvRow]:
 
 
 def blocks(tree: Tree) -> list[Block]:
-    """Dice, IoU, distances and counts of every class, at every level."""
-    return [_table(tree, level) for level in tree["levels"]]
+    """Every figure of every class, at every level, and what few patients hide."""
+    found: list[Block] = [_table(tree, level) for level in tree["levels"]]
+    return [*found, *_notes(tree)]
 
 
 def _table(tree: Tree, name: str) -> Table:
     level = tree["levels"][name]
-    far = [key for key in level if key.startswith(("mean_", "median_"))]
-    names = [*METRICS, *(k for k in far if k not in METRICS and not k.endswith("_ci"))]
-    body = [["macro", *(_text(level, n) for n in names), *[""] * len(COUNTS)]]
-    for one, entry in level["classes"].items():
-        values = [_text(entry, n) for n in names]
-        counts = [str(entry[name]) for name in COUNTS[:-1]] + [patients_text(entry)]
-        body.append([label(one), *values, *counts])
-    if len(level["classes"]) == 1:
-        del body[0]
-    return Table(
-        ["class", *map(_words, names), *map(label, COUNTS)],
-        body,
-        caption=f"By {units_text(tree, name)}: value [95 % interval] of "
-        f"{n_text(level, tree, name)}.",
-        strong=frozenset([0] * (len(level["classes"]) > 1)),
+    far = [k for k in figures_of(level, ("mean_", "median_")) if k not in METRICS]
+    names = [key for key in METRICS if key in level] + far
+    counts = (
+        ("with it", lambda entry: entry["examples"]),
+        ("of these missed", lambda entry: entry["missed"]),
+        ("patients", patients_text),
+    )
+    caption = (
+        f"By {units_text(tree, name)}: value [95 % interval over patients] of those of "
+        f"{n_text(level, tree, name)} that have it, pooled figures of all."
+    )
+    return figure_table(level, names, counts, caption)
+
+
+def _notes(tree: Tree) -> list[Block]:
+    """What is left out of distances, and what so few patients cannot tell apart."""
+    level = tree["levels"][tree["level"]]
+    told = []
+    end = "_missed_left_out"
+    for key in next(iter(level["classes"].values()), {}):
+        if not key.endswith(end):
+            continue
+        name = key.removesuffix(end)
+        if missing := sum(entry[key] for entry in level["classes"].values()):
+            what = figure_words(f"mean_{name}").removeprefix("mean ")
+            told.append(
+                f"{what}: {missing} missed are left out, for the table does not tell "
+                "how large the pictures are; it is too good by them."
+            )
+    if said := few_words(level["n"], level.get("mean_dice"), level["mean_dice_ci"]):
+        told.append(said)
+    return [Text(one) for one in told]
+
+
+def few_words(n: Tree, value: float | None, ends: list[float] | None) -> str:
+    """What few patients cannot tell apart in mean Dice; empty where they can.
+
+    Args:
+        n: counts of patients, as a level has them.
+        value: the mean Dice.
+        ends: of its interval.
+    """
+    if value is None or n["patients"] >= FEW:
+        return ""
+    if ends is None:
+        return f"{patients_words(n)}: too few for an interval, so nothing is shown."
+    reach = max(value - ends[0], ends[1] - value)
+    if reach < SMALLEST:
+        return ""
+    other, low, high = (100 * v for v in (value - SMALLEST, *ends))
+    return (
+        f"{patients_words(n)} are few, however many pictures they have: a mean Dice of "
+        f"{100 * value:.1f} % cannot be told from {other:.1f} %, for its interval "
+        f"reaches from {low:.1f} to {high:.1f} %."
     )
 
 
-def _text(entry: Tree, name: str) -> str:
-    overlap = name in METRICS
-    return value_text(entry, name, 3 if overlap else 2)
-
-
-def _words(name: str) -> str:
-    how, _, what = name.partition("_")
-    known = {"dice": "Dice", "iou": "IoU", "hd95": "HD95", "assd": "ASSD"}
-    return f"{how} {known.get(what, label(what))}"
-
-
 def overview(trees: Mapping[str, Tree], tables: Mapping[str, MaskTable]) -> list[Block]:
-    """Dice and IoU of several models, at the examples' level."""
+    """Dice, IoU and misses of several models, at the examples' level."""
     body = []
     for name, tree in trees.items():
         level = tree["levels"][tree["level"]]
         patients = patients_text(level["n"])
-        body.append([name, *(_text(level, n) for n in METRICS), patients])
+        names = [key for key in (*_OVERVIEW, "false_positive_rate") if key in level]
+        body.append([name, *(figure_text(level, key) for key in names), patients])
     first = next(iter(trees.values()))
     return [
         Heading("Overview"),
         Table(
-            ["model", *map(_words, METRICS), "patients"],
+            ["model", *map(figure_words, names), "patients"],
             body,
             caption=f"By {units_text(first)}: value [95 % interval]. Intervals that "
             "overlap do not tell whether two models differ.",

@@ -139,7 +139,8 @@ def sum_over_groups(masks: MaskTable, *, patients: bool = False) -> MaskTable:
 
     With `patients` those of a patient, as in `to_groups`.
 
-    Distances between surfaces cannot be had from those of slices, so there are none.
+    Distances between surfaces cannot be had from those of slices, nor can lesions from
+    their sections, so there are none.
     """
     group, first = _groups(masks, patients)
     sums = {}
@@ -154,6 +155,8 @@ def sum_over_groups(masks: MaskTable, *, patients: bool = False) -> MaskTable:
         video_id=names,
         **sums,
         distances={},
+        lesions={},
+        diagonals={},
         mask_file=(),
         extra=_extra(masks, group, len(first)),
     )

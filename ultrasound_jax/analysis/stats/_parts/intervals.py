@@ -30,11 +30,12 @@ METHOD_OF = {
         ("auroc", "sensitivity", "specificity", "accuracy", "balanced_accuracy")
         + ("positive_predictive_value", "negative_predictive_value", "flagged")
         + ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou")
+        + ("mean_precision", "mean_recall", "miss_rate", "false_positive_rate")
         + ("auroc_absent", "auroc_present", "brier", "rate"),
         BOUNDED,
     ),
     **dict.fromkeys(("calibration_intercept", "calibration_slope"), OVER_PATIENTS),
-    **dict.fromkeys(("mean_assd", "mean_hd95"), OVER_PATIENTS),
+    **dict.fromkeys(("mean_assd", "mean_hd95", "false_pixels"), OVER_PATIENTS),
     **dict.fromkeys(("net_benefit", "all", "gain"), OVER_PATIENTS),
     **dict.fromkeys(("ppv", "npv", "lr_positive", "lr_negative"), OF_RATIOS),
     **dict.fromkeys(("f1", "average_precision", "kappa", "coverage"), DRAWN),
@@ -45,6 +46,12 @@ METHOD_OF = {
     **dict.fromkeys(("coverage_positive", "coverage_negative"), DRAWN),
     **dict.fromkeys(("none", "absent", "present", "both"), DRAWN),
     **dict.fromkeys(("median_assd", "median_hd95"), DRAWN),
+}
+# What it is of a name that has a unit, a tolerance or a criterion behind it.
+_BEGINNING = {
+    **dict.fromkeys(("mean_nsd_", "lesion_sensitivity_", "lesion_dice_"), BOUNDED),
+    **dict.fromkeys(("mean_hd95_", "mean_assd_", "false_lesions_"), OVER_PATIENTS),
+    "median_": DRAWN,
 }
 
 __all__ = [
@@ -59,9 +66,16 @@ __all__ = [
     "largest_share",
     "mean_interval",
     "mean_share_interval",
+    "method_of",
     "plain_interval",
     "share_interval",
 ]
+
+
+def method_of(name: str) -> str:
+    """What the interval of a number is; empty of one that is not known here."""
+    known = (how for start, how in _BEGINNING.items() if name.startswith(start))
+    return METHOD_OF.get(name) or next(known, "")
 
 
 def share_interval(
