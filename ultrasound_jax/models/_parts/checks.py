@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
@@ -23,12 +24,16 @@ class OptionError(ModelError):
 
 
 def compute_dtype(dtype: DTypeLike) -> Any:
-    """The dtype to compute in, from its name or itself; a `ModelError` for others."""
+    """The dtype to compute in, from its name or itself; a `ModelError` for others.
+
+    float64 too where JAX is told to have it, as proofs of numbers do.
+    """
     try:
         name = jnp.dtype(dtype).name
     except TypeError:
         name = str(dtype)
-    if name not in DTYPES:
+    proves = name == "float64" and jax.config.jax_enable_x64
+    if name not in DTYPES and not proves:
         raise ModelError(f"dtype {name!r}: allowed are {', '.join(DTYPES)}")
     return jnp.dtype(name)
 
