@@ -3,6 +3,9 @@
 Parameters have the originals' names. What is never used is there as well.
 """
 
+import math
+from collections import OrderedDict
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -92,18 +95,90 @@ def resized(x, like):
 
 
 class Backbone(ResNet):
-    """A ResNet-50 that returns what is behind each of its stages."""
+    """A ResNet that returns what is behind each of its stages."""
 
-    def __init__(self, width):
-        super().__init__(*RESNETS["resnet50"], width)
+    def __init__(self, width, name="resnet50"):
+        super().__init__(*RESNETS[name], width)
 
-    def forward(self, x):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, padding=1)
+    def half(self, x):
+        return F.relu(self.bn1(self.conv1(x)))
+
+    def forward(self, x, half=None):
+        half = self.half(x) if half is None else half
+        x = F.max_pool2d(half, 3, 2, padding=1)
         found = []
         for i in range(1, 5):
             x = getattr(self, f"layer{i}")(x)
             found.append(x)
         return found
+
+
+NORMS = {
+    "batch": nn.BatchNorm2d,
+    "group": lambda size: nn.GroupNorm(math.gcd(size, 8), size),
+    "instance": lambda size: nn.GroupNorm(size, size),
+    "none": lambda size: nn.Identity(),
+}
+
+
+def double_conv(name, inputs, outputs, norm):
+    parts = []
+    for i, size in enumerate((inputs, outputs), 1):
+        conv = nn.Conv2d(size, outputs, 3, padding=1, bias=norm == "none")
+        parts += [(f"{name}_conv{i}", conv), (f"{name}_bn{i}", NORMS[norm](outputs))]
+        parts.append((f"{name}_relu{i}", nn.ReLU()))
+    return nn.Sequential(OrderedDict(parts))
+
+
+class UNet(nn.Module):
+    """As the PU2756 study has it, or with a ResNet that goes down."""
+
+    def __init__(
+        self, channels, outputs, *, width=None, depth=None, norm="batch", encoder=None
+    ):
+        super().__init__()
+        self.has_encoder = encoder is not None
+        if self.has_encoder:
+            width, depth = width or 16, 5
+            self.encoder = Backbone(64, encoder)
+            wide = 64 * (4 if RESNETS[encoder][0] else 1)
+            beside = [0, 64, *(wide * 2**i for i in range(4))]
+        else:
+            width, depth = width or 32, depth or 4
+            beside = [width * 2**level for level in range(depth + 1)]
+            for level in range(depth):
+                inputs = beside[level - 1] if level else channels
+                block = double_conv(f"enc{level + 1}", inputs, beside[level], norm)
+                self.add_module(f"encoder{level + 1}", block)
+            self.bottleneck = double_conv("bottleneck", *beside[-2:], norm)
+        self.depth = depth
+        sizes = [*(width * 2**level for level in range(depth)), beside[-1]]
+        for level in range(depth):
+            up = nn.ConvTranspose2d(sizes[level + 1], sizes[level], 2, 2)
+            self.add_module(f"upconv{level + 1}", up)
+            both = sizes[level] + beside[level]
+            block = double_conv(f"dec{level + 1}", both, sizes[level], norm)
+            self.add_module(f"decoder{level + 1}", block)
+        self.conv = nn.Conv2d(width, outputs, 1)
+
+    def down(self, image):
+        if self.has_encoder:
+            half = self.encoder.half(image)
+            *finer, deepest = self.encoder(image, half)
+            return deepest, [None, half, *finer]
+        x, skipped = image, []
+        for level in range(self.depth):
+            skipped.append(getattr(self, f"encoder{level + 1}")(x))
+            x = F.max_pool2d(skipped[-1], 2)
+        return self.bottleneck(x), skipped
+
+    def forward(self, image):
+        x, skipped = self.down(image)
+        for level in range(self.depth, 0, -1):
+            x, beside = getattr(self, f"upconv{level}")(x), skipped[level - 1]
+            x = x if beside is None else torch.cat([x, beside], 1)
+            x = getattr(self, f"decoder{level}")(x)
+        return {"logits": self.conv(x).permute(0, 2, 3, 1)}
 
 
 class Attention(nn.Module):
@@ -268,5 +343,5 @@ def network_of(name, *, channels, patterns, **options):
     """A network by the name and options of ours."""
     if name == "fusionlungnet":
         return FusionLungNet(patterns, **options)
-    kind = {"mednext": MedNeXt, "breast_segnet": BreastSegNet}[name]
+    kind = {"unet": UNet, "mednext": MedNeXt, "breast_segnet": BreastSegNet}[name]
     return kind(channels, patterns, **options)

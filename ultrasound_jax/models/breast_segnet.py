@@ -72,7 +72,7 @@ class BreastSegNet(nnx.Module):
         self.remat, self.skips = given.remat, skips
         widths = [width * times for times in WIDTHS]
         window = (kernel_size, kernel_size)
-        pairs = []
+        pairs: list[tuple[int, int]] = []
         for block, features in enumerate(widths):
             beside = widths[self._beside(block)] if self._beside(block) >= 0 else 0
             pairs += [(widths[block - 1] + beside, features), (features, features)]

@@ -246,9 +246,7 @@ class FusionLungNet(nnx.Module):
             for head, x in zip(self.heads, maps, strict=True)
         ]
         names = [f"head{level}" for level in LEVELS]
-        heads = {"head0": self.refiner(found[0])} | dict(
-            zip(names, found, strict=True)
-        )
+        heads = {"head0": self.refiner(found[0])} | dict(zip(names, found, strict=True))
         cut = {name: widened(x)[:, :height, :width] for name, x in heads.items()}
         return {"logits": cut["head0"], "refined": cut["head0"], **cut}
 

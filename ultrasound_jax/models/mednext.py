@@ -8,6 +8,7 @@ number `dummy_tensor` that the study's code makes and never uses is not here, an
 ignored where a file has it. Starting values are PyTorch's defaults.
 """
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import jax
@@ -221,7 +222,7 @@ class MedNeXt(nnx.Module):
             found[f"head{level}"] = logits[:, :rows, :columns]
         return {"logits": found["head0"], **found}
 
-    def _through(self, stage: nnx.List, x: Float[Array, "b h w c"]) -> Array:
+    def _through(self, stage: Iterable[Block], x: Float[Array, "b h w c"]) -> Array:
         for block in stage:
             x = call(block, x, remat=self.remat)
         return x

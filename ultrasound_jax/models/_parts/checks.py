@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from ultrasound_jax.types import UltrasoundError
@@ -32,7 +33,7 @@ def compute_dtype(dtype: DTypeLike) -> Any:
         name = jnp.dtype(dtype).name
     except TypeError:
         name = str(dtype)
-    proves = name == "float64" and jax.config.jax_enable_x64
+    proves = name == "float64" == jax.dtypes.canonicalize_dtype(np.float64).name
     if name not in DTYPES and not proves:
         raise ModelError(f"dtype {name!r}: allowed are {', '.join(DTYPES)}")
     return jnp.dtype(name)

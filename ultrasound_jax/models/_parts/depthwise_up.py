@@ -56,9 +56,7 @@ def _spread(dtype: Any) -> Any:
         return sums(image, kernel).astype(dtype)
 
     def forward(image: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-        found = jax.lax.platform_dependent(
-            image, kernel, cpu=apart(sums), default=sums
-        )
+        found = jax.lax.platform_dependent(image, kernel, cpu=apart(sums), default=sums)
         return found.astype(dtype), (image, kernel)
 
     def backward(kept: tuple[Array, Array], cotangent: Array) -> tuple[Array, Array]:

@@ -274,9 +274,7 @@ def widened(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def call(
-    layer: nnx.Module, *inputs: Any, remat: bool, method: str = "__call__"
-) -> Any:
+def call(layer: nnx.Module, *inputs: Any, remat: bool, method: str = "__call__") -> Any:
     """Apply a layer; with `remat` its inside is computed again for the gradient."""
 
     def apply(layer: nnx.Module, *inputs: Any) -> Any:
