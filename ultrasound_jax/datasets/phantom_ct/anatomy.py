@@ -89,7 +89,7 @@ def _width(z: float) -> float:
     """How wide a lung is at a height, 1 where it is widest."""
     if not 0 < z < 1:
         return 0.0
-    return float(min(1.0, (z / 0.32) ** 0.5))
+    return float(min(1.0, (z / 0.32) ** 0.5) * (0.88 + 0.12 * z))
 
 
 def _lung(
@@ -120,6 +120,8 @@ def _heart(chest: Chest, z: float, x: Plane, y: Plane) -> Plane:
     size = chest.heart_mm
     if z < 0.38:
         size *= 0.45 + 0.35 * max(z, 0.0)
+    else:
+        size *= 0.82 + 0.18 * float(np.sin(np.pi * (z - 0.38) / 0.76))
     middle = (chest.tilt * chest.heart_mm * 1.6 * (z > 0.38), -0.22 * size)
     return _ellipse(x, y, middle, (size, 0.82 * size))
 
