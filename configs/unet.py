@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from configs._base import of_variant
 
-PHANTOM = {"size": 64, "patients": 150, "images": 2, "seed": 0, "clear": False}
+PHANTOM = {"size": 64, "patients": 150, "images": 2, "seed": 0, "clear": True}
 
 
 def get_config(arg: str = "") -> Any:
@@ -50,8 +50,11 @@ def phantom(config: Any) -> None:
     shared(config)
     config.data.name = "lesion_phantom"
     config.data.options = ConfigDict(PHANTOM)
+    config.model.options.update({"depth": 3})
+    config.data.batch_size = 8
     config.optim.lr = 3e-3
-    config.train.epochs = 20
+    config.optim.ema = 0.95
+    config.train.epochs = 16
 
 
 VARIANTS = {"": phantom, "phantom": phantom}

@@ -16,7 +16,9 @@ def units_of(centre, width):
     return spec.windowed(centre, width)
 
 
-@pytest.mark.parametrize("window", [(-600, 1500), (40, 400), (-500.5, 1), (0, 8192)])
+@pytest.mark.parametrize(
+    "window", [(-600.0, 1500.0), (40.0, 400.0), (-500.5, 1.0), (0.0, 8192.0)]
+)
 def test_a_window_is_a_ramp_from_its_lower_to_its_upper_end(window):
     centre, width = window
     task = tasks.build("segmentation", units_of(centre, width), options={})
@@ -29,11 +31,11 @@ def test_a_window_is_a_ramp_from_its_lower_to_its_upper_end(window):
 
 
 def test_a_window_is_in_the_specification_that_a_run_keeps():
-    spec = units_of(40, 400)
+    spec = units_of(40.0, 400.0)
     assert spec["image"].values == (-160.0, 240.0)
     assert Spec.from_json(spec.to_json())["image"] == spec["image"]
 
 
 def test_grey_values_of_8_bits_have_no_window():
     with pytest.raises(SpecError, match=r"hu_width=400 is not allowed.*uint8"):
-        image_spec(("lung",)).windowed(40, 400)
+        image_spec(("lung",)).windowed(40.0, 400.0)
