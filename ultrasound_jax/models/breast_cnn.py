@@ -19,7 +19,7 @@ from ultrasound_jax.models._parts.checks import (
 )
 from ultrasound_jax.models._parts.given import Given
 from ultrasound_jax.models._parts.halving import halved
-from ultrasound_jax.models._parts.initialisers import glorot_uniform
+from ultrasound_jax.models._parts.keras import start_as_keras
 from ultrasound_jax.models._parts.layers import Conv, Linear, call
 from ultrasound_jax.models._parts.normalisation import Normalisation
 from ultrasound_jax.models._parts.one_channel import pixel_scale
@@ -66,7 +66,7 @@ class BreastCnn(nnx.Module):
         self.dropout = nnx.Dropout(dropout)
         self.classifier = Linear(HIDDEN * width, given.outputs, **given.layer)
         for layer in (*convs, self.hidden, self.classifier):
-            _start_as_keras(layer, given)
+            start_as_keras(layer, given)
 
     def __call__(
         self, image: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None = None
@@ -90,13 +90,6 @@ class BreastCnn(nnx.Module):
             "stage_maps": tuple(stages),
             "feature_map": stages[-1],
         }
-
-
-def _start_as_keras(layer: Conv | Linear, given: Given) -> None:
-    """Glorot's uniform weights, and no bias."""
-    shape = layer.kernel.shape
-    layer.kernel = nnx.Param(glorot_uniform(given.rngs.params(), shape, jnp.float32))
-    layer.bias = nnx.Param(jnp.zeros(shape[-1]))
 
 
 NETWORKS = {"breast_cnn": BreastCnn}

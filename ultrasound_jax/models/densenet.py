@@ -21,6 +21,7 @@ from ultrasound_jax.models._parts.layers import (
     call,
     global_average,
 )
+from ultrasound_jax.models._parts.max_pool import max_pool
 from ultrasound_jax.models._parts.stem import Stem
 from ultrasound_jax.models._parts.torch_names import Names
 
@@ -167,6 +168,29 @@ class DenseNet(nnx.Module):
         *earlier, last = self._blocks(image, mask, joined=True)
         return [*(x for (x,) in earlier), self._normed(last, mask)]
 
+    @property
+    def pyramid_channels(self) -> dict[int, int]:
+        """The channels of each stride of `pyramid`."""
+        found, inputs = {2: self.stem.conv.out_features}, self.stem.conv.out_features
+        for place, count in enumerate(self.layers):
+            inputs += count * (self.stem.conv.out_features // 2)
+            found[4 * 2**place] = inputs
+            inputs //= 2
+        return found
+
+    def pyramid(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> dict[int, Float[Array, "n _ _ _"]]:
+        """The features at each stride: of 2 before the pool, then behind each block.
+
+        The last ones are normed. Sides are the image's divided by the stride where they
+        are its multiples.
+        """
+        half = call(self.stem, image, mask, remat=self.remat, method="half")
+        *earlier, last = self._behind_stem(max_pool(half), mask, joined=True)
+        levels = [*(x for (x,) in earlier), self._normed(last, mask)]
+        return {2: half} | {4 * 2**i: level for i, level in enumerate(levels)}
+
     def _blocks(
         self,
         image: Float[Array, "n h w c"],
@@ -174,8 +198,17 @@ class DenseNet(nnx.Module):
         *,
         joined: bool,
     ) -> list[tuple[Float[Array, "n _ _ _"], ...]]:
-        """What leaves each block: layers' channels apart, or `joined` as one."""
         x = call(self.stem, image, mask, remat=self.remat)
+        return self._behind_stem(x, mask, joined=joined)
+
+    def _behind_stem(
+        self,
+        x: Float[Array, "n h w c"],
+        mask: Bool[Array, " n"] | None,
+        *,
+        joined: bool,
+    ) -> list[tuple[Float[Array, "n _ _ _"], ...]]:
+        """What leaves each block: layers' channels apart, or `joined` as one."""
         found: list[tuple[Array, ...]] = []
         for place, block in enumerate(self.blocks):
             features = block(x, mask)

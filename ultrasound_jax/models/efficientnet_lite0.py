@@ -202,6 +202,11 @@ class EfficientNetLite0(nnx.Module):
             for place, stride in self.last_of
         }
 
+    @property
+    def beyond_pyramid(self) -> list[nnx.Module]:
+        """What makes nothing of `pyramid`."""
+        return [self.head]
+
     def in_order(self) -> list[list[nnx.Module]]:
         """The stem, the blocks of each of the seven stages, and the head."""
         found: list[list[nnx.Module]] = [[self.stem]]

@@ -21,6 +21,7 @@ from ultrasound_jax.models._parts.layers import (
     call,
     global_average,
 )
+from ultrasound_jax.models._parts.max_pool import max_pool
 from ultrasound_jax.models._parts.stem import Stem
 from ultrasound_jax.models._parts.torch_names import Names
 
@@ -172,7 +173,31 @@ class ResNet(nnx.Module):
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
     ) -> list[Float[Array, "n _ _ _"]]:
         """The features behind each stage, of strides 4, 8, 16 and 32."""
-        x, found = call(self.stem, image, mask, remat=self.remat), []
+        return self._stages(call(self.stem, image, mask, remat=self.remat), mask)
+
+    @property
+    def pyramid_channels(self) -> dict[int, int]:
+        """The channels of each stride of `pyramid`."""
+        first = self.stem.conv.out_features
+        stages = range(len(self.stages))
+        wide = {4 * 2**i: first * 2**i * self.block.expansion for i in stages}
+        return {2: first} | wide
+
+    def pyramid(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None = None
+    ) -> dict[int, Float[Array, "n _ _ _"]]:
+        """The features at each stride: of 2 before the pool, then behind each stage.
+
+        An axis is as long as the image's, divided by the stride and rounded up.
+        """
+        half = call(self.stem, image, mask, remat=self.remat, method="half")
+        stages = self._stages(max_pool(half), mask)
+        return {2: half} | {4 * 2**i: stage for i, stage in enumerate(stages)}
+
+    def _stages(
+        self, x: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None
+    ) -> list[Float[Array, "n _ _ _"]]:
+        found = []
         for stage in self.stages:
             for block in stage:
                 x = call(block, x, mask, remat=self.remat)

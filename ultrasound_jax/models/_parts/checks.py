@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from ultrasound_jax.types import UltrasoundError
@@ -23,12 +25,16 @@ class OptionError(ModelError):
 
 
 def compute_dtype(dtype: DTypeLike) -> Any:
-    """The dtype to compute in, from its name or itself; a `ModelError` for others."""
+    """The dtype to compute in, from its name or itself; a `ModelError` for others.
+
+    float64 too where JAX is told to have it, as proofs of numbers do.
+    """
     try:
         name = jnp.dtype(dtype).name
     except TypeError:
         name = str(dtype)
-    if name not in DTYPES:
+    proves = name == "float64" == jax.dtypes.canonicalize_dtype(np.float64).name
+    if name not in DTYPES and not proves:
         raise ModelError(f"dtype {name!r}: allowed are {', '.join(DTYPES)}")
     return jnp.dtype(name)
 

@@ -91,7 +91,7 @@ class BatchNorm(nnx.BatchNorm):
         The mask has the leading axes of `x`; with a one-name mask, its first axis.
         """
         dtype = x.dtype if self.dtype is None else self.dtype
-        centred = x.astype(jnp.float32) - self.mean[...]
+        centred = widened(x) - self.mean[...]
         if self.use_running_average or self.frozen:
             shift, variance = jnp.zeros_like(self.mean[...]), self.var[...]
         else:
@@ -269,10 +269,15 @@ def global_average(image: Float[Array, "n h w c"]) -> Float[Array, "n c"]:
     return image.mean((1, 2), dtype=jnp.float32).astype(image.dtype)
 
 
-def call(layer: nnx.Module, *inputs: Any, remat: bool) -> Any:
+def widened(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The same in float32; what is wider already, as it is."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def call(layer: nnx.Module, *inputs: Any, remat: bool, method: str = "__call__") -> Any:
     """Apply a layer; with `remat` its inside is computed again for the gradient."""
 
     def apply(layer: nnx.Module, *inputs: Any) -> Any:
-        return layer(*inputs)
+        return getattr(layer, method)(*inputs)
 
-    return nnx.remat(apply)(layer, *inputs) if remat else layer(*inputs)
+    return (nnx.remat(apply) if remat else apply)(layer, *inputs)

@@ -137,4 +137,10 @@ class Stem(nnx.Module):
         self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None
     ) -> Float[Array, "n i j k"]:
         """Convolve, normalise and pool."""
-        return max_pool(nnx.relu(self.norm(self.conv(image), mask)))
+        return max_pool(self.half(image, mask))
+
+    def half(
+        self, image: Float[Array, "n h w c"], mask: Bool[Array, " n"] | None
+    ) -> Float[Array, "n i j k"]:
+        """What is pooled: half the size."""
+        return nnx.relu(self.norm(self.conv(image), mask))
