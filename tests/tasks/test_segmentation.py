@@ -53,7 +53,7 @@ def test_a_term_without_weight_is_left_out():
     assert set(losses(task(dice=0.0))) == {"cross_entropy"}
     twice = losses(task(dice=2.0))["dice"].total
     np.testing.assert_allclose(twice, 2 * losses(task())["dice"].total, rtol=1e-6)
-    with pytest.raises(tasks.TaskError, match="both 0"):
+    with pytest.raises(tasks.TaskError, match="all 0"):
         task(dice=0.0, cross_entropy=0.0)
     with pytest.raises(tasks.TaskError, match="0 or more"):
         task(dice=-1.0)

@@ -1,39 +1,39 @@
 """Every pixel belongs to one of several structures, or to the background."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Bool, Float, Int8
 
 from ultrasound_jax.analysis.stats._parts.surface_distance import surface_distances
 from ultrasound_jax.analysis.table.mask_table import MaskTable
 from ultrasound_jax.data.spec import INDEX, Spec
+from ultrasound_jax.tasks._mask_cleaning import Cleaning
+from ultrasound_jax.tasks._mask_losses import shares
+from ultrasound_jax.tasks._mask_terms import ALL, USUAL, MaskTerms
 from ultrasound_jax.tasks._protocol import Fields, OfPixels, TaskError, Term
-
-SMOOTH = 1.0  # pixels added to both parts of the soft Dice
 
 
 @dataclass(frozen=True)
 class Segmentation(OfPixels):
-    """Masks: cross-entropy of the pixels and soft Dice of the structures, added.
+    """Masks, learnt by losses that are named and weighed, and added.
 
     One structure is a sigmoid with the limit 0.5; several are a softmax with the
     background. A term is the mean over the examples: each example counts alike,
-    however large what it shows is. The soft Dice of an example is over its whole
-    picture, `1 - (2 sum(p t) + 1) / (sum(p) + sum(t) + 1)`.
+    however large what it shows is. A network's `head<N>` maps are all supervised, each
+    brought to the mask's size. What is counted, measured and written is the found mask
+    after its cleaning, in validation as in the final table.
     """
 
     NEEDS: ClassVar = ("pixels", "mask")
     SELECT: ClassVar = {"mean_dice": 1, "pooled_dice": 1}
     decision: ClassVar = "mask"
 
-    cross_entropy: float = 1.0
-    dice: float = 1.0
+    terms: MaskTerms
+    cleaning: Cleaning
 
     @classmethod
     def make(
@@ -41,22 +41,44 @@ class Segmentation(OfPixels):
         spec: Spec,
         labels: Int8[np.ndarray, "n k"] | None = None,
         *,
-        cross_entropy: float = 1.0,
-        dice: float = 1.0,
+        loss: str = USUAL,
+        cross_entropy: float | int | None = None,
+        dice: float | int | None = None,
+        focal: float | int | None = None,
+        ssim: float | int | None = None,
+        iou: float | int | None = None,
+        boundary: float | int | None = None,
+        dice_over: str | None = None,
+        focal_gamma: float | int | None = None,
+        focal_alpha: Sequence[float | int] | None = None,
+        focal_constant: bool | None = None,
+        ssim_borders: str | None = None,
+        heads: str = ALL,
+        keep_components: int = 0,
+        fill_holes: bool = False,
+        smallest: int = 0,
     ) -> "Segmentation":
-        """The task; the options weigh the terms of the loss."""
-        for name, value in (("cross_entropy", cross_entropy), ("dice", dice)):
-            if value < 0:
-                raise TaskError(
-                    f"config.task.options.{name}={value} is not allowed: it must be 0 "
-                    "or more"
-                )
-        if cross_entropy == dice == 0:
-            raise TaskError(
-                "config.task.options.cross_entropy and .dice are both 0: nothing would "
-                "be learnt"
-            )
-        task = cls(spec, cross_entropy, dice)
+        """The task.
+
+        The options from `cross_entropy` to `boundary` weigh the terms of the loss,
+        those up to `ssim_borders` say how they are computed; None leaves one to the
+        named `loss` (`_mask_terms.LOSSES`). The last three are of `Cleaning`.
+        """
+        given = {
+            "cross_entropy": cross_entropy,
+            "dice": dice,
+            "focal": focal,
+            "ssim": ssim,
+            "iou": iou,
+            "boundary": boundary,
+            "dice_over": dice_over,
+            "focal_gamma": focal_gamma,
+            "focal_alpha": focal_alpha,
+            "focal_constant": focal_constant,
+            "ssim_borders": ssim_borders,
+        }
+        terms = MaskTerms.make(loss=loss, heads=heads, given=given)
+        task = cls(spec, terms, Cleaning(keep_components, fill_holes, smallest))
         shape = spec[task._mask].shape
         if len(shape) < 3 or shape[-1] != 1:
             raise TaskError(
@@ -65,6 +87,7 @@ class Segmentation(OfPixels):
             )
         if not task.classes:
             raise TaskError("the field with the masks names no structures")
+        terms.check_space(shape[:-1])
         return task
 
     @property
@@ -86,48 +109,31 @@ class Segmentation(OfPixels):
         """Those of the mask."""
         return self.spec[self._mask].batch_shape(self._mask)[:-1]
 
+    @property
+    def undivided(self) -> str:
+        """Why the loss of a batch is not that of its parts; empty where it is."""
+        return self.terms.undivided
+
     def weights(self, batch: Fields) -> dict[str, Float[Array, ""]]:
         """The number of examples; rows that only fill a batch do not count."""
         count = (batch[INDEX] >= 0).sum().astype(jnp.float32)
-        named = {"cross_entropy": self.cross_entropy, "dice": self.dice}
-        return {name: count for name, share in named.items() if share}
+        return dict.fromkeys(self.terms.weights, count)
 
     def _truth(self, fields: Fields) -> Bool[Array, "b *space k"]:
         values = jnp.arange(1, len(self.classes) + 1)
         return fields[self._mask] == values
 
     def loss(self, outputs: Fields, fields: Fields) -> dict[str, Term]:
-        """Both terms as sums over the examples."""
-        logits = outputs["logits"].astype(jnp.float32)
-        truth = self._truth(fields).astype(jnp.float32)
-        space = tuple(range(1, truth.ndim - 1))
-        if self.outputs == 1:
-            entropy = optax.sigmoid_binary_cross_entropy(logits, truth)[..., 0]
-            shares = jax.nn.sigmoid(logits)
-        else:
-            background = 1.0 - truth.sum(axis=-1, keepdims=True)
-            target = jnp.concatenate([background, truth], axis=-1)
-            entropy = optax.softmax_cross_entropy(logits, target)
-            shares = jax.nn.softmax(logits)[..., 1:]
-        both = 2 * (shares * truth).sum(space) + SMOOTH
-        overlap = both / (shares.sum(space) + truth.sum(space) + SMOOTH)
-        found = {
-            "cross_entropy": self.cross_entropy * entropy.mean(space),
-            "dice": self.dice * (1 - overlap).mean(axis=-1),
+        """Every term as a sum over the examples."""
+        counts, weights = fields[INDEX] >= 0, self.weights(fields)
+        found = self.terms.each(outputs, self._truth(fields), counts)
+        return {
+            name: Term(each.sum(), weights[name], each) for name, each in found.items()
         }
-        counts = fields[INDEX] >= 0
-        terms = {}
-        for name, weight in self.weights(fields).items():
-            each = jnp.where(counts, found[name], 0.0)
-            terms[name] = Term(each.sum(), weight, each)
-        return terms
 
     def scores(self, outputs: Mapping[str, Any]) -> Float[Array, "b *space k"]:
         """Each structure's probability at each pixel."""
-        logits = jnp.asarray(outputs["logits"]).astype(jnp.float32)
-        if self.outputs == 1:
-            return jax.nn.sigmoid(logits)
-        return jax.nn.softmax(logits)[..., 1:]
+        return shares(jnp.asarray(outputs["logits"]))
 
     def decided(self, outputs: Fields) -> Bool[Array, "b *space k"]:
         """The pixels that are given to each structure."""
@@ -139,19 +145,16 @@ class Segmentation(OfPixels):
     def keep(self, outputs: Fields, fields: Fields) -> Fields:
         """Pixels found rightly, wrongly and not at all, and both masks."""
         found, truth = self.decided(outputs), self._truth(fields)
-        space = tuple(range(1, truth.ndim - 1))
-        return {
-            "tp": (found & truth).sum(space),
-            "fp": (found & ~truth).sum(space),
-            "fn": (~found & truth).sum(space),
-            "found": found,
-            "truth": truth,
-        }
+        return counts_of(found, truth) | {"found": found, "truth": truth}
 
     def columns(
         self, kept: Mapping[str, np.ndarray], *, full: bool
     ) -> dict[str, np.ndarray]:
-        """The counts; for the final table also the distances and the found masks."""
+        """The counts; for the final table also the distances and the found masks.
+
+        All are of the masks after their cleaning.
+        """
+        kept = self._cleaned(kept)
         columns = {name: np.asarray(kept[name]) for name in ("tp", "fp", "fn")}
         if not full:
             return columns
@@ -161,6 +164,12 @@ class Segmentation(OfPixels):
         values = np.arange(1, len(self.classes) + 1, dtype=np.uint8)
         columns["found"] = (kept["found"] * values).max(axis=-1).astype(np.uint8)
         return columns
+
+    def _cleaned(self, kept: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        if not self.cleaning.changes:
+            return kept
+        found, truth = self.cleaning.all(kept["found"]), kept["truth"]
+        return {**kept, "found": found} | counts_of(found, truth)
 
     def table(
         self, ids: Mapping[str, Any], columns: Mapping[str, np.ndarray]
@@ -192,6 +201,19 @@ class Segmentation(OfPixels):
         mean = dice.sum(axis=0) / there.sum(axis=0)
         pooled = hit.sum(axis=0) / both.sum(axis=0)
         return {"mean_dice": float(mean.mean()), "pooled_dice": float(pooled.mean())}
+
+
+def counts_of(found: Any, truth: Any) -> dict[str, Any]:
+    """The pixels found rightly, wrongly and not at all, of each example's structures.
+
+    Both are `b *space k`, on the device or on the host.
+    """
+    space = tuple(range(1, truth.ndim - 1))
+    return {
+        "tp": (found & truth).sum(space),
+        "fp": (found & ~truth).sum(space),
+        "fn": (~found & truth).sum(space),
+    }
 
 
 TASK = Segmentation

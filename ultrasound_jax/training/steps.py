@@ -100,12 +100,18 @@ def make_train_step(
     `crop` the network sees a random square of this side of each augmented picture.
 
     Raises:
-        StepError: a crop, where the answers do not lie in the picture.
+        StepError: a crop, where the answers do not lie in the picture; micro-batches of
+            a task whose loss is not the sum of theirs, as it says by `undivided`.
     """
     if crop and not task.space:
         raise StepError(
             f"config.train.crop={crop} is not allowed: the task's answers are of whole "
             "pictures; it must be 0"
+        )
+    if accumulate > 1 and (reason := getattr(task, "undivided", "")):
+        raise StepError(
+            f"config.optim.accumulate={accumulate} is not allowed: {reason}; it must "
+            "be 1"
         )
     pixels = [name for name, role in task.spec.roles.items() if role == "pixels"]
 
