@@ -45,6 +45,10 @@ def base() -> Any:
     data.options = ConfigDict()  # the builder's own: experiments name them all
     data.data_dir = ""  # where built datasets lie; "" is TFDS's own default
     data.manual_dir = ""  # where the original files lie, if the builder needs them
+    # The window that the step puts int16 pixels through: a width of 0 is the one that
+    # the dataset declares, and all that pixels of 8 bits may have.
+    data.hu_centre = 0.0  # Hounsfield units
+    data.hu_width = 0.0
     data.manifest = ""  # splits to use; "" computes them from the seed below
     data.manifest_out = ""  # also write the splits here; the run always has them
     data.split_seed = 0  # of the computed splits
@@ -111,6 +115,7 @@ def base() -> Any:
     config.train = train
     train.epochs = 10
     train.patience = 0  # epochs without a better validation before stopping; 0 is off
+    train.crop = 0  # side of random squares that a step sees; 0 is the whole picture
     train.select = "macro_auroc"  # what "better" means: of the task, or loss
     train.log_every = 10  # steps between fetched training scalars
     train.save_every = 200  # steps between saves within an epoch; epochs always save
@@ -148,9 +153,15 @@ def base() -> Any:
     evaluation: Any = ConfigDict()
     config.evaluation = evaluation
     evaluation.replicates = 2000  # of the bootstrap over patients
-    # Logits are the mean of a picture's and of its mirror image's, at twice the price:
-    # where left and right mean nothing, and not of masks.
+    # Logits are the mean of a picture's and of its mirror image's, at twice the price;
+    # masks are mirrored back before. For where left and right mean nothing.
     evaluation.mirrored = False
+    evaluation.upside_down = False  # the same, upside down; both are four views
+    # Pictures are answered in overlapping squares of this side, blended where they
+    # overlap; 0 answers each as a whole. Of masks only.
+    evaluation.window = 0
+    evaluation.overlap = 0.5  # of neighbouring squares, as a share of their side
+    evaluation.mask_file = "png"  # png | tif: how found masks are written
     config.lock()
     model.options.unlock()
     task.options.unlock()

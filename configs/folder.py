@@ -28,6 +28,7 @@ FOLDER = {
     "series": "",
     "ids": "counted",
     "size": 128,
+    "aspect": "keep",
     "page": 0,
     "mask_labels": "",
     "mask_colours": "",

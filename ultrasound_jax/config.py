@@ -25,6 +25,7 @@ CHOICES = {
     "optim.name": ("adam", "adamw", "sgd"),
     "optim.schedule": ("constant", "cosine", "step", "plateau"),
     "tune.what": ("lr", "lr_and_weight_decay"),
+    "evaluation.mask_file": ("png", "tif"),
     "radiomics.features": ("", "radiomics", "codes", "mix"),
 }
 AT_LEAST_ONE = (
@@ -46,17 +47,20 @@ NOT_NEGATIVE = (
     "memory_limit_gb",
     "data.split_seed",
     "data.fold",
+    "data.hu_width",
+    "evaluation.window",
     "optim.weight_decay",
     "optim.warmup_epochs",
     "optim.plateau_patience",
     "optim.clip_norm",
     "optim.encoder_rate",
+    "train.crop",
     "train.patience",
     "tune.epochs",
 )
 SEEDS = ("seed", "data.split_seed")
 LARGEST_SEED = 2**32 - 1  # of all that is drawn by, Grain takes no longer ones
-FRACTIONS = ("data.test_fraction", "optim.ema", "optim.momentum")
+FRACTIONS = ("data.test_fraction", "evaluation.overlap", "optim.ema", "optim.momentum")
 RANGES = ("tune.lr", "tune.weight_decay")
 # Settings of what is named beside them: a file need not name them, and `complete` asks
 # their owner which there are.
@@ -233,7 +237,12 @@ def check(config: Settings) -> None:
     """Refuses a value that no part of the program could use."""
     values = dict(flatten(config))
     needed = {*CHOICES, *AT_LEAST_ONE, *NOT_NEGATIVE, *FRACTIONS, "augment"}
-    needed |= {"evaluation.replicates", "optim.step_factor", "optim.frozen_stages"}
+    needed |= {
+        "evaluation.replicates",
+        "data.hu_centre",
+        "optim.step_factor",
+        "optim.frozen_stages",
+    }
     needed |= {f"{key}_{end}" for key in RANGES for end in ("low", "high")}
     if missing := sorted(needed - values.keys() - {*config}):
         raise ConfigError(
@@ -277,6 +286,8 @@ def check(config: Settings) -> None:
         parts,
         f"a divisor of batch_size={batch}",
     )
+    centre = values["data.hu_centre"]
+    _require(math.isfinite(centre), "data.hu_centre", centre, "finite")
     try:
         augment.build(config.augment)
     except UltrasoundError as error:

@@ -46,6 +46,7 @@ OF_JUDGING = (
     "data.threads",
     "data.prefetch",
     "evaluation.replicates",
+    "evaluation.mask_file",
 )
 
 

@@ -9,6 +9,7 @@ from ultrasound_jax.data import source
 SMALL = {
     "lus_phantom": {"size": 16, "patients": 2, "videos": 1},
     "lesion_phantom": {"size": 32, "patients": 3, "images": 1},
+    "phantom_ct": {"size": 32, "patients": 1, "slices": 3},
     "pocus": {"size": 16},
     "lus_clips": {"size": 32},
     "videos": {"size": 32, "ids": "as_written"},  # makes no key beside the data

@@ -5,6 +5,7 @@ from ultrasound_jax.datasets.lesion_phantom import (
     lesion_phantom_dataset_builder as lesion_phantom,
 )
 from ultrasound_jax.datasets.lus_phantom import lus_phantom_dataset_builder as phantom
+from ultrasound_jax.datasets.phantom_ct import phantom_ct_dataset_builder as phantom_ct
 from ultrasound_jax.datasets.pocus import pocus_dataset_builder as pocus
 
 
@@ -23,6 +24,15 @@ class TestLesionPhantom(builder_case.BuilderCase):
         lesion_phantom.Builder.make_config(size=32, patients=3, images=1)
     ]
     EXAMPLE_DIR = str(lesion_phantom.Builder.code_path.parent)  # it reads no files
+    SPLITS = {"images": 3}
+
+
+class TestPhantomCt(builder_case.BuilderCase):
+    DATASET_CLASS = phantom_ct.Builder
+    BUILDER_CONFIG_NAMES_TO_TEST = [
+        phantom_ct.Builder.make_config(size=32, patients=1, slices=3)
+    ]
+    EXAMPLE_DIR = str(phantom_ct.Builder.code_path.parent)  # it reads no files
     SPLITS = {"images": 3}
 
 

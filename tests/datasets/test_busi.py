@@ -159,7 +159,7 @@ def test_a_folder_without_the_set_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sizes": 64}, "no option 'sizes', allowed: size, page, mask_labels"),
+        ({"sizes": 64}, "no option 'sizes', allowed: size, page, aspect, mask_labels"),
         ({"size": 4}, "size=4, allowed: 0 (all sizes) or 8 to 4096"),
         ({"size": 256.0}, "size=256.0"),
         ({"drop_duplicates": 1}, "drop_duplicates=1, allowed: True or False"),

@@ -465,7 +465,9 @@ def test_a_mended_sheet_is_no_longer_what_was_built(tree, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mask": "a"}, "no option 'mask', allowed: size, page, mask_labels"),
+        ({"mask": "a"}, "no option 'mask', allowed: size, page, aspect,"),
+        ({"aspect": "squeeze"}, "aspect='squeeze', allowed: keep, stretch"),
+        ({"aspect": "stretch"}, "aspect=stretch with size=0, allowed is a size"),
         ({"class_from": "csv"}, "class_from='csv', allowed: folder, sheet, name, none"),
         ({"mask_name": "_mask"}, "mask_name='_mask', allowed: a name with one *"),
         ({"images": "a/b"}, "images='a/b', allowed: the name of a folder, not a path"),

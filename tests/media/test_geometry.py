@@ -124,3 +124,15 @@ def test_a_cine_shorter_than_a_tick_still_shows_a_frame():
 def test_times_that_cannot_be_are_refused(times, rate):
     with pytest.raises(InputError):
         resample_times(np.array(times, np.float64), rate)
+
+
+def test_stretching_fills_the_square_and_keeping_the_aspect_does_not():
+    image = np.full((40, 100), 9, np.uint8)
+    assert (letterbox(image, 50, stretch=True) == 9).all()
+    kept = letterbox(image, 50)
+    assert (kept > 0).any(axis=1).sum() == 20 and (kept > 0).any(axis=0).all()
+    mean = np.arange(60, dtype=np.uint8)[:, None].repeat(30, axis=1)
+    squeezed = letterbox(mean, 10, stretch=True)
+    np.testing.assert_allclose(
+        squeezed[:, 0], np.arange(60).reshape(10, 6).mean(1), atol=0.5
+    )

@@ -78,12 +78,62 @@ def test_a_small_lesion_keeps_a_pixel_and_is_told():
     assert (row, column) == (8 + 331 * 48 // 900, 700 * 64 // 1200)
 
 
-@pytest.mark.parametrize("size", [0, 24, 64, 200])
-def test_masks_that_lose_nothing_are_those_of_the_nearest_pixel(size):
+def test_a_small_lesion_beside_a_large_one_keeps_a_pixel_and_is_told():
+    mask = np.zeros((512, 512), np.uint8)
+    mask[304:424, 304:424] = 1
+    mask[101, 41:43] = 1  # two pixels, of which the nearest of 8 x 8 sees none
+    small, lost = fitted_mask(mask, 64)
+    assert lost and small.sum() == 15 * 15 + 1
+    assert small[101 * 64 // 512, 41 * 64 // 512] == 1
+
+
+def test_a_shrunk_mask_is_of_what_covers_most_of_each_pixel():
+    rng = np.random.default_rng(0)
+    blurred = cv2.GaussianBlur(rng.standard_normal((96, 192)), (0, 0), 9)
+    mask = (blurred > 0.01).astype(np.uint8)
+    small, lost = fitted_mask(mask, 48)
+    by_hand = mask.reshape(24, 4, 48, 4).mean(axis=(1, 3)) > 0.5
+    assert not lost and not small[:12].any() and not small[36:].any()
+    np.testing.assert_array_equal(small[12:36], by_hand)
+
+
+@pytest.mark.parametrize("size", [64, 100, 128])
+def test_a_shrunk_mask_keeps_its_area_and_its_place(size):
+    """The nearest pixel of OpenCV moves it by up to half a pixel to the upper left."""
+    y, x = np.mgrid[:500, :500] + 0.5
+    mask = (np.hypot(x - 231, y - 317) < 90).astype(np.uint8)
+    small, _ = fitted_mask(mask, size)
+    area = np.pi * 90**2 * (size / 500) ** 2
+    assert small.sum() == pytest.approx(area, rel=0.03)
+    middle = (np.argwhere(small) + 0.5).mean(axis=0) * 500 / size
+    np.testing.assert_allclose(middle, (317, 231), atol=0.15 * 500 / size)
+
+
+@pytest.mark.parametrize("stretch", [False, True])
+def test_a_mask_lies_where_its_image_does(stretch):
+    """Both are put into the square in one way, whether the aspect is kept or not."""
+    mask = np.zeros((300, 420), np.uint8)
+    mask[60:180, 240:380] = 1
+    small, _ = fitted_mask(mask, 96, stretch=stretch)
+    image = letterbox(mask * 255, 96, stretch=stretch)
+    np.testing.assert_array_equal(small > 0, image > 127)
+    rows = np.flatnonzero(small.any(axis=1))
+    wanted = (
+        (60 / 300, 180 / 300) if stretch else (60 / 420 + 14 / 96, 180 / 420 + 14 / 96)
+    )
+    assert (rows[0], rows[-1] + 1) == pytest.approx(np.array(wanted) * 96, abs=1)
+
+
+@pytest.mark.parametrize("size", [0, 120, 173, 240])
+def test_an_enlarged_mask_loses_nothing_and_stays_where_it_is(size):
     mask = disc()
     small, lost = fitted_mask(mask, size)
-    same = letterbox(mask, size, interpolation=cv2.INTER_NEAREST) if size else mask
-    assert not lost and np.array_equal(small, same)
+    assert not lost
+    scale = (size or 120) / 120
+    assert small.sum() == pytest.approx(mask.sum() * scale**2, rel=0.02)
+    above = (len(small) - 90 * scale) / 2
+    middle = (np.argwhere(small) + 0.5).mean(axis=0) - (above, 0)
+    np.testing.assert_allclose(middle / scale, (40.5, 50.5), atol=0.5)
 
 
 def test_each_class_keeps_a_pixel():

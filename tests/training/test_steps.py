@@ -7,7 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
-from tests.tasks.made import clip_spec, image_spec
+from tests.tasks.made import clip_spec
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax import models, tasks
 from ultrasound_jax.training import sharding, steps
@@ -331,11 +331,3 @@ def test_mirrored_answers_are_the_mean_of_a_clip_and_its_mirror_image(rows):
     kept, _ = steps.make_eval_step(net, TASK, mirrored=True)(params, stats, rows)
     scores = jax.nn.sigmoid(found["logits"])
     np.testing.assert_allclose(kept["scores"], scores, atol=1e-6)
-
-
-def test_masks_are_not_averaged_with_their_mirror_image():
-    task = tasks.build("segmentation", image_spec(("a", "b"), side=8), options={})
-    net, params, stats = network()
-    said = "evaluation.mirrored=True is not allowed"
-    with pytest.raises(steps.StepError, match=said):
-        steps.answers(net, task, params, stats, {}, mirrored=True)

@@ -60,7 +60,10 @@ def open_dataset(
         )
         sources.open_source(data.name, options=options, data_dir=data.data_dir)
     wait()
-    return sources.open_source(data.name, options=options, data_dir=data.data_dir)
+    source = sources.open_source(data.name, options=options, data_dir=data.data_dir)
+    if data.hu_width:
+        source = source.windowed(data.hu_centre, data.hu_width)
+    return source
 
 
 def splits_of(data: Settings, source: Source) -> Manifest:

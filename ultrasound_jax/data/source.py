@@ -287,6 +287,18 @@ class Source:
         spec.shapes()
         return asked
 
+    def windowed(self, centre: float, width: float) -> "Source":
+        """The same examples, seen through a window of Hounsfield units.
+
+        Records stay as they are: the step applies it.
+
+        Raises:
+            SpecError: as `Spec.windowed`.
+        """
+        seen = self.reading(self.spec.windowed(centre, width))
+        seen.declared = self.declared.windowed(centre, width)
+        return seen
+
     def load(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """Reads examples into a new batch; an index of -1 gives a filling row."""
         indices = np.asarray(indices, np.int32)

@@ -5,7 +5,7 @@ A builder declares it, a source loads by it, and everything that is shaped like 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +142,23 @@ class Spec(Mapping[str, Field]):
                 f"dataset has none with {', '.join(missing)}: it has {has}"
             )
         return Spec({n: f for n, f in self.items() if f.role in roles}, self.units)
+
+    def windowed(self, centre: float, width: float) -> "Spec":
+        """The same fields, their pixels seen through a window of Hounsfield units.
+
+        Raises:
+            SpecError: its pixels are grey values of 8 bits, which were windowed before.
+        """
+        fields = dict(self)
+        for name in self.of_role("pixels"):
+            if self[name].dtype == "uint8":
+                raise SpecError(
+                    f"config.data.hu_width={width:g} is not allowed: '{name}' is "
+                    "uint8, and a window is of Hounsfield units; it must be 0"
+                )
+            ends = (centre - width / 2, centre + width / 2)
+            fields[name] = replace(self[name], values=ends)
+        return Spec(fields, self.units)
 
     def shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
         """The shape, without the batch axis, and dtype of each array of a batch."""

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
@@ -24,23 +23,27 @@ SPLIT = "images"
 SIDES = range(8, 4097)  # pixels
 PAGES = range(0, 1001)
 ALL_SIZES = 0
+ASPECTS = ("keep", "stretch")
 
 
 @dataclasses.dataclass(kw_only=True)
 class ImageConfig(BuildConfig):
     """How images are cut and sized; a subclass adds options of its own.
 
-    size: side of the square that an image is fitted into with black margins, its aspect
-    kept; 0 keeps every image at its own size. page: which page of TIFFs that have
-    several is the picture, from 1; 0 allows one only.
+    size: side of the square that an image is fitted into; 0 keeps every image at its
+    own size. aspect: `keep` leaves black margins, `stretch` fills the square. page:
+    which page of TIFFs that have several is the picture, from 1; 0 allows one only.
     """
 
     size: int = ALL_SIZES
     page: int = 0
+    aspect: str = "keep"
 
     @classmethod
     def refusal(cls, option: str, value: Any) -> str:
         """As `BuildConfig.refusal`."""
+        if option == "aspect":
+            return "" if value in ASPECTS else ", ".join(ASPECTS)
         if option not in ("size", "page"):
             return super().refusal(option, value)
         whole = isinstance(value, int) and not isinstance(value, bool)
@@ -51,9 +54,16 @@ class ImageConfig(BuildConfig):
             return ""
         return f"0 (all sizes) or {SIDES[0]} to {SIDES[-1]}"
 
+    def contradiction(self, given: Collection[str]) -> str:
+        """As `BuildConfig.contradiction`."""
+        if self.aspect != "keep" and self.size == ALL_SIZES:
+            return f"aspect={self.aspect} with size=0, allowed is a size"
+        return super().contradiction(given)
+
     def reading(self) -> Reading:
         """How files are read by these options."""
-        return Reading(self.size, page=self.page)
+        stretch = self.aspect == "stretch"
+        return Reading(self.size, stretch=stretch, page=self.page)
 
     def title(self) -> str:
         """The size, and every option that is not the default's."""
@@ -235,12 +245,11 @@ def one_hot(label: int, classes: int) -> np.ndarray:
 
 
 def fitted(
-    image: UInt8[np.ndarray, "h w"], size: int, *, nearest: bool = False
+    image: UInt8[np.ndarray, "h w"], size: int, *, stretch: bool = False
 ) -> UInt8[np.ndarray, "H W 1"]:
-    """The image in a square of `size`, or as it is for 0; `nearest` for masks."""
+    """The image in a square of `size`, or as it is for 0; see `letterbox`."""
     if size:
-        how = cv2.INTER_NEAREST if nearest else None
-        image = letterbox(image, size, interpolation=how)
+        image = letterbox(image, size, stretch=stretch)
     return image[..., np.newaxis]
 
 

@@ -38,11 +38,12 @@ _CONTRAST = 32  # shades, or Hounsfield units, from the darkest to the brightest
 class Reading:
     """How the files of a build are read: plain values.
 
-    size: see `ImageConfig`. bits: see `media.sample_depth`, 0 for what each picture
-    uses. page, labels, colours: see `media.masks.read_mask`.
+    size, and stretch for `aspect`: see `ImageConfig`. bits: see `media.sample_depth`, 0
+    for what each picture uses. page, labels, colours: see `media.masks.read_mask`.
     """
 
     size: int = 0
+    stretch: bool = False
     bits: int = 0
     page: int = 0
     labels: Mapping[str, str] | None = None
@@ -106,7 +107,7 @@ def fitted_and_told(
 ) -> tuple[UInt8[np.ndarray, "H W 1"], list[Fact]]:
     """The mask in the record's size, and what is implausible of it."""
     told = mask_facts.mask_facts(mask)
-    small, lost = mask_facts.fitted_mask(mask, how.size)
+    small, lost = mask_facts.fitted_mask(mask, how.size, stretch=how.stretch)
     if lost:
         told.append("lost_by_resizing")
     return small[..., np.newaxis], [Fact(MASKS, [word, name]) for word in told]

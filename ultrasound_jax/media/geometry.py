@@ -13,6 +13,7 @@ def letterbox(
     *,
     pixel_aspect: float = 1.0,
     interpolation: int | None = None,
+    stretch: bool = False,
 ) -> UInt8[np.ndarray, "{size} {size} *c"]:
     """Fits an image into a black `size` square: scaled evenly, truncated, centred.
 
@@ -28,6 +29,7 @@ def letterbox(
         size: side of the square in pixels.
         pixel_aspect: width of a stored pixel over its height; the result's is 1.
         interpolation: an OpenCV interpolation flag, or None to choose by the scale.
+        stretch: fill the square, whatever becomes of the aspect.
 
     Raises:
         InputError: the image is empty, or `size` or `pixel_aspect` is not positive.
@@ -39,19 +41,30 @@ def letterbox(
             f"{size} px, allowed are sizes and aspects above 0"
         )
     shown = round(width * pixel_aspect)
-    longest = max(height, shown)
-    new_height = max(1, height * size // longest)
-    new_width = max(1, shown * size // longest)
+    rows, columns = placed(height, shown, size, stretch=stretch)
+    sides = columns.stop - columns.start, rows.stop - rows.start
     if interpolation is None:
-        shrinks = new_height < height or new_width < width
+        shrinks = sides[1] < height or sides[0] < width
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    scaled = cv2.resize(image, (new_width, new_height), interpolation=interpolation)
+    scaled = cv2.resize(image, sides, interpolation=interpolation)
     boxed = np.zeros((size, size, *image.shape[2:]), np.uint8)
-    top, left = (size - new_height) // 2, (size - new_width) // 2
-    boxed[top : top + new_height, left : left + new_width] = scaled.reshape(
-        new_height, new_width, *image.shape[2:]
-    )
+    boxed[rows, columns] = scaled.reshape(*sides[::-1], *image.shape[2:])
     return boxed
+
+
+def placed(
+    height: int, width: int, size: int, *, stretch: bool = False
+) -> tuple[slice, slice]:
+    """The rows and columns of a `size` square that a picture of these sides takes."""
+    if stretch:
+        return slice(0, size), slice(0, size)
+    longest = max(height, width)
+    sides = max(1, height * size // longest), max(1, width * size // longest)
+    starts = ((size - side) // 2 for side in sides)
+    rows, columns = (
+        slice(start, start + side) for start, side in zip(starts, sides, strict=True)
+    )
+    return rows, columns
 
 
 def resample_times(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from ultrasound_jax.media.geometry import letterbox
+from ultrasound_jax.media.geometry import placed
 
 # In the order in which they are told; a mask may be several.
 FACTS = {
@@ -44,34 +44,79 @@ def mask_facts(mask: UInt8[np.ndarray, "h w"]) -> list[str]:
 
 
 def fitted_mask(
-    mask: UInt8[np.ndarray, "h w"], size: int
+    mask: UInt8[np.ndarray, "h w"], size: int, *, stretch: bool = False
 ) -> tuple[UInt8[np.ndarray, "H W"], bool]:
-    """The mask in a square of `size` (0: as it is), and whether a class was lost.
+    """The mask in a square of `size` (0: as it is), and whether a structure was lost.
 
-    By the nearest pixel, as its image's margins are. A class of which that leaves
-    nothing keeps the pixel that it covers most of.
+    A pixel of the smaller mask is of what covers most of it, so that areas and places
+    stay what they are; the nearest pixel's value would move everything by up to half a
+    pixel. A piece of which that leaves nothing keeps the pixel that it covers most of.
+
+    Args:
+        mask: 0 and numbers of classes.
+        size: side of the square in pixels.
+        stretch: as of `media.geometry.letterbox`.
     """
     if not size:
         return mask, False
-    small = letterbox(mask, size, interpolation=cv2.INTER_NEAREST)
-    lost = np.setdiff1d(mask[mask > 0], small).tolist()
-    for number in lost:
-        _keep_a_pixel(small, mask == number, int(number))
-    return small, bool(lost)
+    rows, columns = placed(*mask.shape, size, stretch=stretch)
+    sides = columns.stop - columns.start, rows.stop - rows.start
+    inside = _covering_most(mask, sides)
+    kept = np.zeros(inside.shape, bool)
+    for number in np.unique(mask[mask > 0]).tolist():
+        _keep_pixels(inside, kept, mask == number, number)
+    small = np.zeros((size, size), np.uint8)
+    small[rows, columns] = inside
+    return small, bool(kept.any())
 
 
-def _keep_a_pixel(
-    small: UInt8[np.ndarray, "H W"], marked: Bool[np.ndarray, "h w"], number: int
+def _covering_most(
+    mask: UInt8[np.ndarray, "h w"], sides: tuple[int, int]
+) -> UInt8[np.ndarray, "H W"]:
+    """The class, or background, that covers most of each pixel of the new sides."""
+    if sides[0] >= mask.shape[1] and sides[1] >= mask.shape[0]:
+        scaled = cv2.resize(mask, sides, interpolation=cv2.INTER_NEAREST_EXACT)
+        return np.asarray(scaled, np.uint8)
+    numbers = np.unique(mask)  # the background first, which a tie is given to
+    shares = [
+        cv2.resize((mask == n).astype(np.float32), sides, interpolation=cv2.INTER_AREA)
+        for n in numbers.tolist()
+    ]
+    return numbers[np.argmax(np.round(shares, 5), axis=0)].astype(np.uint8)
+
+
+def _keep_pixels(
+    small: UInt8[np.ndarray, "H W"],
+    kept: Bool[np.ndarray, "H W"],
+    marked: Bool[np.ndarray, "h w"],
+    number: int,
 ) -> None:
-    """Sets the pixel that is covered most, among those that no class has."""
-    height, width = marked.shape
-    longest, size = max(height, width), len(small)
-    sides = max(1, width * size // longest), max(1, height * size // longest)
-    share = cv2.resize(marked.astype(np.float32), sides, interpolation=cv2.INTER_AREA)
-    top, left = (size - sides[1]) // 2, (size - sides[0]) // 2
-    inside = small[top : top + sides[1], left : left + sides[0]]
-    share = np.where(inside > 0, share - 2, share)
-    inside[np.unravel_index(np.argmax(share), share.shape)] = number
+    """Sets a pixel for each piece that has none, and notes it in `kept`.
+
+    It is the one that the piece covers most, rather of the background than of another
+    class; if all that it covers are kept for other pieces, the nearest that is not.
+    """
+    pieces, of_piece = cv2.connectedComponents(marked.astype(np.uint8))
+    places = np.nonzero(marked)
+    there = [
+        ((place + 0.5) * new / old).astype(int)
+        for place, new, old in zip(places, small.shape, marked.shape, strict=True)
+    ]
+    of_pixel = of_piece[places]
+    stays = np.zeros(pieces, bool)
+    stays[of_pixel[small[there[0], there[1]] == number]] = True
+    for piece in np.flatnonzero(~stays[1:]) + 1:
+        rows, columns = (one[of_pixel == piece] for one in there)
+        covered = np.zeros(small.shape)
+        np.add.at(covered, (rows, columns), 1)
+        order = np.where(covered > 0, covered + 1e6 * (small == 0), 0)
+        if not (order * ~kept).any():
+            away = (
+                np.indices(small.shape) - np.array([rows[0], columns[0]])[:, None, None]
+            )
+            order = 1 / (1 + np.hypot(*away))
+        place = np.unravel_index(np.argmax(np.where(kept, -1, order)), small.shape)
+        small[place], kept[place] = number, True
 
 
 def _pieces(marked: Bool[np.ndarray, "h w"]) -> int:

@@ -6,7 +6,8 @@
  "preprocessing": {"dataset", "options": of the builder, all of them},
  "thresholds": {level: {class: value}} or null, "thresholds_from",
  "made": command, commit, date, hardware, "versions",
-  "mirrored": true where `config.evaluation.mirrored` was,
+  "mirrored", "upside_down": true where `config.evaluation` had it, and "window",
+    "overlap" where it had a window,
   "init": of a run that started from other weights: what of which, and what these were
     trained on (`starting.py`),
   "bound": hashes of what belongs to the run, see `binding.py`,
@@ -27,11 +28,13 @@ from ultrasound_jax.experiment import Experiment, network_settings
 from ultrasound_jax.predict import binding
 from ultrasound_jax.runs import provenance
 from ultrasound_jax.runs.files import read_json, write_whole
+from ultrasound_jax.training import compiled
 from ultrasound_jax.types import UltrasoundError
 
 NAME = "model.json"
 FORMAT = 1
-MIRRORED = "mirrored"  # true where logits are means over pictures and mirror images
+# How the network is shown a picture; options of `training.steps.answers`.
+LOOKING = ("mirrored", "upside_down", "window", "overlap")
 PARTS = ("spec", "classes", "task", "network", "preprocessing", "thresholds", "made")
 
 
@@ -62,7 +65,7 @@ def describe(experiment: Experiment) -> dict[str, Any]:
         "thresholds": None,
         "thresholds_from": None,
         "made": facts,
-        **({MIRRORED: True} if config.evaluation.mirrored else {}),
+        **compiled.looking_of(config),
         **({"init": dict(experiment.init)} if experiment.init else {}),
         binding.KEY: binding.bound_of(experiment),
     }

@@ -13,7 +13,7 @@ from ultrasound_jax import tasks
 from ultrasound_jax.data.spec import Spec
 from ultrasound_jax.experiment import make_network
 from ultrasound_jax.predict import binding, model_file
-from ultrasound_jax.predict.model_file import MIRRORED, RunError, network_name
+from ultrasound_jax.predict.model_file import LOOKING, RunError, network_name
 from ultrasound_jax.tasks import Task
 from ultrasound_jax.training import compiling, sharding, steps
 from ultrasound_jax.training.checkpoint import CheckpointError, Checkpoints
@@ -65,12 +65,12 @@ class Run:
     @cached_property
     def _step(self) -> Callable:
         task, network = self.task, self.network
-        mirrored = bool(self.about.get(MIRRORED))
+        looking = {name: self.about[name] for name in LOOKING if name in self.about}
 
         def scores(params: ArrayTree, stats: ArrayTree, batch: Any) -> jax.Array:
             fields = task.floats(batch)
             return task.scores(
-                steps.answers(network, task, params, stats, fields, mirrored=mirrored)
+                steps.answers(network, task, params, stats, fields, **looking)
             )
 
         return compiling.jit(scores)

@@ -87,7 +87,8 @@ def predictions(
     `folder` is where found masks are written, for a task that has any.
     """
     used = [s for s in splits if len(experiment.indices[s])]
-    masks = mask_writer(folder, experiment.source) if folder else None
+    kind = experiment.config.evaluation.mask_file
+    masks = mask_writer(folder, experiment.source, kind=kind) if folder else None
     parts = [predict(experiment, weights, s, full=True, masks=masks)[0] for s in used]
     places = np.concatenate([experiment.indices[s] for s in used])
     names = tuple(s for s in used for _ in experiment.indices[s])
@@ -120,16 +121,17 @@ def table_of(
     return experiment.task.table(ids, columns)
 
 
-def mask_writer(folder: Path, source: Source) -> KeepMask:
+def mask_writer(folder: Path, source: Source, *, kind: str = "png") -> KeepMask:
     """What writes a found mask as `masks/<example>.png`: 0 background, then classes.
 
-    Only process 0 writes. The name in the table is relative to `folder`.
+    Only process 0 writes. The name in the table is relative to `folder`. `kind` is
+    `png`, or `tif` as LungSegDB has its masks (8 bits a pixel, LZW); both lose nothing.
     """
 
     def write(place: int, mask: np.ndarray) -> str:
-        name = f"{MASKS}/{quote(source.table.example_id[place], safe=' ()')}.png"
+        name = f"{MASKS}/{quote(source.table.example_id[place], safe=' ()')}.{kind}"
         if jax.process_index() == 0:
-            write_whole(folder / name, cv2.imencode(".png", mask)[1].tobytes())
+            write_whole(folder / name, cv2.imencode(f".{kind}", mask)[1].tobytes())
         return name
 
     return write

@@ -86,6 +86,7 @@ def train_step(
         seed=config.seed,
         accumulate=config.optim.accumulate,
         ema=config.optim.ema,
+        crop=config.train.crop,
     )
     more: Shapes = getattr(augment, "fields", {})
     shapes = batch_shapes({**experiment.task.spec.shapes(), **more}, size)
@@ -99,14 +100,26 @@ def train_step(
 
 def eval_step(experiment: Trainable) -> Callable:
     """The compiled `(params, stats, batch) -> what the task keeps, the loss`."""
-    mirrored = experiment.config.evaluation.mirrored
-    step = steps.make_eval_step(experiment.network, experiment.task, mirrored=mirrored)
+    looking = looking_of(experiment.config)
+    step = steps.make_eval_step(experiment.network, experiment.task, **looking)
     rows = experiment.config.data.eval_batch_size
     sharding.check_batch("config.data.eval_batch_size", rows, experiment.mesh)
     shapes = batch_shapes(experiment.task.spec.shapes(), rows)
     weights = (experiment.params, experiment.stats)
     weights = sharding.replicate(weights, experiment.mesh)
     return steps.compile_eval_step(step, weights, shapes, experiment.mesh)
+
+
+def looking_of(config: Settings) -> dict[str, Any]:
+    """How pictures are shown to the network in evaluation: options of `steps.answers`.
+
+    Only what differs from showing each once and whole.
+    """
+    seen = config.evaluation
+    found = {name: True for name in ("mirrored", "upside_down") if seen[name]}
+    return found | (
+        {"window": seen.window, "overlap": seen.overlap} if seen.window else {}
+    )
 
 
 def batch_shapes(shapes: Shapes, rows: int) -> dict[str, jax.ShapeDtypeStruct]:

@@ -17,7 +17,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Array
 
-from ultrasound_jax.training import compiling, sharding
+from ultrasound_jax.training import compiling, sharding, squares
 from ultrasound_jax.types import ArrayTree, UltrasoundError
 
 Batch = dict[str, Array]
@@ -88,6 +88,7 @@ def make_train_step(
     seed: int,
     accumulate: int = 1,
     ema: float = 0.0,
+    crop: int = 0,
 ) -> Callable[[TrainState, Batch, Array], tuple[TrainState, Batch]]:
     """`(state, batch, rate_scale) -> (state, metrics)`.
 
@@ -95,13 +96,18 @@ def make_train_step(
     divided by its own weight in the whole batch; with several, the metrics have
     `loss_<term>`. Randomness is a function of `seed`, the step and the row alone. With
     `accumulate` micro-batches the gradient is the whole batch's, divided once by the
-    number of annotated entries; batch norms see one micro-batch after the other.
+    number of annotated entries; batch norms see one micro-batch after the other. With
+    `crop` the network sees a random square of this side of each augmented picture.
 
     Raises:
-        StepError: of a task whose loss is not the sum of its micro-batches', as it says
-            by `undivided`.
+        StepError: a crop, where the answers do not lie in the picture; micro-batches of
+            a task whose loss is not the sum of theirs, as it says by `undivided`.
     """
-
+    if crop and not task.space:
+        raise StepError(
+            f"config.train.crop={crop} is not allowed: the task's answers are of whole "
+            "pictures; it must be 0"
+        )
     if accumulate > 1 and (reason := getattr(task, "undivided", "")):
         raise StepError(
             f"config.optim.accumulate={accumulate} is not allowed: {reason}; it must "
@@ -117,10 +123,13 @@ def make_train_step(
         floats = task.floats(batch)
         fields = augment(floats, task.spec.roles, key=augment_key)
         check_augmented(floats, fields)
+        if crop:
+            crop_key = jax.random.fold_in(augment_key, 1)
+            fields = squares.cropped(fields, task.spec.roles, crop, key=crop_key)
         # Without the barrier XLA on CPU recomputes the resampling inside the stem.
         fields |= jax.lax.optimization_barrier({name: fields[name] for name in pixels})
         outputs = model(**task.inputs(fields), rngs=nnx.Rngs(dropout=dropout_key))
-        check_outputs(task, outputs, len(batch["index"]))
+        check_outputs(task, outputs, len(batch["index"]), largest=crop)
         terms = task.loss(outputs, fields)
         new_stats = nnx.state(model, nnx.Not(nnx.Param))
         shares = {name: term.total / whole[name] for name, term in terms.items()}
@@ -194,15 +203,17 @@ def check_augmented(before: Batch, after: Batch) -> None:
             )
 
 
-def check_outputs(task: Any, outputs: Any, rows: int) -> None:
+def check_outputs(task: Any, outputs: Any, rows: int, *, largest: int = 0) -> None:
     """Refuses a network without the logits that its task needs, when it is traced.
 
-    A head of another width would be broadcast, and train on something else.
+    A head of another width would be broadcast, and train on something else. `largest`
+    is the side of the squares that it was shown of larger pictures.
 
     Raises:
         StepError: there are no logits, or they are of another shape.
     """
-    wanted = (rows, *task.space, task.outputs)
+    space = [min(side, largest or side) for side in task.space]
+    wanted = (rows, *space, task.outputs)
     if not isinstance(outputs, Mapping) or "logits" not in outputs:
         has = ", ".join(outputs) if isinstance(outputs, Mapping) else type(outputs)
         raise StepError(
@@ -245,38 +256,63 @@ def answers(
     fields: Batch,
     *,
     mirrored: bool = False,
+    upside_down: bool = False,
+    window: int = 0,
+    overlap: float = 0.5,
 ) -> Any:
     """What the network returns in evaluation; to be traced.
 
     `mirrored` also shows it every picture with left and right swapped, all frames of a
-    clip alike, and takes the mean of both logits; the rest is that of the picture.
+    clip alike, `upside_down` with top and bottom, both together four views. `logits`
+    are the mean of all views, an answer that lies in the picture being turned back
+    first; the rest is that of the picture. `window` asks for overlapping squares of
+    this side, where the picture is larger: then there are `logits` alone.
 
     Raises:
-        StepError: it is to be mirrored, and its answers lie in the picture.
+        StepError: a window, where the answers do not lie in the picture.
     """
-    if mirrored and task.space:
+    if window and not task.space:
         raise StepError(
-            "config.evaluation.mirrored=True is not allowed: the task's answers are "
-            "pictures themselves; it must be False"
+            f"config.evaluation.window={window} is not allowed: the task's answers are "
+            "of whole pictures; it must be 0"
         )
-    outputs = apply(network, params, stats, task.inputs(fields))
-    if not mirrored:
-        return outputs
     pixels = [name for name, role in task.spec.roles.items() if role == "pixels"]
-    other = fields | {name: jnp.flip(fields[name], axis=-2) for name in pixels}
-    swapped = apply(network, params, stats, task.inputs(other))
-    mean = (outputs["logits"] + swapped["logits"]) / 2
-    return outputs | {"logits": mean}
+
+    def ask(shown: Batch) -> Any:
+        return apply(network, params, stats, task.inputs(fields | shown))
+
+    def look(shown: Batch) -> Any:
+        if not window or max(fields[pixels[0]].shape[-3:-1]) <= window:
+            return ask(shown)
+        return {
+            "logits": squares.answered(
+                lambda cut: ask(cut)["logits"], shown, window, overlap
+            )
+        }
+
+    shown = {name: fields[name] for name in pixels}
+    outputs = look(shown)
+    turns = [(-2,)] * mirrored + [(-3,)] * upside_down
+    turns += [(-3, -2)] * (mirrored and upside_down)
+    total = outputs["logits"]
+    for axes in turns:
+        turned = look({name: jnp.flip(array, axes) for name, array in shown.items()})
+        logits = turned["logits"]
+        total = total + (jnp.flip(logits, axes) if task.space else logits)
+    return outputs | {"logits": total / (1 + len(turns))} if turns else outputs
 
 
 def make_eval_step(
-    network: Network, task: Any, *, mirrored: bool = False
+    network: Network, task: Any, **looking: Any
 ) -> Callable[[ArrayTree, ArrayTree, Batch], tuple[Batch, Batch]]:
-    """`(params, stats, batch) -> (what the task keeps, {term: (total, weight)})`."""
+    """`(params, stats, batch) -> (what the task keeps, {term: (total, weight)})`.
+
+    `looking` are options of `answers`.
+    """
 
     def step(params: ArrayTree, stats: ArrayTree, batch: Batch) -> tuple[Batch, dict]:
         fields = task.floats(batch)
-        outputs = answers(network, task, params, stats, fields, mirrored=mirrored)
+        outputs = answers(network, task, params, stats, fields, **looking)
         check_outputs(task, outputs, len(batch["index"]))
         terms = task.loss(outputs, fields)
         parts = {name: (term.total, term.weight) for name, term in terms.items()}

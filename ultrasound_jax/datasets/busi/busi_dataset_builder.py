@@ -42,8 +42,11 @@ class BusiConfig(MaskedConfig):
 class Builder(ImageBuilder):
     """780 breast ultrasound images; near duplicates are one `patient_id`."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "First release.",
+        "1.1.0": "Masks shrink by what covers a pixel; small pieces keep one.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Get BUSI from https://scholar.cu.edu.eg/?q=afahmy/pages/dataset and give the "
         f"folder that holds {FOLDER}: --manual_dir=DIR with DIR/{FOLDER}/"

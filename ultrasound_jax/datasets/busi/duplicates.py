@@ -101,4 +101,6 @@ def find_duplicates(
 
 def _views(how: Reading, picture: Picture) -> list[np.ndarray]:
     image = grey_image(picture.path, how, name=picture.name)
-    return [image, fitted(image, how.size)] if how.size else [image]
+    return (
+        [image, fitted(image, how.size, stretch=how.stretch)] if how.size else [image]
+    )

@@ -47,7 +47,7 @@ def make_record(how: Reading, picture: Picture) -> Iterator[Made]:
     yield (
         picture.image_id,
         {
-            "image": fitted(image, how.size),
+            "image": fitted(image, how.size, stretch=how.stretch),
             "mask": small,
             "labels": one_hot(label, len(CLASSES)),
             "label": label,

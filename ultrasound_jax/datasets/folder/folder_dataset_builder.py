@@ -45,8 +45,11 @@ class Builder(ImageBuilder):
     are known when it is looked through, and kept with the records.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "First release.",
+        "1.1.0": "Masks shrink by what covers a pixel; small pieces keep one.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Your own pictures: --manual_dir=DIR with DIR/<class>/<picture> and "
         "DIR/patients.csv with the columns file and patient; options of the set's "

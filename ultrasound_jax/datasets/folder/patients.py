@@ -95,7 +95,9 @@ def _by_likeness(
 def _views(how: Reading, picture: Picture) -> list[np.ndarray]:
     """As stored, and as built: black margins raise correlations."""
     image = grey_image(picture.path, how, name=picture.image_id)
-    return [image, fitted(image, how.size)] if how.size else [image]
+    return (
+        [image, fitted(image, how.size, stretch=how.stretch)] if how.size else [image]
+    )
 
 
 def notes_on(

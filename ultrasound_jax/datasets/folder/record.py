@@ -44,7 +44,7 @@ def make_record(
     of_masks = (told_of(path, name, MASKS) for path in picture.masks)
     yield from chain(told_of(picture.path, name), *of_masks)
     yield from told_of_contrast(image, name)
-    record: dict[str, Any] = {"image": fitted(image, how.size)}
+    record: dict[str, Any] = {"image": fitted(image, how.size, stretch=how.stretch)}
     if masked:
         record["mask"], told = fitted_and_told(mask, how, name)
         yield from told if picture.masks else ()

@@ -75,8 +75,11 @@ class LungConfig(MaskedConfig):
 class Builder(ImageBuilder):
     """Slices of V1 (LIDC-IDRI) and V2 (a set on Kaggle), each with its lung mask."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "First release.",
+        "1.1.0": "Masks shrink by what covers a pixel; small pieces keep one.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Get LungSegDB by the link in https://github.com/sadjadrz/FusionLungNet and "
         "give the folder that holds `preprocessed data` or `raw data`, with "

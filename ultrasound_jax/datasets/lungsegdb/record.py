@@ -23,6 +23,7 @@ from ultrasound_jax.datasets.image_files import (
     told_of_values,
 )
 from ultrasound_jax.datasets.lungsegdb.files import PARTS, Slice
+from ultrasound_jax.media.geometry import placed
 from ultrasound_jax.media.pictures import (
     grey,
     hounsfield,
@@ -45,11 +46,6 @@ class Values:
     offset: int
     fractions: str
     how: Reading
-
-    @property
-    def size(self) -> int:
-        """Side of the square in pixels, 0 for all sizes."""
-        return self.how.size
 
 
 def read_slice(one: Slice, values: Values) -> np.ndarray:
@@ -131,18 +127,16 @@ def _record(
 
 
 def fitted_units(
-    units: Int16[np.ndarray, "h w"], size: int
+    units: Int16[np.ndarray, "h w"], size: int, *, stretch: bool = False
 ) -> Int16[np.ndarray, "H W 1"]:
     """As `fitted`, for Hounsfield units: what is added around them is air."""
     if size:
-        height, width = units.shape
-        longest = max(height, width)
-        sides = max(1, width * size // longest), max(1, height * size // longest)
-        how = cv2.INTER_AREA if longest > size else cv2.INTER_LINEAR
+        rows, columns = placed(*units.shape, size, stretch=stretch)
+        sides = columns.stop - columns.start, rows.stop - rows.start
+        how = cv2.INTER_AREA if max(units.shape) > size else cv2.INTER_LINEAR
         scaled = cv2.resize(units, sides, interpolation=how)
         units = np.full((size, size), AIR, np.int16)
-        top, left = (size - sides[1]) // 2, (size - sides[0]) // 2
-        units[top : top + sides[1], left : left + sides[0]] = scaled
+        units[rows, columns] = scaled
     return units[..., np.newaxis]
 
 
@@ -158,4 +152,4 @@ def views(values: Values, one: Slice) -> list[np.ndarray]:
 
 def _sized(values: Values, image: np.ndarray) -> np.ndarray:
     fit = fitted_units if values.kind == "hounsfield" else fitted
-    return fit(image, values.size)
+    return fit(image, values.how.size, stretch=values.how.stretch)

@@ -33,8 +33,11 @@ PUBLISHED = {"benign": 1001, "malignant": 1755}
 class Builder(ImageBuilder):
     """2756 examinations, their images and masks, from a nameless sheet."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First release."}
+    VERSION = tfds.core.Version("1.1.0")
+    RELEASE_NOTES = {
+        "1.0.0": "First release.",
+        "1.1.0": "Masks shrink by what covers a pixel; small pieces keep one.",
+    }
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "Give the folder with image/<examination>/<pictures>, mask/<examination>/<the "
         f"same names, any ending> and {FILE} (or .xlsx) with the columns id, label2, "

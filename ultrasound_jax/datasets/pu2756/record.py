@@ -48,7 +48,7 @@ def _of_picture(
     yield (
         name,
         {
-            "image": fitted(image, how.size),
+            "image": fitted(image, how.size, stretch=how.stretch),
             "mask": small,
             "labels": one_hot(label, len(LABELS)),
             "label": label,

@@ -82,6 +82,6 @@ def _prepared(
         whole, pixels = pixels.shape, without_doppler(pixels, name=name)
         removed = pixels.shape != whole
     image = grey(pixels, name=name, bits=how.reading.bits)
-    return fitted(
-        skin_crop(image) if how.crop_skin else image, how.reading.size
-    ), removed
+    cut = skin_crop(image) if how.crop_skin else image
+    reading = how.reading
+    return fitted(cut, reading.size, stretch=reading.stretch), removed
