@@ -100,8 +100,8 @@ def read_cases(root: Path, classes: Sequence[str]) -> list[Case]:
         labels = [row[name] for name in columns[len(IDS) :]]
         if not {*labels} <= {"0", "1", "-1"}:
             raise DatasetError(f"{path}:{number}: labels {labels}, allowed: 0, 1, -1")
-        ids = [row[name] for name in IDS]
-        found.append(Case(*ids, tuple(int(label) for label in labels)))
+        example, video, patient = (row[name] for name in IDS)
+        found.append(Case(example, video, patient, tuple(map(int, labels))))
     return found
 
 
