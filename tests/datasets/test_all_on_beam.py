@@ -14,6 +14,7 @@ SMALL = {
     "lus_clips": {"size": 32},
     "videos": {"size": 32, "ids": "as_written"},  # makes no key beside the data
     "folder": {"size": 32, "ids": "as_written"},  # writes no list of them
+    "regions": {"size": 16, "pixels": 32},
 }
 
 

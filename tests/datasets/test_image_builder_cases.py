@@ -5,6 +5,7 @@ from ultrasound_jax.datasets.busi import busi_dataset_builder as busi
 from ultrasound_jax.datasets.folder import folder_dataset_builder as folder
 from ultrasound_jax.datasets.lungsegdb import lungsegdb_dataset_builder as lungsegdb
 from ultrasound_jax.datasets.pu2756 import pu2756_dataset_builder as pu2756
+from ultrasound_jax.datasets.regions import regions_dataset_builder as regions
 from ultrasound_jax.datasets.skin_tumor import skin_tumor_dataset_builder as skin_tumor
 
 
@@ -40,3 +41,9 @@ class TestFolder(builder_case.BuilderCase):
         folder.Builder.make_config(size=32, ids="as_written")
     ]
     SPLITS = {"images": 5}
+
+
+class TestRegions(builder_case.BuilderCase):
+    DATASET_CLASS = regions.Builder
+    BUILDER_CONFIG_NAMES_TO_TEST = [regions.Builder.make_config(size=16, pixels=32)]
+    SPLITS = {"images": 4}

@@ -1,7 +1,7 @@
 """Cross-validation: each patient is judged by a network that never saw them."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,20 @@ from ultrasound_jax.types import Settings
 LONG = ("calibration", "operating", "conformal")  # recomputed from predictions.csv
 
 
-def cross_validate(config: Settings, workdir: Path) -> dict:
+def cross_validate(
+    config: Settings,
+    workdir: Path,
+    *,
+    of_fold: Callable[[Settings], object] = lambda own: None,
+) -> dict:
     """Trains and judges every fold in `workdir/fold_<k>`, then pools the predictions.
 
     Which examples train, validate and test is the protocol `rotation` of
     `data/protocols.py`; all patients take part. A fold that is finished is not trained
     again, so that an interrupted study goes on with the same command. Returns the
     metrics of the pooled predictions, which it writes beside the folds.
+
+    `of_fold` may change a fold's settings: where what it sees depends on who is judged.
     """
     console, clock = Console(), Stopwatch()
     with clock.of("opening"):
@@ -55,6 +62,7 @@ def cross_validate(config: Settings, workdir: Path) -> dict:
             console.say(f"fold {fold + 1} of {config.data.folds}: {folder}")
             own = copy.deepcopy(config)
             own.data.fold = fold
+            of_fold(own)
             with clock.of("training"):
                 train_and_evaluate(own, folder)
         if jax.process_index() == 0:

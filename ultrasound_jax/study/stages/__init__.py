@@ -1,0 +1,1 @@
+"""A segmentation's regions, classified: `python -m ultrasound_jax.predict.stages`."""
