@@ -140,7 +140,11 @@ class MaskRecipes:
     ) -> Settings:
         kind = name.partition("_")[0]
         phantom = PHANTOMS[kind] if self.sizes.phantoms else ""
-        changes = {**self.sizes.changes, **more, "train.epochs": self.sizes.epochs[name]}
+        changes = {
+            **self.sizes.changes,
+            **more,
+            "train.epochs": self.sizes.epochs[name],
+        }
         config = configured(self.where, file, Change(options, changes, phantom))
         config.model.options.update(self.sizes.networks.get(name, {}))
         return config

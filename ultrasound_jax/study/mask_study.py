@@ -14,7 +14,7 @@ from typing import Any
 from ultrasound_jax.study import estimate
 from ultrasound_jax.study.crossval import cross_validate, rotated
 from ultrasound_jax.study.jobs import Job
-from ultrasound_jax.study.judged import masks_elsewhere, mirrored, of_crossval
+from ultrasound_jax.study.judged import elsewhere, mirrored, of_crossval
 from ultrasound_jax.study.mask_recipes import (
     FULL,
     LESIONS,
@@ -125,8 +125,13 @@ class MaskStudy:
 
         def work(folder: Path) -> Mapping[str, Any]:
             run = folder.with_name(name)
-            return masks_elsewhere(
-                run, folder, folds=folds, data=data, data_dir=data_dir
+            return elsewhere(
+                run,
+                folder,
+                folds=folds,
+                data=data,
+                data_dir=data_dir,
+                number="mean_dice",
             )
 
         told = {"run": name, "data": data["name"]}
