@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments/results"
 IMAGES = runpy.run_path(str(ROOT / "experiments/image_tables.py"))
+MASKS = runpy.run_path(str(ROOT / "experiments/mask_tables.py"))
 NAMES = {
     "a_line": "A-line",
     "b_line": "B-line",
@@ -591,6 +592,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom, "probes": both_probed(probes_in_short)},
     "docs/pretrained.md": {"probes": both_probed(probes)},
     "docs/images_study.md": IMAGES["TABLES"],
+    "docs/masks_study.md": MASKS["TABLES"],
     "docs/results.md": {
         "pocus": pocus,
         "study": study,

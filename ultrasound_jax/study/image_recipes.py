@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ultrasound_jax import config as settings
 from ultrasound_jax.augment.search.presets import PRESETS, Preset
+from ultrasound_jax.study.recipe_settings import Change, configured
 from ultrasound_jax.types import Settings
 
 NETWORKS = ("breast_cnn", "resnet_attention", "image_classifier")
@@ -225,24 +225,9 @@ class Recipes:
         return config
 
     def _load(self, file: str, phantom: str, options: dict[str, Any]) -> Settings:
-        config = settings.load(str(self.where.configs / file))
-        if self.sizes.phantoms:
-            config.data.name = phantom
-            with config.data.unlocked():
-                config.data.options = options
-        else:
-            config.data.manual_dir = self.where.manual_dir
-            config.data.options.update(options)
-        config.data.data_dir = self.where.data_dir
-        if config.init_part == "encoder":
-            config.init_from = self.where.weights
-        for key, value in self.sizes.changes.items():
-            *path, last = key.split(".")
-            node: Any = config
-            for part in path:
-                node = node[part]
-            node[last] = value
-        return config
+        named = phantom if self.sizes.phantoms else ""
+        change = Change(options, self.sizes.changes, named)
+        return configured(self.where, file, change)
 
 
 def sizes_of(config: Settings) -> dict[str, Any]:

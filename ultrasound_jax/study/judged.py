@@ -111,7 +111,13 @@ def without_mixed(table: Predictions) -> dict[str, Any]:
 
 
 def elsewhere(
-    run: Path, out: Path, *, folds: int, data: Mapping[str, Any], data_dir: str
+    run: Path,
+    out: Path,
+    *,
+    folds: int,
+    data: Mapping[str, Any],
+    data_dir: str,
+    number: str = "macro_auroc",
 ) -> dict[str, Any]:
     """Every fold's network on another dataset, as `--mode evaluate` judges it there.
 
@@ -121,6 +127,8 @@ def elsewhere(
         folds: how many it has.
         data: the other dataset: `name`, `manual_dir`, `options.<option>`.
         data_dir: of built datasets.
+        number: that is told of every fold, over all classes and, less its `macro_`, of
+            each class.
     """
     trees = []
     for fold in range(folds):
@@ -132,17 +140,20 @@ def elsewhere(
         tree = external_validation.judge_elsewhere(changed, folder, out / folder.name)
         trees.append({k: v for k, v in tree["test"].items() if k not in LONG})
     level = next(iter(trees[0]))
+    of_class = number.removeprefix("macro_")
     return {
         "dataset": data["name"],
         "level": level,
         "n": trees[0][level]["n"],
-        "macro_auroc": [tree[level]["macro_auroc"] for tree in trees],
-        "classes": _by_class([tree[level] for tree in trees]),
+        number: [tree[level][number] for tree in trees],
+        "classes": _by_class([tree[level] for tree in trees], of_class),
         "first_fold": trees[0],
     }
 
 
-def _by_class(levels: Sequence[Mapping[str, Any]]) -> dict[str, list[float | None]]:
-    """Each class's AUROC in every fold's network."""
+def _by_class(
+    levels: Sequence[Mapping[str, Any]], number: str
+) -> dict[str, list[float | None]]:
+    """A number of each class in every fold's network."""
     names = levels[0]["classes"]
-    return {n: [level["classes"][n]["auroc"] for level in levels] for n in names}
+    return {n: [level["classes"][n][number] for level in levels] for n in names}

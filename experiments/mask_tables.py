@@ -1,0 +1,164 @@
+"""The tables of docs/masks_study.md, of whatever jobs of the study have run.
+
+`experiments/readme_tables.py` writes them. A job without results is no row: nothing
+stands in a table that no file says.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "experiments/results"
+COMMAND = "`python experiments/masks_study.py --manual_dir DIR --weights FILE`"
+LESIONS = {
+    "encoder": "U-Net, ImageNet encoder",
+    "mirrored": "the same, averaged over mirror images",
+    "bfloat16": "the same, computed in bfloat16",
+    "unet": "U-Net from scratch",
+    "mednext": "MedNeXt",
+    "segnet": "demonstration's 1x1 convolutions",
+    "segnet_skips": "its 3x3 convolutions with skips",
+}
+LUNGS = {"unet": "U-Net", "fusionlungnet": "FusionLungNet"}
+# Beginnings of the numbers that are told -> digits.
+OVERLAPS = {"mean_dice": 3, "mean_iou": 3}
+DISTANCES = {"median_hd95": 1, "mean_nsd": 3}
+RATES = {"miss_rate": 3, "false_positive_rate": 3}
+
+
+def read(name: str) -> Any:
+    """What a job found, None if it has not run."""
+    path = RESULTS / f"masks_{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def level_of(found: dict[str, Any]) -> dict[str, Any]:
+    """The numbers by image, or by slice."""
+    return found["out_of_fold"][found["out_of_fold"]["units"][0]]
+
+
+def named(level: dict[str, Any], start: str) -> str:
+    """The number's whole name, which ends with its unit; "" where there is none."""
+    known = [n for n in level if n.startswith(start) and not n.endswith("_ci")]
+    return next((n for n in known if level[n] is not None), "")
+
+
+def cell(level: dict[str, Any], start: str, digits: int) -> str:
+    """A number with its interval and its unit."""
+    name = named(level, start)
+    if not name:
+        return "not defined"
+    interval = level.get(f"{name}_ci")
+    unit = name.rpartition("_")[2] if "hd95" in name else ""
+    shown = f"{level[name]:.{digits}f}" + (f" {unit}" if unit in ("px", "mm") else "")
+    if not interval:
+        return shown
+    return f"{shown} [{interval[0]:.{digits}f}, {interval[1]:.{digits}f}]"
+
+
+def against(found: dict[str, Any]) -> str:
+    """The difference of mean Dice to the reference, and the p of its paired test."""
+    known = found.get("against", ())
+    if not known:
+        return ""
+    rows = {row["class"]: row for row in known[0]["differences"]}
+    row = next(iter(rows.values()))
+    if row["difference"] is None or not row["ci"]:
+        return "not defined"
+    low, high = row["ci"]
+    p = row["holm_p"]
+    told = "" if p is None else f", p {p:.2f}" if p >= 0.01 else ", p < 0.01"
+    return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{told}"
+
+
+def sizes(found: dict[str, Any]) -> str:
+    """Pixels, width and epochs of a job."""
+    of = found["job"]["sizes"]
+    return f"{of['network']}, {of['pixels']} px, {of['epochs']} epochs"
+
+
+def minutes(found: dict[str, Any]) -> str:
+    """What it took."""
+    return f"{found.get('minutes_trained', found['job']['minutes']):.1f}"
+
+
+def notes(names: Sequence[str]) -> str:
+    """By which commits, when and where the rows were made."""
+    runs = [found["run"] for name in names if (found := read(name))]
+    commits = sorted({run["commit"] for run in runs})
+    machines = sorted({run["cpu"] for run in runs})
+    files = ", ".join(
+        f"[{name}](experiments/results/masks_{name}.json)" for name in names
+    )
+    return (
+        f"By {COMMAND} at commit {', '.join(commits)}, {min(r['date'] for r in runs)} "
+        f"to {max(r['date'] for r in runs)}, on {', '.join(machines)}: {files}."
+    )
+
+
+def table(titles: Sequence[str], rows: dict[str, Sequence[str]]) -> str:
+    """The rows by the job that each is of; what it says where there are none."""
+    if not rows:
+        return f"Not run yet: {COMMAND}."
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows.values()]
+    return "\n".join([*lines, "", notes([*rows])])
+
+
+def compared(kind: str, networks: dict[str, str], titles: Sequence[str]) -> str:
+    """Networks on one set, each beside the first one."""
+    rows = {}
+    for network, words in networks.items():
+        if found := read(name := f"{kind}_{network}"):
+            level = level_of(found)
+            told = OVERLAPS | DISTANCES | RATES
+            numbers = [cell(level, start, digits) for start, digits in told.items()]
+            rows[name] = [words, *numbers, against(found), sizes(found), minutes(found)]
+    heads = ["Dice", "IoU", "HD95, median", "NSD", "missed", "found where nothing is"]
+    return table([titles[0], *heads, titles[1], "size", "minutes"], rows)
+
+
+def lesions() -> str:
+    """Lesions of BUSI."""
+    titles = ["BUSI, lesions, by group", "Dice minus the first's"]
+    return compared("busi", LESIONS, titles)
+
+
+def lungs() -> str:
+    """Lungs in CT slices."""
+    return compared("lungs", LUNGS, ["lungs, by patient", "Dice minus the U-Net's"])
+
+
+def lungs_elsewhere() -> str:
+    """Each fold's network on the other part."""
+    rows = {}
+    for network, words in LUNGS.items():
+        if found := read(name := f"elsewhere_{network}"):
+            values = [value for value in found["mean_dice"] if value is not None]
+            spread = f"{min(values):.3f} to {max(values):.3f}" if values else ""
+            own = read(f"lungs_{network}")
+            here = f"{level_of(own)['mean_dice']:.3f}" if own else ""
+            rows[name] = [words, found["dataset"], str(found["n"]["patients"])]
+            rows[name] += [here, spread or "not defined"]
+    titles = ["network", "other set", "its patients", "Dice at home"]
+    return table([*titles, "elsewhere, of the folds' networks"], rows)
+
+
+def published() -> str:
+    """What others have reached, by which kind of split."""
+    known = json.loads((ROOT / "experiments/published.json").read_text())["masks"]
+    lines = ["| published | value | split | from |", "|---|---|---|---|"]
+    for row in known:
+        cells = [row["what"], f"{row['value']:g}", row["split"], row["from"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "masks_busi": lesions,
+    "masks_lungs": lungs,
+    "masks_elsewhere": lungs_elsewhere,
+    "masks_published": published,
+}
