@@ -12,11 +12,10 @@ from jaxtyping import Array, Bool, Float, Int8
 
 from ultrasound_jax.analysis.stats._parts.mask_figures import of_images
 from ultrasound_jax.analysis.table.mask_table import MaskTable
-from ultrasound_jax.data.spec import INDEX, Spec
+from ultrasound_jax.data.spec import INDEX, PIXEL_MM, Spec
 from ultrasound_jax.tasks._mask_measures import Measures, named
 from ultrasound_jax.tasks._protocol import Fields, OfPixels, TaskError, Term
 
-SPACING = "spacing"  # the field of role number with mm a pixel, along each axis
 SMOOTH = 1.0  # pixels added to both parts of the soft Dice
 
 
@@ -81,11 +80,6 @@ class Segmentation(OfPixels):
     @property
     def _mask(self) -> str:
         return self.spec.of_role("mask")[0]
-
-    @property
-    def _has_spacing(self) -> bool:
-        axes = len(self.spec[self._mask].shape) - 1
-        return SPACING in self.spec and self.spec[SPACING].shape == (axes,)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -153,10 +147,10 @@ class Segmentation(OfPixels):
         return outputs["logits"].argmax(axis=-1)[..., None] == values
 
     def keep(self, outputs: Fields, fields: Fields) -> Fields:
-        """Pixels found rightly, wrongly and not at all, both masks, and the spacing."""
+        """Pixels found rightly, wrongly and not at all, both masks, and their scale."""
         found, truth = self.decided(outputs), self._truth(fields)
         space = tuple(range(1, truth.ndim - 1))
-        scale = {SPACING: fields[SPACING]} if self._has_spacing else {}
+        scale = {name: fields[name] for name in (PIXEL_MM,) if name in fields}
         return scale | {
             "tp": (found & truth).sum(space),
             "fp": (found & ~truth).sum(space),
@@ -173,7 +167,7 @@ class Segmentation(OfPixels):
         if not full:
             return columns
         found, truth = np.asarray(kept["found"]), np.asarray(kept["truth"])
-        columns |= self.measures.columns(found, truth, kept.get(SPACING))
+        columns |= self.measures.columns(found, truth, kept.get(PIXEL_MM))
         values = np.arange(1, len(self.classes) + 1, dtype=np.uint8)
         columns["found"] = (kept["found"] * values).max(axis=-1).astype(np.uint8)
         return columns
