@@ -160,6 +160,16 @@ def test_a_record_with_spacing_has_millimetres_beside_pixels():
     assert set(of.columns(kept, full=False)) == {"tp", "fp", "fn"}
 
 
+def test_a_tolerance_in_mm_needs_pixels_whose_size_is_known():
+    with pytest.raises(
+        tasks.TaskError, match="tolerance_mm=2 is not allowed: the data"
+    ):
+        task(tolerance_mm=2)
+    side = Field(shape=(), dtype="float32", role="number")
+    spec = Spec(dict(SPEC) | {"pixel_mm": side}, ("image", "image"))
+    assert task(spec, tolerance_mm=2).measures.tolerance_mm == 2
+
+
 def test_validation_selects_on_the_number_that_a_report_has():
     """Structures that few examples show count as much as those that all show."""
     of = task(image_spec(("x",), masked=("liver", "kidney", "spleen")))

@@ -41,9 +41,9 @@ class Measures:
         TaskError: a value that is not allowed.
     """
 
-    tolerance: float = 2.0
-    tolerance_mm: float = 1.0
-    lesion_iou: float = 0.1
+    tolerance: float | int = 2.0
+    tolerance_mm: float | int = 1.0
+    lesion_iou: float | int = 0.1
 
     def __post_init__(self) -> None:
         for name, (low, high) in ALLOWED.items():

@@ -46,9 +46,9 @@ class Segmentation(OfPixels):
         *,
         cross_entropy: float = 1.0,
         dice: float = 1.0,
-        tolerance: float = Measures.tolerance,
-        tolerance_mm: float = Measures.tolerance_mm,
-        lesion_iou: float = Measures.lesion_iou,
+        tolerance: float | int = Measures.tolerance,
+        tolerance_mm: float | int | None = None,
+        lesion_iou: float | int = Measures.lesion_iou,
     ) -> "Segmentation":
         """The task; the options weigh the terms of the loss, and say how to measure.
 
@@ -65,7 +65,13 @@ class Segmentation(OfPixels):
                 "config.task.options.cross_entropy and .dice are both 0: nothing would "
                 "be learnt"
             )
-        measures = Measures(tolerance, tolerance_mm, lesion_iou)
+        if tolerance_mm is not None and PIXEL_MM not in spec:
+            raise TaskError(
+                f"config.task.options.tolerance_mm={tolerance_mm} is not allowed: the "
+                f"dataset has no field '{PIXEL_MM}'; allowed is tolerance, in pixels"
+            )
+        in_mm = Measures.tolerance_mm if tolerance_mm is None else tolerance_mm
+        measures = Measures(tolerance, in_mm, lesion_iou)
         task = cls(spec, cross_entropy, dice, measures)
         shape = spec[task._mask].shape
         if len(shape) < 3 or shape[-1] != 1:
