@@ -13,7 +13,7 @@ from ultrasound_jax.data.audit.between import Alike, alike, not_all
 from ultrasound_jax.data.examples import PSEUDONYM, SplitError, some
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.data.source import Source
-from ultrasound_jax.data.spec import Spec, SpecError
+from ultrasound_jax.data.spec import PIXEL_MM, Spec, SpecError
 from ultrasound_jax.predict import Run, binding
 from ultrasound_jax.runs.bar import watched
 from ultrasound_jax.types import Settings, UltrasoundError
@@ -25,7 +25,8 @@ def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
     Its labels are in the order of the run's classes, unknown where it has none.
     """
     own, other = run.spec, source.spec
-    for name in (n for n, field in own.items() if field.role != "labels"):
+    needed = (n for n, field in own.items() if field.role != "labels" and n != PIXEL_MM)
+    for name in needed:
         if name not in other:
             raise SpecError(
                 f"{source.name} has no field '{name}', which the run was trained on; "
@@ -95,7 +96,11 @@ def _columns(run: Run, source: Source) -> tuple[np.ndarray, tuple[str, ...]]:
 def _as_read(
     run: Run, source: Source, labels: np.ndarray, classes: tuple[str, ...]
 ) -> Source:
-    spec = Spec({name: run.spec[name] for name in run.spec}, source.spec.units)
+    fields = {name: run.spec[name] for name in run.spec if name != PIXEL_MM}
+    # Not what the network is given: masks are measured by it where the dataset has it.
+    if PIXEL_MM in source.spec and run.task.decision == "mask":
+        fields[PIXEL_MM] = source.spec[PIXEL_MM]
+    spec = Spec(fields, source.spec.units)
     read = _Relabelled(source, labels)
     read.spec = spec
     read.classes = classes

@@ -32,11 +32,11 @@ def masks() -> tuple[np.ndarray, np.ndarray]:
     return found, truth
 
 
-def table_of(found, truth, spacing=None, **options) -> MaskTable:
+def table_of(found, truth, pixel_mm=None, **options) -> MaskTable:
     count, classes = len(found), tuple("abc")[: found.shape[-1]]
     names = tuple(f"e{i}" for i in range(count))
     space = tuple(range(1, found.ndim - 1))
-    measured: Any = named(Measures(**options).columns(found, truth, spacing))
+    measured: Any = named(Measures(**options).columns(found, truth, pixel_mm))
     return MaskTable(
         example_id=names,
         video_id=names,
@@ -60,7 +60,7 @@ def values(table: MaskTable, key: str) -> list[float]:
 
 def test_the_five_cases_count_as_the_table_in_the_docs_has_them():
     nan = np.nan
-    table = table_of(*masks(), spacing=np.full((5, 2), 0.5), tolerance=0.5)
+    table = table_of(*masks(), pixel_mm=np.full((5, 2), 0.5), tolerance=0.5)
     expected = {
         "mean_dice": [1, 12 / 16, 0, nan, nan],
         "mean_iou": [1, 6 / 10, 0, nan, nan],
@@ -107,7 +107,7 @@ def test_a_miss_is_in_every_mean_and_a_normal_image_in_none():
 def test_pixels_and_millimetres_are_never_averaged():
     found, truth = masks()
     spacing = np.array([[0.5, 0.5], [2.0, 2.0], [0, 0], [1, 1], [1, 1]])
-    table = table_of(found, truth, spacing=spacing)
+    table = table_of(found, truth, pixel_mm=spacing)
     np.testing.assert_allclose(counted_distance(table, "hd95_px")[:3, 0], [0, 1, 10])
     # The missed one has no spacing, and so no distance in mm, nor an NSD in mm.
     np.testing.assert_allclose(
@@ -122,14 +122,14 @@ def test_pixels_and_millimetres_are_never_averaged():
 
 def test_pixels_that_are_no_squares_have_distances_along_their_sides():
     found, truth = masks()
-    table = table_of(found, truth, spacing=np.tile([3.0, 0.5], (5, 1)))
+    table = table_of(found, truth, pixel_mm=np.tile([3.0, 0.5], (5, 1)))
     assert values(table, "mean_hd95_mm")[1] == 0.5  # moved along the second axis
     assert values(table, "mean_hd95_mm")[2] == pytest.approx(np.hypot(18, 4))
 
 
 def test_such_a_table_is_read_as_it_was_written(tmp_path):
     spacing = np.array([[0.5, 0.5], [2.0, 2.0], [0, 0], [1, 1], [1, 1]])
-    table = table_of(*masks(), spacing=spacing)
+    table = table_of(*masks(), pixel_mm=spacing)
     table.write(tmp_path / "predictions.csv")
     back = read_table(tmp_path / "predictions.csv")
     assert isinstance(back, MaskTable)

@@ -188,6 +188,8 @@ def test_every_statistic_of_the_package_says_what_it_is():
         "discrimination",
         "overlap",
         "reconstruction",
+        "lesions",
+        "absent",
         "confusion",
         "ordinal",
         "calibration",
@@ -196,6 +198,7 @@ def test_every_statistic_of_the_package_says_what_it_is():
         "predictive_values",
         "missing_labels",
         "by_fold",
+        "mask_folds",
         "subgroups",
         "conformal",
     ]

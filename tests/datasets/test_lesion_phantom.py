@@ -293,6 +293,7 @@ def test_the_record_has_the_types_of_the_first_waist(tiny):
     assert record["labels"].dtype == np.int8
     spec = tiny.spec()
     assert spec["labels"].classes == CLASSES and spec["mask"].classes == ("lesion",)
+    assert spec["pixel_mm"].role == "number" and spec["pixel_mm"].shape == ()
     assert tiny.info.metadata["skipped"] == []
 
 

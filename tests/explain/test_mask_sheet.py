@@ -6,7 +6,12 @@ from tests.tasks.made import ids, image_spec
 from ultrasound_jax.analysis.table.mask_table import MaskTable
 from ultrasound_jax.data.examples import ExampleTable
 from ultrasound_jax.data.source import Source
-from ultrasound_jax.explain.draw.mask_sheet import chosen_rows, example_dice, mask_sheet
+from ultrasound_jax.explain.draw.mask_sheet import (
+    chosen_rows,
+    example_dice,
+    false_positives,
+    mask_sheet,
+)
 from ultrasound_jax.explain.errors import ExplainError
 
 COUNT = 9
@@ -58,7 +63,7 @@ def test_the_rows_are_the_best_the_middle_and_the_worst():
     assert [len(part) for part in chosen_rows(np.arange(2), 2)] == [2, 2, 2]
 
 
-def test_the_dice_of_an_example_leaves_out_what_is_in_neither_mask(tmp_path):
+def test_the_dice_of_an_example_is_of_the_structures_that_it_has(tmp_path):
     table = Pictures(tmp_path).judged()
     dice = example_dice(table)
     assert dice[0] == 1 and dice[6] == 0
@@ -74,6 +79,25 @@ def test_the_sheet_is_a_picture_with_both_outlines(tmp_path):
     image = cv2.imdecode(np.frombuffer(sheet, np.uint8), cv2.IMREAD_COLOR)
     for bgr in ((115, 158, 0), (0, 94, 213)):  # true and found
         assert (np.abs(image.astype(int) - bgr).sum(axis=2) < 30).sum() > 100
+
+
+def test_examples_without_a_structure_have_a_row_of_their_own(tmp_path):
+    """By the pixels found in them; those without any are not shown."""
+    pictures = Pictures(tmp_path)
+    whole = pictures.judged()
+    counts = {name: getattr(whole, name).copy() for name in ("tp", "fp", "fn")}
+    for values in counts.values():
+        values[:3] = 0
+    counts["fp"][:2, 0] = 5, 9
+    table = pictures.judged(**counts)
+    assert np.isnan(example_dice(table)[:3]).all()
+    assert false_positives(table).tolist() == [1, 0]
+    images = [
+        cv2.imdecode(np.frombuffer(mask_sheet(one, pictures, tmp_path), np.uint8), 1)
+        for one in (whole, table)
+    ]
+    assert images[1].shape[0] > images[0].shape[0]
+    assert images[1].shape[1] == images[0].shape[1]
 
 
 def test_a_mask_that_is_gone_is_named(tmp_path):

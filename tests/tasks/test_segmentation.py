@@ -134,11 +134,10 @@ def test_distances_at_the_border_are_those_of_the_whole_picture():
 
 
 def test_a_record_with_spacing_has_millimetres_beside_pixels():
-    fields_of = dict(SPEC) | {
-        "spacing": Field(shape=(2,), dtype="float32", role="number")
-    }
+    side = Field(shape=(2,), dtype="float32", role="number")
+    fields_of = dict(SPEC) | {"pixel_mm": side}
     of = task(Spec(fields_of, ("image", "image")), tolerance=1.5, lesion_iou=0.5)
-    batch = fields() | {"spacing": jnp.array([[0.2, 0.2], [0.1, 0.3], [0, 0]])}
+    batch = fields() | {"pixel_mm": jnp.array([[0.2, 0.2], [0.1, 0.3], [0, 0]])}
     kept = jax.device_get(of.keep({"logits": jnp.asarray(LOGITS)}, batch))
     columns = of.columns(kept, full=True)
     table = of.table(ids(np.zeros((3, 2), np.int8), ("image", "image")), columns)
@@ -154,8 +153,21 @@ def test_a_record_with_spacing_has_millimetres_beside_pixels():
     assert table.diagonals["px"].tolist() == pytest.approx([np.hypot(8, 8)] * 3)
     assert table.diagonals["mm"][1] == pytest.approx(np.hypot(0.8, 2.4))
     assert "detected_iou0p5" in table.lesions
-    assert "hd95_mm" not in task().columns(kept | {"spacing": None}, full=True)
+    square = kept | {"pixel_mm": np.array([0.2, 0.2, 0.2])}
+    assert of.columns(square, full=True)["hd95_mm"][0] == pytest.approx(mm[0])
+    without = {name: value for name, value in kept.items() if name != "pixel_mm"}
+    assert "hd95_mm" not in of.columns(without, full=True)
     assert set(of.columns(kept, full=False)) == {"tp", "fp", "fn"}
+
+
+def test_a_tolerance_in_mm_needs_pixels_whose_size_is_known():
+    with pytest.raises(
+        tasks.TaskError, match="tolerance_mm=2 is not allowed: the data"
+    ):
+        task(tolerance_mm=2)
+    side = Field(shape=(), dtype="float32", role="number")
+    spec = Spec(dict(SPEC) | {"pixel_mm": side}, ("image", "image"))
+    assert task(spec, tolerance_mm=2).measures.tolerance_mm == 2
 
 
 def test_validation_selects_on_the_number_that_a_report_has():

@@ -15,6 +15,9 @@ from ultrasound_jax.types import UNKNOWN, UltrasoundError
 ROLES = ("pixels", "mask", "labels", "number", "group")
 INDEX = "index"  # int32 `b`: the example's place in its source, -1 for a filling row
 COPY = "copy"  # int32 `b`: which of an epoch's copies of the example a row is, from 0
+# A number that a picture may have: mm a side of its pixels, one or one an axis of its
+# mask; 0 where it is not known. Masks are then measured in mm, too.
+PIXEL_MM = "pixel_mm"
 Batch = dict[str, np.ndarray]
 
 

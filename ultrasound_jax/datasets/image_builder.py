@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from jaxtyping import UInt8
 
-from ultrasound_jax.data.spec import Field, Spec
+from ultrasound_jax.data.spec import PIXEL_MM, Field, Spec
 from ultrasound_jax.datasets.beam.builder import ScalableBuilder
 from ultrasound_jax.datasets.beam.records import Fact, Skipped
 from ultrasound_jax.datasets.errors import DatasetError
@@ -139,6 +139,9 @@ class ImageBuilder(ScalableBuilder, skip_registration=True):
                 role="mask",
                 classes=self.mask_classes(),
             )
+        if PIXEL_MM in features:
+            side = tuple(features[PIXEL_MM].shape)
+            fields[PIXEL_MM] = Field(shape=side, dtype="float32", role="number")
         fields |= self.graded_fields() | self.group_fields()
         return Spec(fields, self.UNITS)
 

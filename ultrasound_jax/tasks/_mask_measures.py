@@ -41,9 +41,9 @@ class Measures:
         TaskError: a value that is not allowed.
     """
 
-    tolerance: float = 2.0
-    tolerance_mm: float = 1.0
-    lesion_iou: float = 0.1
+    tolerance: float | int = 2.0
+    tolerance_mm: float | int = 1.0
+    lesion_iou: float | int = 0.1
 
     def __post_init__(self) -> None:
         for name, (low, high) in ALLOWED.items():
@@ -57,21 +57,20 @@ class Measures:
         self,
         found: Bool[np.ndarray, "n *space k"],
         truth: Bool[np.ndarray, "n *space k"],
-        spacing: Float[np.ndarray, "n d"] | None = None,
+        pixel_mm: Float[np.ndarray, "n *d"] | None = None,
     ) -> Columns:
         """The table's columns of each example, by their names.
 
         Args:
             found: what the network gives to each structure.
             truth: what belongs to each structure.
-            spacing: mm a pixel along each axis; 0 or less where it is not known.
+            pixel_mm: of a pixel's sides, one or one an axis; 0 where it is not known.
         """
-        known: list[Spacing] = [None] * len(found)
-        if spacing is not None:
-            known = _known(spacing)
         sides = np.array(found.shape[1:-1], float)
         across = {"px": np.full(len(found), np.linalg.norm(sides))}
-        if spacing is not None:
+        known: list[Spacing] = [None] * len(found)
+        if pixel_mm is not None:
+            known = _known(pixel_mm, len(sides))
             nothing = np.full(len(sides), np.nan)
             far = [sides * (nothing if one is None else one) for one in known]
             across["mm"] = np.array([np.linalg.norm(one) for one in far])
@@ -129,10 +128,11 @@ def named(columns: Columns) -> dict[str, Columns]:
     }
 
 
-def _known(spacing: Float[np.ndarray, "n d"]) -> list[Spacing]:
-    rows = np.asarray(spacing, float).tolist()
+def _known(pixel_mm: Float[np.ndarray, "n *d"], axes: int) -> list[Spacing]:
+    given = np.asarray(pixel_mm, float).reshape(len(pixel_mm), -1)
     return [
-        tuple(one) if all(0 < side < np.inf for side in one) else None for one in rows
+        tuple(one) if all(0 < side < np.inf for side in one) else None
+        for one in np.broadcast_to(given, (len(given), axes)).tolist()
     ]
 
 

@@ -10,14 +10,12 @@ from jaxtyping import Array, Bool, Float, Int8
 
 from ultrasound_jax.analysis.stats._parts.mask_figures import of_images
 from ultrasound_jax.analysis.table.mask_table import MaskTable
-from ultrasound_jax.data.spec import INDEX, Spec
+from ultrasound_jax.data.spec import INDEX, PIXEL_MM, Spec
 from ultrasound_jax.tasks._mask_cleaning import Cleaning
 from ultrasound_jax.tasks._mask_losses import shares
 from ultrasound_jax.tasks._mask_measures import Measures, named
 from ultrasound_jax.tasks._mask_terms import ALL, USUAL, MaskTerms
 from ultrasound_jax.tasks._protocol import Fields, OfPixels, TaskError, Term
-
-SPACING = "spacing"  # the field of role number with mm a pixel, along each axis
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,9 @@ class Segmentation(OfPixels):
         keep_components: int = 0,
         fill_holes: bool = False,
         smallest: int = 0,
-        tolerance: float = Measures.tolerance,
-        tolerance_mm: float = Measures.tolerance_mm,
-        lesion_iou: float = Measures.lesion_iou,
+        tolerance: float | int = Measures.tolerance,
+        tolerance_mm: float | int | None = None,
+        lesion_iou: float | int = Measures.lesion_iou,
     ) -> "Segmentation":
         """The task.
 
@@ -86,9 +84,15 @@ class Segmentation(OfPixels):
             "focal_constant": focal_constant,
             "ssim_borders": ssim_borders,
         }
+        if tolerance_mm is not None and PIXEL_MM not in spec:
+            raise TaskError(
+                f"config.task.options.tolerance_mm={tolerance_mm} is not allowed: the "
+                f"dataset has no field '{PIXEL_MM}'; allowed is tolerance, in pixels"
+            )
         terms = MaskTerms.make(loss=loss, heads=heads, given=given)
         cleaning = Cleaning(keep_components, fill_holes, smallest)
-        measures = Measures(tolerance, tolerance_mm, lesion_iou)
+        in_mm = Measures.tolerance_mm if tolerance_mm is None else tolerance_mm
+        measures = Measures(tolerance, in_mm, lesion_iou)
         task = cls(spec, terms, cleaning, measures)
         shape = spec[task._mask].shape
         if len(shape) < 3 or shape[-1] != 1:
@@ -104,11 +108,6 @@ class Segmentation(OfPixels):
     @property
     def _mask(self) -> str:
         return self.spec.of_role("mask")[0]
-
-    @property
-    def _has_spacing(self) -> bool:
-        axes = len(self.spec[self._mask].shape) - 1
-        return SPACING in self.spec and self.spec[SPACING].shape == (axes,)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -159,9 +158,9 @@ class Segmentation(OfPixels):
         return outputs["logits"].argmax(axis=-1)[..., None] == values
 
     def keep(self, outputs: Fields, fields: Fields) -> Fields:
-        """Pixels found rightly, wrongly and not at all, both masks, and the spacing."""
+        """Pixels found rightly, wrongly and not at all, both masks, and their scale."""
         found, truth = self.decided(outputs), self._truth(fields)
-        scale = {SPACING: fields[SPACING]} if self._has_spacing else {}
+        scale = {name: fields[name] for name in (PIXEL_MM,) if name in fields}
         return scale | counts_of(found, truth) | {"found": found, "truth": truth}
 
     def columns(
@@ -176,7 +175,7 @@ class Segmentation(OfPixels):
         if not full:
             return columns
         found, truth = np.asarray(kept["found"]), np.asarray(kept["truth"])
-        columns |= self.measures.columns(found, truth, kept.get(SPACING))
+        columns |= self.measures.columns(found, truth, kept.get(PIXEL_MM))
         values = np.arange(1, len(self.classes) + 1, dtype=np.uint8)
         columns["found"] = (kept["found"] * values).max(axis=-1).astype(np.uint8)
         return columns

@@ -24,6 +24,11 @@ MEANINGS = {
     "LR−": "likelihood ratio of a negative call: (1 − sensitivity) / specificity",
     "ECE": "expected calibration error: mean distance between score and observed rate",
     "IoU": "intersection over union of a found and a true mask",
+    "Dice": "twice the intersection over the sum of a found and a true mask",
+    "HD95": "95th percentile of how far the edges of two masks are apart, the larger "
+    "one of both directions",
+    "ASSD": "average symmetric surface distance: mean of how far those edges are",
+    "NSD": "normalised surface distance: share of those edges within a tolerance",
     "GMACs": "thousand million multiply-accumulates",
     "GFLOPs": "thousand million floating-point operations",
     "macro": "mean over the classes",

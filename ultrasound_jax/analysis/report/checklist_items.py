@@ -10,8 +10,11 @@ Item = tuple[str, str, tuple[str, ...], str]
 
 _STUDY = "to be written"
 _NETWORK = ("facts", "model file", "cost")
-_NUMBERS = ("discrimination", "confusion", "overlap", "operating", "predictive")
-_VARIED = ("subgroup", "missing", "seed", "by_fold")
+_NUMBERS = ("discrimination", "confusion", "overlap", "lesions", "absent") + (
+    "operating",
+    "predictive",
+)
+_VARIED = ("subgroup", "missing", "seed", "by_fold", "mask_folds")
 _RECRUITED = "where, when, how and by whom patients were recruited"
 _LABELS = "who annotated, with which training and rules, and blinded to what"
 

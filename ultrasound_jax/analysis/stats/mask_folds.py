@@ -30,9 +30,9 @@ KINDS = (MASKS,)
 OPTIONS = ()
 METHODS = (
     "Folds' own figures are of each fold's examples alone; pooled ones are of all "
-    "pixels of a fold together (micro). Their mean is followed by the standard deviation of "
-    "the folds as a population, as papers have it; it is no interval, for the folds' "
-    "models share training patients (Bengio and Grandvalet 2004)."
+    "pixels of a fold together (micro). Their mean is followed by the standard "
+    "deviation of the folds as a population, as papers have it; it is no interval, for "
+    "the folds' models share training patients (Bengio and Grandvalet 2004)."
 )
 SOURCES = (
     "Bengio Y, Grandvalet Y. No unbiased estimator of the variance of k-fold "

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from matplotlib.axes import Axes
 
 from ultrasound_jax.analysis.document import Block, Picture, Text, label
+from ultrasound_jax.analysis.stats._parts.mask_figures import of_images
 from ultrasound_jax.analysis.table.mask_table import MaskTable
 from ultrasound_jax.analysis.table.splits import default_split, rows_of
 from ultrasound_jax.data.source import Source
@@ -18,6 +19,7 @@ from ultrasound_jax.explain.errors import ExplainError
 
 EACH = 4  # examples a row
 ROWS = ("best", "median", "worst")
+FALSE = "false positive"  # a further row, of examples without any structure
 _DPI = 150
 
 
@@ -26,8 +28,9 @@ def mask_sheet(
 ) -> bytes:
     """A PNG of the examples whose masks were found best, about as well as most, worst.
 
-    An example counts by the mean Dice of the structures that are in either mask; those
-    without any are not shown. Truth and found mask are outlines on the picture.
+    An example counts by the mean Dice of the structures that it has. Of those without
+    any, the ones with most pixels found are a further row; the rest are not shown.
+    Truth and found mask are outlines on the picture.
 
     Args:
         table: with the files of found masks.
@@ -41,18 +44,28 @@ def mask_sheet(
     dice = example_dice(table)
     order = np.argsort(-dice, kind="stable")
     order = order[: int(np.isfinite(dice).sum())]
-    if not len(order):
+    wrong = false_positives(table)
+    if not len(order) and not len(wrong):
         raise ExplainError("no example shows any structure: there is nothing to draw")
     place = {name: i for i, name in enumerate(source.table.example_id)}
-    count = min(each, len(order))
-    figure = new_figure(2.1 * count + 0.4, 2.3 * len(ROWS) + 0.5)
-    panels = figure.subplots(len(ROWS), count, squeeze=False)
-    for row, name, chosen in zip(panels, ROWS, chosen_rows(order, count), strict=True):
+    count = min(each, max(len(order), len(wrong)))
+    rows = dict(zip(ROWS, chosen_rows(order, count), strict=True))
+    rows = {name: chosen for name, chosen in rows.items() if len(chosen)}
+    if len(wrong):
+        rows[FALSE] = wrong[:count]
+    figure = new_figure(2.1 * count + 0.4, 2.3 * len(rows) + 0.5)
+    panels = figure.subplots(len(rows), count, squeeze=False)
+    for row, (name, chosen) in zip(panels, rows.items(), strict=True):
         row[0].set_ylabel(name, fontsize=9)
-        for panel, i in zip(row, chosen.tolist(), strict=True):
+        for panel in row[len(chosen) :]:
+            panel.set_axis_off()
+        for panel, i in zip(row, chosen.tolist(), strict=False):
             record = source.records[place[table.example_id[i]]]
             _draw(panel, source, record, _read(folder, table.mask_file[i]))
-            title = f"{table.example_id[i]}\nDice {dice[i]:.3f}"
+            told = f"Dice {dice[i]:.3f}"
+            if name == FALSE:
+                told = f"{table.fp[i].sum()} px, nothing there"
+            title = f"{table.example_id[i]}\n{told}"
             panel.set_title(title, fontsize=7, parse_math=False)
     figure.suptitle("outlines: found (orange), true (green)", fontsize=9)
     image = io.BytesIO()
@@ -70,17 +83,31 @@ def sheet_blocks(table: Any, source: Source, folder: Path) -> list[Block]:
         image = mask_sheet(judged, source, folder)
     except ExplainError as error:
         return [Text(f"No contact sheet: {error}")]
-    words = f"Best, median and worst of the {len(judged)} examples of {label(split)}."
-    return [Picture("contact_sheet", image, "Found and true masks as outlines", words)]
+    words = f"Best, median and worst of the {len(judged)} examples of {label(split)}"
+    more = f", and {FALSE} ones" if len(false_positives(judged)) else ""
+    return [
+        Picture(
+            "contact_sheet",
+            image,
+            "Found and true masks as outlines",
+            f"{words}{more}.",
+        )
+    ]
 
 
 def example_dice(table: MaskTable) -> Float[np.ndarray, " n"]:
-    """The mean Dice of an example's structures; NaN where it shows none."""
-    both = (2 * table.tp + table.fp + table.fn).astype(float)
-    there = both > 0
-    dice = np.divide(2 * table.tp, both, out=np.zeros(both.shape), where=there)
-    shown = there.sum(axis=1)
-    return np.where(shown > 0, dice.sum(axis=1) / np.maximum(shown, 1), np.nan)
+    """The mean Dice of the structures that an example has; NaN where it has none."""
+    dice = of_images(table)["mean_dice"]
+    shown = dice.below.sum(axis=1)
+    return np.where(shown > 0, dice.above.sum(axis=1) / np.maximum(shown, 1), np.nan)
+
+
+def false_positives(table: MaskTable) -> Int[np.ndarray, " m"]:
+    """The examples without any structure in which something is found, most first."""
+    found = table.fp.sum(axis=1)
+    absent = (table.tp + table.fn).sum(axis=1) == 0
+    order = np.argsort(-found, kind="stable")
+    return order[(absent & (found > 0))[order]]
 
 
 def chosen_rows(order: Int[np.ndarray, " n"], count: int) -> list[np.ndarray]:

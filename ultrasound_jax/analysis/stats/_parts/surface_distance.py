@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 
 NAMES = ("hd95", "assd", "nsd")
-_BELOW = 1e-9  # what rounding leaves of a distance that is the tolerance itself
+_ROUNDING = 1e-6  # of a distance that is the tolerance itself, and of a float32 spacing
 
 
 def surface_distances(
@@ -74,7 +74,7 @@ def surface_figures(
     if apart is None:
         return (np.nan, np.nan, np.nan)
     both = np.concatenate(apart)
-    near = both <= tolerance + _BELOW
+    near = both <= tolerance * (1 + _ROUNDING)
     far = max(np.percentile(one, 95) for one in apart)
     return float(far), float(both.mean()), float(near.mean())
 
