@@ -18,7 +18,8 @@ def test_without_pytorch_it_says_in_one_line_how_to_get_it(monkeypatch, capsys):
 def test_every_network_has_a_restatement_by_its_name():
     clips = {n for n in models.names() if models.arguments_of(n)[0] == "clip"}
     assert clips == set(shipped.networks())
-    assert clips | {"resnet18", "unet"} == set(benchmark_torch.names())
+    images = {"resnet18", *benchmark_torch.SEGMENTERS}
+    assert clips | images == set(benchmark_torch.names())
 
 
 def test_rows_of_noise_are_a_batch_that_the_task_takes():
