@@ -28,7 +28,7 @@ def test_a_missing_dataset_is_built_and_said(tmp_path):
 
 
 def test_an_unknown_dataset_names_the_known_ones():
-    with pytest.raises(sources.SourceError, match="lus_phantom, pocus"):
+    with pytest.raises(sources.SourceError, match="lus_phantom, phantom_ct, pocus"):
         sources.prepare("lus", options={})
 
 

@@ -30,7 +30,8 @@ FILES = (
 )
 PATTERNS = ("a_line", "b_line", "consolidation", "pleural_effusion")
 BUSI = ("benign", "malignant", "normal")
-IMAGES = ("busi", "lesion_phantom", "skin_tumor", "folder")  # datasets of still ones
+IMAGES = ("busi", "lesion_phantom", "skin_tumor", "folder", "pu2756")  # still ones
+SLICES = ("phantom_ct", "lungsegdb")  # of CT
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,14 @@ def spec_of(config: Settings) -> Spec:
     options = config.data.options
     pixels = partial(Field, dtype="uint8", role="pixels")
     square = (options.size, options.size, 1)
+    if config.data.name in SLICES:
+        units = config.data.hu_width > 0
+        image = pixels(shape=square, dtype="int16" if units else "uint8")
+        mask = Field(shape=square, dtype="uint8", role="mask", classes=("lung",))
+        fields = {"image": image, "labels": _labels(("lung",)), "mask": mask}
+        spec = Spec(fields, ("slice", "slice"))
+        window = config.data.hu_centre, config.data.hu_width
+        return spec.windowed(*window) if units else spec
     if config.data.name in IMAGES:
         image = pixels(shape=square)
         mask = Field(shape=square, dtype="uint8", role="mask", classes=("lesion",))
@@ -131,11 +140,13 @@ def programs(experiment: Abstract) -> Iterator[tuple[str, Any, tuple[Any, ...]]]
         seed=config.seed,
         accumulate=config.optim.accumulate,
         ema=config.optim.ema,
+        crop=config.train.crop,
     )
     rows = rows_of(experiment, config.data.batch_size)
     rows |= compiled.batch_shapes(move.fields, config.data.batch_size)
     scale = jax.ShapeDtypeStruct((), jnp.float32)
     yield "train", train, (state, rows, scale)
     rows = rows_of(experiment, config.data.eval_batch_size)
-    evaluate = steps.make_eval_step(experiment.network, task)
+    looking = compiled.looking_of(config)
+    evaluate = steps.make_eval_step(experiment.network, task, **looking)
     yield "eval", evaluate, (experiment.params, experiment.stats, rows)
