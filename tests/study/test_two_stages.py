@@ -16,12 +16,13 @@ from ultrasound_jax.analysis.table.predictions import Predictions
 from ultrasound_jax.data.manifest import Manifest
 from ultrasound_jax.datasets.regions.files import file_of, read_grey
 from ultrasound_jax.media.geometry import letterbox
-from ultrasound_jax.media.regions import Cut, cut_out
+from ultrasound_jax.media.regions import Cut, cut_out, resized
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.binding import BindingError
 from ultrasound_jax.predict.stages import two_stage
 from ultrasound_jax.predict.stages.errors import StagesError
 from ultrasound_jax.predict.stages.segmenter import open_segmenter
+from ultrasound_jax.predict.stages.two_stage import fitted
 from ultrasound_jax.starting import Start, training_data
 from ultrasound_jax.study.stages import asked, variants
 
@@ -184,6 +185,8 @@ def test_one_new_image_goes_through_both_stages(segmenter, staged):
         np.testing.assert_allclose(given, table.scores[row], rtol=1e-5)
         large = cv2.resize(picture, (90, 60))
         assert two_stage(first, second, large).mask.shape == letterbox(large, 32).shape
+        assert np.array_equal(fitted(large, 32, "keep"), letterbox(large, 32))
+        assert np.array_equal(fitted(large, 32, "stretch"), resized(large, 32))
         nothing = two_stage(first, second, np.zeros((40, 40), np.uint8))
         assert not nothing.found and nothing.box.sides == (32, 32)
         with pytest.raises(StagesError, match="allowed is a classifier of regions"):
