@@ -12,7 +12,7 @@ from ultrasound_jax.study.crossval import cross_validate, rotated
 from ultrasound_jax.study.stages import command
 from ultrasound_jax.training import compiling, sharding
 
-FOLDS, SIZE, REGION = 4, 32, 16
+FOLDS, SIZE, REGION = 3, 32, 16
 PICTURES = {"size": SIZE, "patients": 24, "images": 1, "clear": True}
 CLASSIFIER = f"""
 from configs._base import base
@@ -22,7 +22,7 @@ def get_config(arg=""):
     config.data.name = "lesion_phantom"
     with config.data.unlocked():
         config.data.options = {{"size": {REGION}}}
-    config.data.folds = {FOLDS}
+    config.data.folds = int(arg or {FOLDS})
     config.data.batch_size, config.data.eval_batch_size = 4, 8
     config.model.name, config.task.name = {CLASSIFY!r}, "multiclass"
     config.train.epochs, config.augment = 1, []
@@ -42,13 +42,13 @@ def one_device():
         yield
 
 
-def segmentation(data_dir):
+def segmentation(data_dir, folds=FOLDS):
     """The settings of the first stage."""
     config = settings.defaults()
     config.data.name, config.data.data_dir = "lesion_phantom", str(data_dir)
     with config.data.unlocked():
         config.data.options = PICTURES
-    config.data.folds = FOLDS
+    config.data.folds = folds
     config.data.batch_size, config.data.eval_batch_size = 4, 8
     config.model.name, config.task.name = SEGMENT, "segmentation"
     config.train.select, config.train.epochs = "mean_dice", 1
@@ -57,10 +57,11 @@ def segmentation(data_dir):
     return config
 
 
-def segmented(root: Path) -> Path:
+def segmented(root: Path, folds: int = FOLDS) -> Path:
     """A cross-validated segmentation in a folder."""
+    config = segmentation(root / "data", folds)
     with one_device():
-        cross_validate(rotated(segmentation(root / "data")), root / "segmentation")
+        cross_validate(rotated(config), root / "segmentation")
     (root / "classifier.py").write_text(CLASSIFIER)
     return root / "segmentation"
 

@@ -156,8 +156,8 @@ def cut_out(
 def resized(
     picture: UInt8[np.ndarray, "h w"], size: int
 ) -> UInt8[np.ndarray, "{size} {size}"]:
-    """The picture as a square: means over areas where it shrinks, else bilinear."""
-    shrinks = min(picture.shape) >= size
+    """The picture as a square: means over areas where a side shrinks, else bilinear."""
+    shrinks = max(picture.shape) > size
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(picture, (size, size), interpolation=how)
 

@@ -9,11 +9,12 @@ from ultrasound_jax.data.spec import INDEX
 from ultrasound_jax.datasets.options import checked_config
 from ultrasound_jax.datasets.regions.options import SKIP, RegionsConfig
 from ultrasound_jax.media.geometry import letterbox
-from ultrasound_jax.media.regions import TRUE, Box, cut_out, scaled_mask
+from ultrasound_jax.media.regions import TRUE, Box, cut_out, resized, scaled_mask
 from ultrasound_jax.predict.run import Run
 from ultrasound_jax.predict.stages.errors import StagesError
 
 REGIONS = "regions"  # the dataset that a classifier of the second stage is trained on
+KEEP, STRETCH = "keep", "stretch"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ def two_stage(
     """
     how = regions_of(classifier)
     mask = found_mask(segmenter, image)
-    picture = letterbox(image, how.pixels)
+    picture = fitted(image, how.pixels, aspect_of(segmenter))
     marked = scaled_mask(mask, how.pixels, how.pixels) > 0
     region, box, _ = cut_out(picture, marked, how.cut)
     found = bool(mask.any())
@@ -107,11 +108,34 @@ def found_mask(
             f"'{segmenter.folder}' reads {segmenter.spec[name].dtype} {shape}, allowed "
             "are grey squares of 8 bits"
         )
-    scores = segmenter.scores(_batch(name, letterbox(image, shape[0])))
+    picture = fitted(image, shape[0], aspect_of(segmenter))
+    scores = segmenter.scores(_batch(name, picture))
     found = _decided(scores)
     nothing = np.zeros((1, found.shape[-1]), np.int64)
     kept = {"tp": nothing, "fp": nothing, "fn": nothing, "found": found, "truth": found}
     return np.asarray(segmenter.task.columns(kept, full=True)["found"])[0]
+
+
+def aspect_of(segmenter: Run) -> str:
+    """How the segmenter's dataset fits pictures into squares: its option `aspect`.
+
+    Raises:
+        StagesError: in a way that is not known here.
+    """
+    aspect = segmenter.about["preprocessing"]["options"].get("aspect", KEEP)
+    if aspect not in (KEEP, STRETCH):
+        raise StagesError(
+            f"'{segmenter.folder}' was trained with aspect={aspect!r}, allowed are "
+            f"{KEEP} and {STRETCH}"
+        )
+    return aspect
+
+
+def fitted(
+    image: UInt8[np.ndarray, "h w"], size: int, aspect: str
+) -> UInt8[np.ndarray, "{size} {size}"]:
+    """The image in a square, with black margins or stretched."""
+    return letterbox(image, size) if aspect == KEEP else resized(image, size)
 
 
 def _decided(scores: Float[np.ndarray, "1 h w k"]) -> np.ndarray:

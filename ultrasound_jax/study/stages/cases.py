@@ -67,7 +67,9 @@ class Cases:
     def counts(self) -> dict[str, Any]:
         """How many cases there are, and on how many nothing was found, by class."""
         missed = np.array([name in self.nothing for name in self.names])
-        has = np.array([self.mask_of(self.segmented, i).any() for i in self.rows])
+        has = np.array(
+            [self.mask_of(self.segmented, i).any() for i in self.rows.tolist()]
+        )
         by_class = {
             name: {
                 "cases": int((self.labels[:, k] == 1).sum()),

@@ -13,6 +13,7 @@ import argparse
 import copy
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from absl import logging
@@ -118,9 +119,9 @@ def run(given: argparse.Namespace) -> None:
     check_free(place.folder)
     table = segmenter.folder / "predictions.csv"
     digest = hashlib.sha256(table.read_bytes()).hexdigest()
-    claim(place.folder, told(asked, segmenter, digest))
     with one_writer(place.folder):
         cases = open_cases(segmenter, asked, where, say)
+        claim(place.folder, told(asked, segmenter, digest))
         counts = cases.counts()
         say(f"nothing found on {counts['nothing_found']} of {counts['cases']} pictures")
         write_cases(cases, place.cases)
@@ -179,8 +180,7 @@ def train(
         if kind in RADIOMICS:
             strict = None
             if asked.strict:
-                folder, segmenter = place.nested, cases.segmenter
-                strict = lambda k, s=segmenter, f=folder: nested.strict_mask(s, f, k)  # noqa: E731
+                strict = partial(nested.strict_mask, cases.segmenter, place.nested)
             found = radiomics.classify(
                 cases,
                 kind,
