@@ -11,6 +11,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import fusionlungnet
 from configs._base import of_variant
 
 PHANTOM = {"size": 64, "patients": 150, "images": 2, "seed": 0, "clear": True}
@@ -88,6 +89,18 @@ def busi_encoder(config: Any) -> None:
     config.optim.frozen_norms = True
 
 
+def lungsegdb(config: Any) -> None:
+    """Lungs in slices of chest CT: V1 of LungSegDB, as configs/fusionlungnet.py has it.
+
+    `--config configs/unet.py:lungsegdb --config.data.manual_dir=DIR --mode crossval`,
+    with cross-entropy and Dice in the place of FusionLungNet's losses.
+    """
+    fusionlungnet.lungsegdb(config)
+    config.task.options = ConfigDict({"cross_entropy": 1.0, "dice": 1.0})
+    config.model.name = "unet"
+    config.model.options = ConfigDict({"width": 16, "depth": 4})
+
+
 def pu2756(config: Any) -> None:
     """PU2756's U-Net as published: 256 pixels, 32 channels at the top, focal and Dice.
 
@@ -123,5 +136,6 @@ VARIANTS = {
     "phantom": phantom,
     "busi": busi,
     "busi_encoder": busi_encoder,
+    "lungsegdb": lungsegdb,
     "pu2756": pu2756,
 }

@@ -17,12 +17,12 @@ LESIONS = {
     "encoder": ("unet.py:busi_encoder", "U-Net on ImageNet's encoder"),
     "unet": ("unet.py:busi", "U-Net from scratch"),
     "mednext": ("mednext.py:busi", "MedNeXt"),
-    "segnet": ("breast_segnet.py:published", "1x1 convolutions, as published"),
+    "segnet": ("breast_segnet.py:busi_published", "1x1 convolutions, as published"),
     "segnet_skips": ("breast_segnet.py:busi", "3x3 convolutions with skips"),
 }
 LUNGS = {
     "unet": ("unet.py:lungsegdb", "U-Net"),
-    "fusionlungnet": ("fusionlungnet.py:lungsegdb_raw", "FusionLungNet"),
+    "fusionlungnet": ("fusionlungnet.py:lungsegdb", "FusionLungNet"),
 }
 PHANTOMS = {"busi": "lesion_phantom", "lungs": "phantom_ct"}
 
@@ -50,10 +50,10 @@ class Sizes:
 
 
 FULL = Sizes(
-    busi={"size": 128},
-    lungs={"size": 128, "part": "V1"},
-    elsewhere={"size": 128, "part": "V2"},
-    networks={"busi_unet": {"width": 16}, "lungs_unet": {"width": 16}},
+    busi={"size": 128, "aspect": "keep"},
+    lungs={"size": 96, "part": "V1"},
+    elsewhere={"size": 96, "part": "V2"},
+    networks={},
     epochs={
         "busi_encoder": 15,
         "busi_unet": 20,
@@ -146,5 +146,6 @@ class MaskRecipes:
             "train.epochs": self.sizes.epochs[name],
         }
         config = configured(self.where, file, Change(options, changes, phantom))
-        config.model.options.update(self.sizes.networks.get(name, {}))
+        own = config.model.options.to_dict() | dict(self.sizes.networks.get(name, {}))
+        config.model.options = own
         return config

@@ -50,13 +50,13 @@ class Change:
 def configured(where: Files, file: str, change: Change) -> Settings:
     """The settings of `configs/<file>`, changed; an encoder starts from `weights`."""
     config = settings.load(str(where.configs / file))
+    options = config.data.options.to_dict()
     if change.phantom:
-        config.data.name = change.phantom
-        with config.data.unlocked():
-            config.data.options = dict(change.options)
+        config.data.name, options = change.phantom, {}
     else:
         config.data.manual_dir = where.manual_dir
-        config.data.options.update(change.options)
+    with config.data.unlocked():
+        config.data.options = options | dict(change.options)
     config.data.data_dir = where.data_dir
     if config.init_part == "encoder":
         config.init_from = where.weights
