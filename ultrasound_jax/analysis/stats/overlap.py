@@ -81,7 +81,7 @@ METRICS = ("mean_dice", "mean_iou", "mean_precision", "mean_recall", "miss_rate"
     "pooled_dice",
     "pooled_iou",
 )
-FEW = 20  # patients; fewer are told what they cannot tell apart
+FEW = 20  # effective patients; fewer are told what they cannot tell apart
 SMALLEST = 0.01  # a difference in Dice that readers take for one
 _OVERVIEW = ("mean_dice", "mean_iou", "pooled_dice", "pooled_iou", "miss_rate")
 _CHUNK = 1 << 22  # weights at a time
@@ -211,14 +211,15 @@ def few_words(n: Tree, value: float | None, ends: list[float] | None) -> str:
         value: the mean Dice.
         ends: of its interval.
     """
-    if value is None or n["patients"] >= FEW:
+    if value is None or n["effective_patients"] >= FEW:
         return ""
     if ends is None:
         return f"{patients_words(n)}: too few for an interval, so nothing is shown."
     reach = max(value - ends[0], ends[1] - value)
     if reach < SMALLEST:
         return ""
-    other, low, high = (100 * v for v in (value - SMALLEST, *ends))
+    other = value - SMALLEST if value > SMALLEST else value + SMALLEST
+    other, low, high = (100 * v for v in (other, *ends))
     return (
         f"{patients_words(n)} are few, however many pictures they have: a mean Dice of "
         f"{100 * value:.1f} % cannot be told from {other:.1f} %, for its interval "
