@@ -50,7 +50,7 @@ def test_a_restatement_has_our_parameters(name):
 def test_both_sides_are_timed_and_what_fails_is_told(capsys):
     pytest.importorskip("torch")
     found = benchmark_torch.bench(
-        ["unet"], size="tiny", ways=["eager"], repeats=1, minutes=1, batch=1
+        ["unet"], size="tiny", ways=["eager"], repeats=1, minutes=1.0, batch=1
     )
     figures = found["networks"]["unet"]
     assert found["left_out"] == []
@@ -61,5 +61,7 @@ def test_both_sides_are_timed_and_what_fails_is_told(capsys):
 
 def test_networks_for_which_no_time_is_left_are_listed():
     pytest.importorskip("torch")
-    found = benchmark_torch.bench(["unet"], size="tiny", ways=[], repeats=1, minutes=-1)
+    found = benchmark_torch.bench(
+        ["unet"], size="tiny", ways=[], repeats=1, minutes=-1.0
+    )
     assert found == {"networks": {}, "left_out": ["unet"]}
