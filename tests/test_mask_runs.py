@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import ROOT
 from ultrasound_jax import config as settings
 from ultrasound_jax import pretrained, train
-from ultrasound_jax.analysis.table.mask_table import read_table
+from ultrasound_jax.analysis.table.mask_table import MaskTable, read_table
 from ultrasound_jax.data.source import open_source
 from ultrasound_jax.predict import open_run
 
@@ -54,6 +54,7 @@ def test_a_run_tells_how_pictures_were_shown_and_through_which_window(lungs):
 
 def test_masks_lie_beside_the_table_as_tif_and_are_what_the_run_says(lungs, data_dir):
     table = read_table(lungs / "predictions.csv")
+    assert isinstance(table, MaskTable)
     assert {name[-4:] for name in table.mask_file} == {".tif"}
     source = open_source("phantom_ct", options=LUNGS, data_dir=str(data_dir))
     place = {name: i for i, name in enumerate(source.table.example_id)}

@@ -59,7 +59,8 @@ def fitted_mask(
     """
     if not size:
         return mask, False
-    rows, columns = placed(*mask.shape, size, stretch=stretch)
+    height, width = mask.shape
+    rows, columns = placed(height, width, size, stretch=stretch)
     sides = columns.stop - columns.start, rows.stop - rows.start
     inside = _covering_most(mask, sides)
     kept = np.zeros(inside.shape, bool)
@@ -102,7 +103,7 @@ def _keep_pixels(
         ((place + 0.5) * new / old).astype(int)
         for place, new, old in zip(places, small.shape, marked.shape, strict=True)
     ]
-    of_pixel = of_piece[places]
+    of_pixel = np.asarray(of_piece, np.int64)[places]
     stays = np.zeros(pieces, bool)
     stays[of_pixel[small[there[0], there[1]] == number]] = True
     for piece in np.flatnonzero(~stays[1:]) + 1:
@@ -116,7 +117,8 @@ def _keep_pixels(
             )
             order = 1 / (1 + np.hypot(*away))
         place = np.unravel_index(np.argmax(np.where(kept, -1, order)), small.shape)
-        small[place], kept[place] = number, True
+        row, column = (int(one) for one in place)
+        small[row, column], kept[row, column] = number, True
 
 
 def _pieces(marked: Bool[np.ndarray, "h w"]) -> int:

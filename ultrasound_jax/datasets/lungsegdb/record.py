@@ -131,9 +131,10 @@ def fitted_units(
 ) -> Int16[np.ndarray, "H W 1"]:
     """As `fitted`, for Hounsfield units: what is added around them is air."""
     if size:
-        rows, columns = placed(*units.shape, size, stretch=stretch)
+        height, width = units.shape
+        rows, columns = placed(height, width, size, stretch=stretch)
         sides = columns.stop - columns.start, rows.stop - rows.start
-        how = cv2.INTER_AREA if max(units.shape) > size else cv2.INTER_LINEAR
+        how = cv2.INTER_AREA if max(height, width) > size else cv2.INTER_LINEAR
         scaled = cv2.resize(units, sides, interpolation=how)
         units = np.full((size, size), AIR, np.int16)
         units[rows, columns] = scaled
