@@ -19,12 +19,14 @@ from ultrasound_jax.media.geometry import letterbox
 from ultrasound_jax.media.regions import Cut, cut_out, resized
 from ultrasound_jax.predict import open_run
 from ultrasound_jax.predict.binding import BindingError
+from ultrasound_jax.predict.stages import __main__ as front
 from ultrasound_jax.predict.stages import two_stage
 from ultrasound_jax.predict.stages.errors import StagesError
 from ultrasound_jax.predict.stages.segmenter import open_segmenter
 from ultrasound_jax.predict.stages.two_stage import fitted
 from ultrasound_jax.starting import Start, training_data
 from ultrasound_jax.study.stages import asked, variants
+from ultrasound_jax.study.stages.cases import open_cases, write_cases
 
 MARGINS = ("--margins", "25")
 CASES = 24
@@ -374,6 +376,28 @@ def test_strict_masks_are_of_networks_that_saw_nothing_of_the_judged_fold(
     before = (folder / "roi_m25/predictions.csv").read_bytes()
     assert tiny.stages(segmenter, folder, *more) == 0
     assert (folder / "roi_m25/predictions.csv").read_bytes() == before
+
+
+def test_pictures_may_have_more_detail_than_the_segmenter_saw(segmenter, tmp_path):
+    opened = open_segmenter(segmenter)
+    asked_for = asked.Asked(pixels=64)
+    cases = open_cases(opened, asked_for, opened.config.data, lambda line: None)
+    assert write_cases(cases, tmp_path) == 64
+    for example in cases.names:
+        assert read_grey(tmp_path / f"pictures/{file_of(example)}").shape == (64, 64)
+        large = read_grey(tmp_path / f"found/{file_of(example)}") > 0
+        small = opened.mask(example) > 0
+        assert np.array_equal(large, small.repeat(2, axis=0).repeat(2, axis=1))
+
+
+def test_the_front_says_what_is_wrong_in_one_line(tmp_path, capsys):
+    words = ["--segmenter", str(tmp_path), "--workdir", str(tmp_path / "two")]
+    code = front.main([*words, "--classifier-config", "configs/busi.py"])
+    assert "holds no cross-validation" in refused(capsys, code)
+    for given, said in (("ten", "invalid"), ("401", "allowed is 0 to 400 percent")):
+        with pytest.raises(SystemExit):
+            front.main(["--margins", given])
+        assert said in capsys.readouterr().err
 
 
 def test_margins_and_kinds_make_the_runs():
