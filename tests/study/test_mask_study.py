@@ -14,14 +14,14 @@ from ultrasound_jax.models import torch_export
 from ultrasound_jax.study import mask_study
 from ultrasound_jax.study.mask_recipes import LESIONS, LUNGS, SHRUNK
 
-ENCODER = SHRUNK.networks["busi_encoder"]
+ENCODER = SHRUNK.networks["busi_encoder"]["encoder"]
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     """A random encoder in place of a pretrained one."""
     path = tmp_path_factory.mktemp("weights") / "encoder.safetensors"
-    model = models.build("image_classifier", **ENCODER, rngs=nnx.Rngs(1))
+    model = models.build("image_classifier", encoder=ENCODER, rngs=nnx.Rngs(1))
     save_file(torch_export.state_of(model.encoder), path)
     return str(path)
 
