@@ -144,7 +144,7 @@ def test_slices_of_a_volume_are_added_up(table):
         ({"distances": {"lesions": np.zeros((6, 2))}}, "cannot be called 'lesions'"),
         ({"lesions": {"hd95_px": np.zeros((6, 2))}}, "cannot be called 'hd95_px'"),
         ({"diagonals": {"cm": np.zeros(6)}}, "a diagonal is in px, mm, not cm"),
-        ({"diagonals": {"px": np.zeros(5)}}, r"diagonal_px are \(5,\), not \(6,\)"),
+        ({"diagonals": {"px": np.full(6, -1.0)}}, "diagonal_px must be 0 or more"),
         ({"mask_file": ("a",)}, "1 mask_files, 6 rows"),
         ({"extra": {"tp_lung": ("",) * 6}}, "cannot be called 'tp_lung'"),
         ({"extra": {"volume_id": ("",) * 6}}, "cannot be called 'volume_id'"),
