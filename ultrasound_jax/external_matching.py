@@ -54,7 +54,7 @@ def matched(run: Run, source: Source) -> tuple[Source, dict[str, str]]:
             )
         return _as_read(run, source, source.table.labels, source.classes), notes
     if not own.of_role("labels"):
-        for name in own.of_role("number"):
+        for name in (n for n in own.of_role("number") if n != PIXEL_MM):
             if own[name].classes != other[name].classes:
                 raise SpecError(
                     f"{source.name} has '{name}' with the levels "
