@@ -7,7 +7,7 @@ import optax
 import pytest
 from flax import nnx
 
-from tests.tasks.made import clip_spec
+from tests.tasks.made import clip_spec, image_spec
 from ultrasound_jax import experiment as experiments
 from ultrasound_jax import models, tasks
 from ultrasound_jax.training import sharding, steps

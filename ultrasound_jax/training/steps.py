@@ -294,12 +294,14 @@ def answers(
     outputs = look(shown)
     turns = [(-2,)] * mirrored + [(-3,)] * upside_down
     turns += [(-3, -2)] * (mirrored and upside_down)
+    if not turns:
+        return outputs
     total = outputs["logits"]
     for axes in turns:
         turned = look({name: jnp.flip(array, axes) for name, array in shown.items()})
         logits = turned["logits"]
         total = total + (jnp.flip(logits, axes) if task.space else logits)
-    return outputs | {"logits": total / (1 + len(turns))} if turns else outputs
+    return outputs | {"logits": total / (1 + len(turns))}
 
 
 def make_eval_step(
