@@ -327,7 +327,11 @@ def test_a_transposed_convolution_is_xlas():
     [
         ("unet", {"depth": 0}, "depth=0: allowed is 1 or more"),
         ("unet", {"width": -2}, "width=-2"),
-        ("unet", {"heads": 4}, "'heads' of 'unet': allowed are depth, width;"),
+        (
+            "unet",
+            {"heads": 4},
+            "'heads' of 'unet': .* depth, encoder, norm, width;",
+        ),
         ("resnet18", {"width": 7}, "width=7.*even"),
         ("resnet18", {"dropout": 1.0}, "dropout=1.0"),
         ("densenet121", {"encoder": "resnet18"}, "allowed are dropout, width;"),

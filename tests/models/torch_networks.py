@@ -7,7 +7,6 @@ import math
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from tests.models.make_torch_reference import (
     PUBLISHED_WIDTHS,
@@ -20,7 +19,10 @@ from tests.models.make_torch_reference import (
 from tests.models.make_torch_transformers import PUBLISHED, MViT, ViViT
 from tests.models.reference_weights import random_tensor
 from tests.models.torch_baselines import C3D, X3D, CnnLstm, R2Plus1D, Usvn
+from tests.models.torch_segmenters import network_of
 from ultrasound_jax.models.x3d import round_width
+
+SEGMENTERS = ("unet", "mednext", "fusionlungnet", "breast_segnet")
 
 
 class Classifier(nn.Module):
@@ -32,40 +34,6 @@ class Classifier(nn.Module):
 
     def forward(self, image):
         return {"logits": self.fc(self.encoder(image))}
-
-
-class DoubleConv(nn.Sequential):
-    def __init__(self, inputs, outputs):
-        parts = []
-        for size in (inputs, outputs):
-            conv = nn.Conv2d(size, outputs, 3, padding=1, bias=False)
-            parts += [conv, nn.BatchNorm2d(outputs), nn.ReLU()]
-        super().__init__(*parts)
-
-
-class UNet(nn.Module):
-    """As the PU2756 study has it: padded, a batch norm behind each convolution."""
-
-    def __init__(self, width, depth, outputs):
-        super().__init__()
-        widths = [width * 2**level for level in range(depth + 1)]
-        pairs = list(zip([3, *widths[:-1]], widths, strict=True))
-        self.encoders = nn.ModuleList(DoubleConv(*pair) for pair in pairs)
-        steps = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(a, b, 2, 2) for a, b in steps)
-        self.decoders = nn.ModuleList(DoubleConv(2 * b, b) for _, b in steps)
-        self.last = nn.Conv2d(width, outputs, 1)
-
-    def forward(self, image):
-        x, skipped = image, []
-        for level, encoder in enumerate(self.encoders):
-            x = encoder(F.max_pool2d(x, 2) if level else x)
-            skipped.append(x)
-        for up, decoder, beside in zip(
-            self.ups, self.decoders, skipped[-2::-1], strict=True
-        ):
-            x = decoder(torch.cat([up(x), beside], 1))
-        return {"logits": self.last(x).permute(0, 2, 3, 1)}
 
 
 def flat_steps(shape):
@@ -94,6 +62,12 @@ def build(name, shape, outputs, options):
 def unfilled(name, shape, outputs, options):
     """The same with whatever `torch.nn` starts from, which may be nothing."""
     options = dict(options)
+    if name in SEGMENTERS:
+        channels = 3 if name in ("unet", "fusionlungnet") else 1
+        net = network_of(name, channels=channels, patterns=outputs, **options)
+        if name == "mednext":
+            net.dummy_tensor = None  # ours has no number that is never used
+        return net, False
     encoder, width = options.get("encoder"), options.get("width")
     made = options.get("heads", 8)
     if encoder:
@@ -102,8 +76,6 @@ def unfilled(name, shape, outputs, options):
         head = "fc" if encoder in RESNETS else "classifier"
     if name in RESNETS:
         return Classifier(encoder_of(name, width or 64), outputs), False
-    if name == "unet":
-        return UNet(width or 32, options.get("depth", 4), outputs), False
     if name == "frame_vote":
         return FrameVote(encoder, width), False
     if name == "usvn":

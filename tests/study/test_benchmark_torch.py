@@ -18,7 +18,8 @@ def test_without_pytorch_it_says_in_one_line_how_to_get_it(monkeypatch, capsys):
 def test_every_network_has_a_restatement_by_its_name():
     clips = {n for n in models.names() if models.arguments_of(n)[0] == "clip"}
     assert clips == set(shipped.networks())
-    assert clips | {"resnet18", "unet"} == set(benchmark_torch.names())
+    images = {"resnet18", *benchmark_torch.SEGMENTERS}
+    assert clips | images == set(benchmark_torch.names())
 
 
 def test_rows_of_noise_are_a_batch_that_the_task_takes():
@@ -49,7 +50,7 @@ def test_a_restatement_has_our_parameters(name):
 def test_both_sides_are_timed_and_what_fails_is_told(capsys):
     pytest.importorskip("torch")
     found = benchmark_torch.bench(
-        ["unet"], size="tiny", ways=["eager"], repeats=1, minutes=1, batch=1
+        ["unet"], size="tiny", ways=["eager"], repeats=1, minutes=1.0, batch=1
     )
     figures = found["networks"]["unet"]
     assert found["left_out"] == []
@@ -60,5 +61,7 @@ def test_both_sides_are_timed_and_what_fails_is_told(capsys):
 
 def test_networks_for_which_no_time_is_left_are_listed():
     pytest.importorskip("torch")
-    found = benchmark_torch.bench(["unet"], size="tiny", ways=[], repeats=1, minutes=-1)
+    found = benchmark_torch.bench(
+        ["unet"], size="tiny", ways=[], repeats=1, minutes=-1.0
+    )
     assert found == {"networks": {}, "left_out": ["unet"]}

@@ -33,7 +33,7 @@ from ultrasound_jax.models._parts.layers import (
 )
 from ultrasound_jax.models._parts.normalisation import Normalisation
 from ultrasound_jax.models._parts.torch_names import Names
-from ultrasound_jax.models.resnet import ResNet50
+from ultrasound_jax.models.resnet import ResNet, ResNet50
 
 STRIDE = 32  # of the deepest map
 LEVELS = (2, 3, 4, 5)  # of the maps, of strides 4 to 32
@@ -212,10 +212,11 @@ class FusionLungNet(nnx.Module):
         (r"\bfam1\b", "fam34"),
         (r"\bfam2\b", "fam45"),
     )
+    backbone: ClassVar[type[ResNet]] = ResNet50
 
     def __init__(self, given: Given, *, width: int | None = None):
         self.remat = given.remat
-        self.encoder = ResNet50(given, width=width)
+        self.encoder = self.backbone(given, width=width)
         channels = self.encoder.pyramid_channels
         features, width = channels[4], channels[2]
         self.attention = ChannelAttention(given, channels[STRIDE], features)

@@ -176,6 +176,7 @@ class MedNeXt(nnx.Module):
     ):
         require_counts(width=width, depth=depth, blocks=blocks)
         require(depth <= DEEPEST, "depth", depth, f"1 to {DEEPEST}")
+        require(isinstance(residual, bool), "residual", residual, "True or False")
         given, self.pixels = pixel_scale(given)
         self.remat = given.remat
         widths = [width * 2**level for level in range(depth + 1)]

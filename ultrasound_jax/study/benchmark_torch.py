@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from ml_collections import ConfigDict
 
 from ultrasound_jax import augment, models
 from ultrasound_jax import config as settings
@@ -28,7 +29,17 @@ from ultrasound_jax.types import Settings, UltrasoundError
 
 WAYS = ("eager", "channels_last", "compiled")
 SIZES = {"tiny": "_tiny", "small": "", "published": "_full"}
-IMAGES = {"resnet18": "configs/busi.py:", "unet": "configs/busi.py:segment"}
+# The networks of masks with what makes them small; published ones have no options.
+SEGMENTERS = {
+    "unet": {"width": 12, "depth": 4},
+    "mednext": {"width": 8},
+    "fusionlungnet": {"width": 8},
+    "breast_segnet": {"kernel_size": 3, "skips": True},
+}
+IMAGES = {
+    "resnet18": "configs/busi.py:",
+    **dict.fromkeys(SEGMENTERS, "configs/busi.py:segment"),
+}
 NETWORKS = "tests.models.torch_networks"
 
 
@@ -45,6 +56,9 @@ def config_of(name: str, size: str) -> Settings:
     """The shipped settings of a network, less what PyTorch's side does not do."""
     file = IMAGES.get(name) or f"configs/video_baselines.py:{name}{SIZES[size]}"
     config = settings.load(file)
+    if name in SEGMENTERS:
+        small = {} if size == "published" else SEGMENTERS[name]
+        config.model.name, config.model.options = name, ConfigDict(small)
     config.augment = []
     config.optim.name, config.optim.ema, config.optim.clip_norm = "adamw", 0.0, 0.0
     config.model.remat = False
@@ -281,6 +295,7 @@ class TorchSteps:
             for rows in (ours.rows, ours.eval_rows)
         )
         self.pixels = pixels
+        self.deeply = getattr(task, "heads", "logits") == "all"
         self.target = task.spec.of_role("mask") or ("labels",)
 
     def _inputs(self, rows: dict[str, Any]) -> Any:
@@ -295,11 +310,19 @@ class TorchSteps:
         return moved if self.packed else moved.contiguous()
 
     def _loss(self, rows: dict[str, Any]) -> Any:
-        logits = self.call(self._inputs(rows))["logits"].float()
+        outputs = self.call(self._inputs(rows))
+        logits = outputs["logits"].float()
         target, functional = rows[self.target[0]], self.torch.nn.functional
         if self.config.task.name == "multiclass":
             return functional.cross_entropy(logits, target.argmax(1))
-        return functional.binary_cross_entropy_with_logits(logits, target.float())
+        entropy, target = functional.binary_cross_entropy_with_logits, target.float()
+        heads = [outputs[name] for name in outputs if name.startswith("head")]
+        if not (self.deeply and heads):
+            return entropy(logits, target)
+        size = target.shape[1:3]
+        moved = [head.float().movedim(-1, 1) for head in heads]
+        large = [functional.interpolate(x, size, mode="bilinear") for x in moved]
+        return sum(entropy(x.movedim(1, -1), target) for x in large) / len(large)
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:

@@ -19,9 +19,10 @@ from jax.extend import core
 from jax.interpreters import partial_eval
 
 from ultrasound_jax.explain.errors import ExplainError
-from ultrasound_jax.models._parts import depthwise
+from ultrasound_jax.models._parts import depthwise, depthwise_up
 
 PRODUCTS = ("conv_general_dilated", "dot_general")
+DEPTHWISE = (depthwise.NAME, depthwise_up.NAME)  # how these begin
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _products(jaxpr: Any, repeats: int) -> Iterator[tuple[Any, int]]:
         name, params = equation.primitive.name, equation.params
         if name in PRODUCTS:
             yield equation, repeats
-        elif str(params.get("name", "")).startswith(depthwise.NAME):
+        elif str(params.get("name", "")).startswith(DEPTHWISE):
             yield from _products(_one_convolution(equation), repeats)
         elif name == "scan":
             yield from _products(params["jaxpr"].jaxpr, repeats * params["length"])
@@ -122,10 +123,17 @@ def _one_convolution(equation: Any) -> Any:
     """The program of the convolution that a call of `depthwise_conv` stands for."""
     if (len(equation.invars), len(equation.outvars)) != (2, 1):
         raise ExplainError("a depth-wise convolution's gradient cannot be counted")
-    options = depthwise.options_of(equation.params["name"])
-    grid, kernel = (
-        jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars
+    arrays = (*equation.invars, *equation.outvars)
+    given, kernel, found = (
+        jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in arrays
     )
+    name = equation.params["name"]
+    if name == depthwise_up.NAME:  # as many as the convolution that it is turned from
+        kernel = kernel.update(shape=(1, *kernel.shape))
+        grid = found.update(shape=(found.shape[0], 1, *found.shape[1:]))
+        options = {"stride": depthwise_up.STRIDE}
+    else:
+        grid, options = given, depthwise.options_of(name)
     plain = partial(depthwise.as_one_convolution, **options)
     return jax.make_jaxpr(plain)(grid, kernel).jaxpr
 

@@ -97,6 +97,7 @@ class BatchNorm(nnx.BatchNorm):
         else:
             shift, variance = self._batch_moments(centred, mask)
         scale, bias = self.scale[...], self.bias[...]  # pyright: ignore[reportOptionalSubscript]
+        variance = variance.astype(centred.dtype)
         gain = jax.lax.rsqrt(variance + self.epsilon) * scale
         return ((centred - shift) * gain + bias).astype(dtype)
 
