@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from scipy import ndimage, signal
 
@@ -223,3 +224,40 @@ def test_half_precision_is_computed_in_single(name):
     assert found.dtype == jnp.float32
     expected = LOSSES[name](half.astype(jnp.float32), truth)
     np.testing.assert_array_equal(found, expected)
+
+
+@both
+def test_boundary_loss_is_the_mean_of_probability_times_distance(structures):
+    p, t = probabilities(structures), TRUTH[structures]
+    expected = np.zeros(SHAPE[0])
+    for b in range(SHAPE[0]):
+        for k in range(structures):
+            mask = t[b, ..., k]
+            inside = 1 - ndimage.distance_transform_edt(mask)
+            signed = np.where(mask, inside, ndimage.distance_transform_edt(~mask))
+            expected[b] += (p[b, ..., k] * signed).mean() / structures
+    np.testing.assert_allclose(boundary(*given(structures)), expected, rtol=1e-5)
+
+
+@both
+@pytest.mark.parametrize("name", LOSSES)
+def test_whoever_minimises_a_loss_finds_the_mask(name, structures):
+    """Of free logits, one a pixel, from where nothing is known."""
+    rows, columns = np.mgrid[:16, :16]
+    discs = [np.hypot(rows - 6, columns - 5) < 4, np.hypot(rows - 11, columns - 11) < 3]
+    truth = jnp.asarray(np.stack(discs[:structures], axis=-1))[None]
+    logits = jnp.zeros((1, 16, 16, 1 if structures == 1 else 3))
+    optimizer = optax.adam(0.1)
+
+    def move(carry, _):
+        logits, state = carry
+        gradient = jax.grad(lambda z: LOSSES[name](z, truth).sum())(logits)
+        updates, state = optimizer.update(gradient, state)
+        return (optax.apply_updates(logits, updates), state), None
+
+    start = (logits, optimizer.init(logits))
+    (logits, _), _ = jax.jit(lambda c: jax.lax.scan(move, c, length=150))(start)
+    # The boundary loss says nothing of the pixels next to it, where its distance is 0.
+    ignored = (signed_distances(truth) == 0) if name == "boundary" else False
+    found = losses.shares(logits) > 0.5
+    assert (ignored | (found == truth)).all()

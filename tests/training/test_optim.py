@@ -86,6 +86,16 @@ def test_clipping_bounds_the_whole_gradient(config):
     np.testing.assert_allclose([updates["a"][0], updates["b"][0]], [-0.6, -0.8], 1e-6)
 
 
+def test_a_plateau_below_zero_is_no_improvement():
+    """As of a boundary loss; 1e-4 of it are no lower loss either."""
+    plateau = optim.Plateau(factor=0.1, patience=1)
+    for loss in (-1.0, -1.0, -1.00005):
+        plateau.update(loss)
+    assert plateau.scale == 0.1
+    plateau.update(-1.1)
+    assert plateau.best == -1.1
+
+
 def test_a_plateau_waits_then_drops():
     plateau = optim.Plateau(factor=0.1, patience=1)
     scales = []

@@ -35,6 +35,7 @@ class Task(Protocol):
 
     # The roles of the fields that it needs of a dataset. A class may list others by
     # USES, of which it is given those that the dataset has.
+    # By `undivided` a task may say why its loss is not the sum of a batch's parts.
     NEEDS: ClassVar[tuple[str, ...]]
     # What a validation may be selected on: 1 where more is better, else -1. The loss,
     # where less is better, is always there.

@@ -29,8 +29,8 @@ def ssim(
         logits: of the network.
         truth: where each structure is.
         borders: `zero` has a window at every pixel, with zeros beyond the picture, as
-            published: there both maps look alike whatever the network says. `inside`
-            has those windows only that lie in the picture.
+            published, which both maps then share an edge with. `inside` has those
+            windows only that lie in the picture.
     """
     found, true = shares(logits), truth.astype(jnp.float32)
     one, square, both = blur(jnp.stack([found, found * found, found * true]))

@@ -1,5 +1,6 @@
 """Optimisers and learning rates, from the settings in `config.optim`."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -157,7 +158,9 @@ class Plateau:
     """Lowers the rate by `factor` after `patience` evaluations without a lower loss.
 
     The rule of PyTorch's ReduceLROnPlateau with its relative threshold of 1e-4, which
-    the original's baselines train with. `scale` multiplies the schedule's rate.
+    the original's baselines train with; of a loss below 0, where PyTorch's would take a
+    greater one for lower, the threshold is below it too. `scale` multiplies the
+    schedule's rate.
     """
 
     factor: float
@@ -168,7 +171,7 @@ class Plateau:
 
     def update(self, loss: float) -> None:
         """Takes the loss of one more evaluation into account."""
-        if loss < self.best * (1 - 1e-4):
+        if loss < self.best * (1 - math.copysign(1e-4, self.best)):
             self.best, self.waited = loss, 0
             return
         self.waited += 1
