@@ -22,6 +22,12 @@ LESIONS = {
     "segnet_skips": "its 3x3 convolutions with skips",
 }
 LUNGS = {"unet": "U-Net", "fusionlungnet": "FusionLungNet"}
+KINDS = {
+    "whole": "whole picture",
+    "roi": "box of the found mask",
+    "masked_roi": "the same, black outside of the mask",
+    "true_roi": "box of the true mask",
+}
 # Beginnings of the numbers that are told -> digits.
 OVERLAPS = {"mean_dice": 3, "mean_iou": 3}
 DISTANCES = {"median_hd95": 1, "mean_nsd": 3}
@@ -63,14 +69,17 @@ def against(found: dict[str, Any]) -> str:
     known = found.get("against", ())
     if not known:
         return ""
-    rows = {row["class"]: row for row in known[0]["differences"]}
-    row = next(iter(rows.values()))
+    return told(known[0]["differences"][0])
+
+
+def told(row: dict[str, Any]) -> str:
+    """A difference with its interval and the p of its test."""
     if row["difference"] is None or not row["ci"]:
         return "not defined"
     low, high = row["ci"]
     p = row["holm_p"]
-    told = "" if p is None else f", p {p:.2f}" if p >= 0.01 else ", p < 0.01"
-    return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{told}"
+    shown = "" if p is None else f", p {p:.2f}" if p >= 0.01 else ", p < 0.01"
+    return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{shown}"
 
 
 def sizes(found: dict[str, Any]) -> str:
@@ -113,8 +122,8 @@ def compared(kind: str, networks: dict[str, str], titles: Sequence[str]) -> str:
     for network, words in networks.items():
         if found := read(name := f"{kind}_{network}"):
             level = level_of(found)
-            told = OVERLAPS | DISTANCES | RATES
-            numbers = [cell(level, start, digits) for start, digits in told.items()]
+            starts = OVERLAPS | DISTANCES | RATES
+            numbers = [cell(level, start, digits) for start, digits in starts.items()]
             rows[name] = [words, *numbers, against(found), sizes(found), minutes(found)]
     heads = ["Dice", "IoU", "HD95, median", "NSD", "missed", "found where nothing is"]
     return table([titles[0], *heads, titles[1], "size", "minutes"], rows)
@@ -146,6 +155,37 @@ def lungs_elsewhere() -> str:
     return table([*titles, "elsewhere, of the folds' networks"], rows)
 
 
+def stages() -> str:
+    """Regions that a network found, classified, beside whole pictures."""
+    found = read("stages")
+    if not found:
+        return table([], {})
+    rows = []
+    for name, one in found["variants"].items():
+        level = level_of(one)
+        kind = KINDS[one["kind"]]
+        margin = f"{one['margin']} %" if "_m" in name else ""
+        numbers = [cell(level, key, 3) for key in ("macro_auroc", "accuracy")]
+        rows.append([kind, margin, *numbers, difference(found["differences"], name)])
+    titles = ["benign or malignant, by group", "margin", "AUROC", "accuracy"]
+    titles.append("AUROC minus the whole picture's")
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
+    lines += [f"| {' | '.join(cells)} |" for cells in rows]
+    missed = found["found"]
+    lines += ["", f"Nothing was found on {missed['nothing_found']} of "]
+    lines[-1] += (
+        f"{missed['cases']} pictures: the whole picture stands in their place. "
+    )
+    lines[-1] += f"{found['job']['minutes']:.1f} minutes. " + notes(["stages"])
+    return "\n".join(lines)
+
+
+def difference(rows: Sequence[dict[str, Any]], model: str) -> str:
+    """What a run has more than the reference, with its interval and p."""
+    known = [row for row in rows if (row["model"], row["class"]) == (model, "macro")]
+    return told(known[0]) if known else ""
+
+
 def published() -> str:
     """What others have reached, by which kind of split."""
     known = json.loads((ROOT / "experiments/published.json").read_text())["masks"]
@@ -160,5 +200,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "masks_busi": lesions,
     "masks_lungs": lungs,
     "masks_elsewhere": lungs_elsewhere,
+    "masks_stages": stages,
     "masks_published": published,
 }

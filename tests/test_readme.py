@@ -60,6 +60,7 @@ def test_every_table_is_made_from_the_committed_results():
         "masks_elsewhere",
         "masks_lungs",
         "masks_published",
+        "masks_stages",
         "multireader_tests",
         "overlay_rates",
         "phantom",

@@ -50,11 +50,12 @@ def run(weights, data_dir, out, *words):
     return script("masks_study").main([*given, f"--out={out}", *words])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_device")
 def test_networks_are_compared_and_judged_elsewhere_as_tables_tell(
     weights, data_dir, tmp_path, monkeypatch
 ):
-    jobs = ["busi_unet", "busi_mirrored", "elsewhere_unet"]
+    jobs = ["busi_unet", "busi_mirrored", "elsewhere_unet", "stages"]
     assert run(weights, data_dir, tmp_path, "--jobs", *jobs) == 0
     found = {
         path.stem.removeprefix("masks_"): json.loads(path.read_text())
@@ -79,4 +80,6 @@ def test_networks_are_compared_and_judged_elsewhere_as_tables_tell(
     ]
     shown = f"{level['busi_unet']['mean_dice']:.3f}"
     assert shown in rows[1] and f"{gap:+.3f}" in rows[1]
+    kinds = [row.split(" | ")[0] for row in tables.stages().splitlines()[2:6]]
+    assert kinds == [f"| {words}" for words in tables.KINDS.values()]
     assert "U-Net" in tables.lungs() and "phantom_ct" in tables.lungs_elsewhere()

@@ -33,8 +33,9 @@ class Sizes:
 
     busi, lungs: options of the datasets that differ from the configurations' own.
     elsewhere: options of the set that lungs are also judged on. networks: options by
-    job. epochs: by job. margins: of regions, in percent of their sides. changes:
-    settings of all jobs, by their key; lung_changes: of those on CT.
+    job. epochs: by job. regions: settings of the classifier of regions, by their key;
+    margins: of regions, in percent of their sides. changes: settings of all jobs, by
+    their key; lung_changes: of those on CT.
     """
 
     busi: Mapping[str, Any]
@@ -63,7 +64,15 @@ FULL = Sizes(
         "lungs_unet": 8,
         "lungs_fusionlungnet": 4,
     },
-    regions={"size": 128},
+    regions={
+        "data.options.size": 128,
+        "model.options.encoder": "efficientnet_lite0",
+        "optim.frozen_stages": 6,
+        "optim.frozen_norms": True,
+        "optim.lr": 1e-3,
+        "optim.encoder_rate": 0.1,
+        "train.epochs": 10,
+    },
     margins=(0, 10, 25, 50),
     lung_changes={"data.folds": 4},
 )
@@ -77,8 +86,13 @@ SHRUNK = Sizes(
         "lungs_unet": {"width": 4, "depth": 2},
     },
     epochs=dict.fromkeys(FULL.epochs, 1),
-    regions={"size": 32},
-    margins=(0, 25),
+    regions={
+        "data.name": "lesion_phantom",
+        "data.options.size": 32,
+        "model.options.encoder": "resnet18",
+        "train.epochs": 1,
+    },
+    margins=(25,),
     changes={
         "data.folds": 3,
         "data.batch_size": 4,
@@ -123,6 +137,24 @@ class MaskRecipes:
         config = self.lesions(network)
         config.dtype = "bfloat16"
         return config
+
+    def two_stages(self, segmenter: Path, workdir: Path) -> list[str]:
+        """The words of `predict.stages`: regions of BUSI's lesions, classified."""
+        changes = {**self.sizes.changes, **self.sizes.regions}
+        if not self.sizes.phantoms:
+            changes["data.manual_dir"] = self.where.manual_dir
+        changes |= {"init_from": self.where.weights, "init_part": "encoder"}
+        return [
+            f"--segmenter={segmenter}",
+            f"--classifier-config={self.where.configs / 'probe.py:busi'}",
+            f"--workdir={workdir}",
+            *("--kinds", "whole", "roi", "masked_roi", "true_roi"),
+            *("--classes", "benign", "malignant"),
+            "--margins",
+            *(str(margin) for margin in self.sizes.margins),
+            "--set",
+            *(f"{key}={value}" for key, value in changes.items()),
+        ]
 
     def other_lungs(self) -> dict[str, Any]:
         """The set that lungs are also judged on, as `config.data`."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.runs.files import read_json
 from ultrasound_jax.study import estimate
 from ultrasound_jax.study.crossval import cross_validate, rotated
 from ultrasound_jax.study.jobs import Job
@@ -24,6 +25,7 @@ from ultrasound_jax.study.mask_recipes import (
     Sizes,
     Where,
 )
+from ultrasound_jax.study.stages import command
 from ultrasound_jax.types import Settings
 
 __all__ = ["FULL", "SHRUNK", "MaskStudy", "Where"]
@@ -56,10 +58,11 @@ class MaskStudy:
         """Every job, the most telling first."""
         found = {name: self._trained(name, t) for name, t in self._trainings.items()}
         found["busi_mirrored"] = self._mirrored(f"busi_{BEST}")
+        found["stages"] = self._stages(f"busi_{BEST}")
         for network in LUNGS:
             found[f"elsewhere_{network}"] = self._elsewhere(f"lungs_{network}")
         first = (f"busi_{BEST}", "busi_unet", "busi_segnet", "busi_mirrored")
-        first += ("lungs_unet", "elsewhere_unet")
+        first += ("lungs_unet", "elsewhere_unet", "lungs_fusionlungnet", "stages")
         return [found[n] for n in (*first, *(n for n in found if n not in first))]
 
     def minutes(
@@ -118,6 +121,20 @@ class MaskStudy:
 
         about = f"{training.about}, averaged over pictures and their mirror images"
         return Job("busi_mirrored", about, sizes_of(training.config), work, (name,))
+
+    def _stages(self, name: str) -> Job:
+        def work(folder: Path) -> Mapping[str, Any]:
+            words = self._recipes.two_stages(folder.with_name(name), folder)
+            command.run(command.parsed(words))
+            found = read_json(folder / "stages.json")
+            # The file of results has its own; which run it was is this machine's.
+            return {key: found[key] for key in found if key != "run"}
+
+        config, sizes = self._trainings[name].config, self._recipes.sizes.regions
+        told = {"data": config.data.name, "classes": "benign malignant"}
+        told |= {key.rpartition(".")[2]: value for key, value in sizes.items()}
+        about = "regions that were found, classified, beside whole pictures"
+        return Job("stages", about, told, work, (name,))
 
     def _elsewhere(self, name: str) -> Job:
         folds = self._trainings[name].config.data.folds

@@ -55,11 +55,16 @@ PROGRAM = "python -m ultrasound_jax.predict.stages"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of the command."""
-    parser = cli.Parser(PROGRAM, description=__doc__)
-    add_arguments(parser)
-    given = parser.parse_args(argv)
+    given = parsed(argv)
     logging.set_verbosity(logging.ERROR)  # TFDS and Orbax tell of every file
     return cli.guard(lambda prompt: run(given))
+
+
+def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line's words as `run` takes them."""
+    parser = cli.Parser(PROGRAM, description=__doc__)
+    add_arguments(parser)
+    return parser.parse_args(argv)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
