@@ -172,12 +172,12 @@ def stages() -> str:
     lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     lines += [f"| {' | '.join(cells)} |" for cells in rows]
     missed = found["found"]
-    lines += ["", f"Nothing was found on {missed['nothing_found']} of "]
-    lines[-1] += (
-        f"{missed['cases']} pictures: the whole picture stands in their place. "
+    note = (
+        f"Nothing was found on {missed['nothing_found']} of {missed['cases']} pictures: "
+        f"the whole picture stands in their place. {found['job']['minutes']:.1f} "
+        f"minutes. {notes(['stages'])}"
     )
-    lines[-1] += f"{found['job']['minutes']:.1f} minutes. " + notes(["stages"])
-    return "\n".join(lines)
+    return "\n".join([*lines, "", note])
 
 
 def difference(rows: Sequence[dict[str, Any]], model: str) -> str:

@@ -20,7 +20,7 @@ PAGES = {
 }
 TEXT = "\n".join(PAGES.values())
 OF_VIDEOS = ("groups", "findings", "grades", "rename", "study")
-OF_FOLDER = ("mask_name",)
+OF_FOLDER = ("class_from", "images", "mask_folder", "mask_name")
 
 
 def test_every_table_is_made_from_the_committed_results():

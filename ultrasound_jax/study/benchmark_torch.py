@@ -18,7 +18,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from ml_collections import ConfigDict
 
 from ultrasound_jax import augment, models
 from ultrasound_jax import config as settings
@@ -58,7 +57,7 @@ def config_of(name: str, size: str) -> Settings:
     config = settings.load(file)
     if name in SEGMENTERS:
         small = {} if size == "published" else SEGMENTERS[name]
-        config.model.name, config.model.options = name, ConfigDict(small)
+        config.model.name, config.model.options = name, dict(small)
     config.augment = []
     config.optim.name, config.optim.ema, config.optim.clip_norm = "adamw", 0.0, 0.0
     config.model.remat = False
