@@ -173,8 +173,9 @@ def stages() -> str:
     lines += [f"| {' | '.join(cells)} |" for cells in rows]
     missed = found["found"]
     note = (
-        f"Nothing was found on {missed['nothing_found']} of {missed['cases']} pictures: "
-        f"the whole picture stands in their place. {found['job']['minutes']:.1f} "
+        f"Nothing was found on {missed['nothing_found']} of {missed['cases']} "
+        "pictures: the whole picture stands in their place. "
+        f"{found['job']['minutes']:.1f} "
         f"minutes. {notes(['stages'])}"
     )
     return "\n".join([*lines, "", note])
