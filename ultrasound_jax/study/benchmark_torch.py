@@ -59,6 +59,7 @@ def config_of(name: str, size: str) -> Settings:
     if name in SEGMENTERS:
         small = {} if size == "published" else SEGMENTERS[name]
         config.model.name, config.model.options = name, dict(small)
+        config.task.options = {"cross_entropy": 1.0, "dice": 0.0}
     config.augment = []
     config.optim.name, config.optim.ema, config.optim.clip_norm = "adamw", 0.0, 0.0
     config.model.remat = False
@@ -299,7 +300,6 @@ class TorchSteps:
             for rows in (ours.rows, ours.eval_rows)
         )
         self.pixels = pixels
-        self.deeply = getattr(task, "heads", "logits") == "all"
         self.target = task.spec.of_role("mask") or ("labels",)
 
     def _inputs(self, rows: dict[str, Any]) -> Any:
@@ -324,7 +324,7 @@ class TorchSteps:
             return functional.cross_entropy(logits, target.argmax(1))
         entropy, target = functional.binary_cross_entropy_with_logits, target.float()
         heads = [outputs[name] for name in outputs if name.startswith("head")]
-        if not (self.deeply and heads):
+        if not heads:
             return entropy(logits, target)
         size = target.shape[1:3]
         moved = [head.float().movedim(-1, 1) for head in heads]
