@@ -282,7 +282,7 @@ def test_the_clip_votes_with_its_real_frames(pooling, pool):
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("luvnett", {}, "luvnett.*frame_vote, image_classifier, luvnet, luvnet_no_"),
+        ("luvnett", {}, "luvnett.*frame_vote, fusionlungnet.*luvnet, luvnet_no_"),
         ("luvnet", {"head": 8}, "'head'.*heads"),
         ("luvnet_no_temporal", {"kernel_size": 13}, "'kernel_size'.*patterns"),
         ("luvnet", {"encoder": "vgg"}, "vgg.*densenet121"),

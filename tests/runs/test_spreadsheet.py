@@ -18,6 +18,7 @@ FOR_PROGRAMS = {
     "analysis/table/rows.py": "predictions.csv, whose cells must come back exactly",
     "data/table_file.py": "example_table.csv, which is hashed",
     "radiomics/command.py": "features as numbers, under names of our own",
+    "study/stages/cases.py": "cases.csv, from which the builder of regions reads ids",
     "training/console.py": "scalars.csv: numbers under our own names",
 }
 FORMULAS = ("=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1+1")
