@@ -224,6 +224,26 @@ def test_a_worker_waits_for_a_search_that_frees_several_folds(configs, tmp_path,
     assert len(outcome.done) == 5
 
 
+def test_what_ends_while_a_worker_looks_frees_what_waits_for_it(tmp_path):
+    made = []
+    looks = iter([False, False])  # which pieces are open, and what is ready
+
+    def searched():  # by another worker, behind this one's second look
+        return next(looks, True)
+
+    search = worker.Piece("search", tmp_path / "a", searched, made.clear)
+    fold = worker.Piece(
+        "fold",
+        tmp_path / "b",
+        done=lambda: "fold" in made,
+        work=lambda: made.append("fold"),
+        needs=(search,),
+    )
+    assert locks.Lock(search.lock).take()
+    outcome = worker.work([search, fold], quiet)
+    assert outcome.done == ("search", "fold") and not outcome.elsewhere
+
+
 def test_a_run_that_fails_keeps_no_other_from_being_made(study, faked, monkeypatch):
     fake = worker.train_and_evaluate
 

@@ -124,6 +124,8 @@ def work(
         if not elsewhere and not waiting:
             done = tuple(p.title for p in pieces if p.done())
             return Outcome(done, (), failed, tuple(blocked))
+        if not elsewhere:  # what others held ended while this one looked
+            continue
         if not _worth_waiting(waiting, elsewhere):
             holders = {locks.holder(p.lock) for p in ready if not p.done()}
             say(f"left to {', '.join(sorted(holders))}: {', '.join(elsewhere)}")
