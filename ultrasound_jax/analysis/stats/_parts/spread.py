@@ -49,7 +49,8 @@ class Spread:
 
     variance: its square root is the standard error. df: Student's degrees of freedom.
     effective, carriers, alike: see the top of this file; `alike` is NaN of what has no
-    bounds. trials: that cannot be more, whatever the variance says.
+    bounds. trials: that cannot be more, whatever the variance says; infinite where what
+    is added up is no count of hits, as Dice is none.
     """
 
     value: Many
@@ -172,13 +173,14 @@ def of_ratios(
     if count > 1:
         free = np.minimum(free, effective_patients(together) - 1)
     value = values.mean(axis=-1)
+    hits = np.all(above == np.rint(above), axis=(-1, -2))
     return Spread(
         value=value,
         variance=np.maximum(between * np.sum(whole**2, axis=-1) + more, 0.0),
         df=free,
         effective=np.min(worth, axis=-1),
         carriers=carriers(whole),
-        trials=count**2 / np.sum(1 / safe, axis=-1),
+        trials=np.where(hits, count**2 / np.sum(1 / safe, axis=-1), np.inf),
         alike=np.full(np.shape(value), np.nan),
     )
 
