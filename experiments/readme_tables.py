@@ -129,6 +129,9 @@ def fine_tuned(names: dict[str, str], level: str) -> list[str]:
         for word, tree in found.items()
         if tree and level != "clip"
     ]
+    probe = IMAGES["read"]("pocus_probe") if names is POCUS_TUNED else None
+    if told and probe:  # of the clips that these were trained on, which are others
+        told.append(f"its probe {auroc_of(probe['out_of_fold'][level])}")
     return [", ".join(told)]
 
 
