@@ -9,7 +9,8 @@ from tests.analysis.simulated import join, simulate
 from ultrasound_jax.analysis.errors import AnalysisError
 from ultrasound_jax.analysis.table.levels import at_level, levels_of, to_groups
 from ultrasound_jax.analysis.table.predictions import Predictions
-from ultrasound_jax.analysis.table.units import level_words, short_words
+from ultrasound_jax.analysis.table.units import level_words, of_column, short_words
+from ultrasound_jax.data.source import builder_class
 
 
 def clips(videos: str, labels: list[float], scores: list[float]) -> Predictions:
@@ -174,3 +175,16 @@ def test_a_clip_of_one_frame_hardly_moves_its_video():
     frames = np.array([10, 10, 10, 10, 9, 1])
     table = replace(clips("v" * 6, [0] * 6, [0.1] * 5 + [0.9]), frames=frames)
     assert to_groups(table, "mean").scores[0, 0] == pytest.approx(0.1 + 0.8 / 50)
+
+
+@pytest.mark.parametrize(
+    "own", [("clip", "video"), ("image", "image"), ("image", "lesion")]
+)
+def test_units_are_read_back_from_their_column(own):
+    assert of_column(f"{own[1]}_id") == own
+
+
+@pytest.mark.parametrize("name", ["lungsegdb", "phantom_ct", "busi", "regions"])
+def test_the_units_of_every_builder_of_images_are_known_by_their_column(name):
+    own = builder_class(name).UNITS
+    assert of_column(f"{own[1]}_id") == own

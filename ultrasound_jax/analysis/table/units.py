@@ -14,6 +14,7 @@ OF_GROUP = {
     "video": CLIPS,
     "image": ("image", "image"),
     "lesion": ("image", "lesion"),
+    "slice": ("slice", "slice"),
     "volume": ("slice", "volume"),
 }
 PATIENT = "patient"
