@@ -450,6 +450,39 @@ def kept_memory() -> str:
     return "\n".join([*rows, "", timed(found, how)])
 
 
+def augment() -> str:
+    """What primitives and their mixtures cost, and a search's candidates."""
+    tree = read("augment_cpu")
+    found, search = tree["augment"], tree["search"]
+    rows = [
+        "| augmentation | images/s | in flips and rotations | beside |",
+        "|---|---:|---:|---|",
+    ]
+    ends, price = "_images_per_s", "_price_of_flip_and_rotate"
+    for name in (key.removesuffix(ends) for key in found if key.endswith(ends)):
+        ratios = {
+            "pillow_loop": "Pillow's loop",
+            "vmapped_switch": "`vmap` of a switch",
+        }
+        beside = [
+            f"{found[f'{name}_ratio_to_{key}']:.2f} x {words}"
+            for key, words in ratios.items()
+            if f"{name}_ratio_to_{key}" in found
+        ]
+        called = name.replace("mixture_", "a mixture of ")
+        cells = [f"{found[name + ends]:.0f}", f"{found[name + price]:.2f}", *beside]
+        rows.append(f"| {called} | {' | '.join(cells)} {'|' if beside else '| |'}")
+    flips = f"{found['images_per_s_flip_and_rotate']:.0f}"
+    rows.append(f"| flips and rotations | {flips} | 1 | |")
+    note = (
+        f"Candidates of a search: {search['candidates_per_s']:.2f} a second, "
+        f"{search['candidates_per_call']:.0f} in a call, "
+        f"{search['one_by_one_candidates_per_s']:.2f} one by one."
+    )
+    how = timed(tree, f"medians of {tree['repeats']}")
+    return "\n".join([*rows, "", f"{note} {how}"])
+
+
 def once_there(name: str, table: Callable[[], str]) -> Callable[[], str]:
     """The table, or a word that its results are not measured yet."""
     measured = (RESULTS / f"{name}.json").exists()
@@ -594,6 +627,7 @@ def phantom_cam() -> str:
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"phantom": phantom, "probes": both_probed(probes_in_short)},
     "docs/pretrained.md": {"probes": both_probed(probes)},
+    "docs/augmentation.md": {"augment": augment},
     "docs/images_study.md": IMAGES["TABLES"],
     "docs/masks_study.md": MASKS["TABLES"],
     "docs/results.md": {

@@ -36,6 +36,7 @@ def test_every_table_is_made_from_the_committed_results():
     assert made.count("95 % intervals over groups ([") == 3
     places = re.findall(r"<!-- results: (\w+) -->", made)
     assert sorted(places) == [
+        "augment",
         "benchmark",
         "benchmark_torch",
         "busi",
