@@ -338,9 +338,9 @@ def ingest() -> str:
     return "\n".join([*rows, "", f"{note}; medians of {found['repeats']}."])
 
 
-def benchmark_torch() -> str:
+def beside_torch(name: str) -> str:
     """Steps beside PyTorch's: how many times our time each of its ways takes."""
-    found = read("benchmark_torch_cpu")
+    found = read(name)
     run, torch = found["run"], found["torch"]
     ways = ("eager", "channels_last", "compiled")
     titles = ["", "ours, ms", *(way.replace("_", " ") for way in ways)]
@@ -649,7 +649,10 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/reader_studies.md": {"multireader_tests": multireader},
     "docs/speed.md": {
         "benchmark": benchmark,
-        "benchmark_torch": once_there("benchmark_torch_cpu", benchmark_torch),
+        "benchmark_torch": once_there(
+            "benchmark_torch_cpu", lambda: beside_torch("benchmark_torch_cpu")
+        ),
+        "benchmark_torch_masks": lambda: beside_torch("benchmark_torch_masks_cpu"),
         "conv_scan": once_there("conv_scan", conv_scan),
         "conv_steps": once_there("conv_steps", conv_steps),
         "kept_memory": once_there("kept_memory", kept_memory),

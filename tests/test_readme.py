@@ -39,6 +39,7 @@ def test_every_table_is_made_from_the_committed_results():
         "augment",
         "benchmark",
         "benchmark_torch",
+        "benchmark_torch_masks",
         "busi",
         "busi_masks",
         "busi_radiomics",
