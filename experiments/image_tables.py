@@ -5,9 +5,16 @@ stands in a table that no file says.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from ultrasound_jax.study.job_tables import (
+    JobTables,
+    difference,
+    minutes,
+    published,
+)
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments/results"
@@ -37,6 +44,9 @@ def read(name: str) -> Any:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+JOBS = JobTables("images_", COMMAND, read)
+
+
 def cell(level: dict[str, Any], name: str) -> str:
     """A number with its interval."""
     value, interval = level[name], level[f"{name}_ci"]
@@ -62,12 +72,9 @@ def against(found: dict[str, Any], reference: str = "") -> str:
         return ""
     rows = {row["class"]: row for row in known[0]["differences"]}
     row = rows.get("macro")
-    if row is None or row["difference"] is None:
+    if row is None:
         return "not defined"
-    low, high = row["ci"]
-    p = row["holm_p"]
-    told = "" if p is None else f", p {p:.2f}" if p >= 0.01 else ", p < 0.01"
-    return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{told}"
+    return difference(row)
 
 
 def sizes(found: dict[str, Any]) -> str:
@@ -81,34 +88,6 @@ def sizes(found: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
-def minutes(found: dict[str, Any]) -> str:
-    """What it took."""
-    return f"{found.get('minutes_trained', found['job']['minutes']):.1f}"
-
-
-def notes(names: Sequence[str]) -> str:
-    """By which commits, when and where the rows were made."""
-    runs = [found["run"] for name in names if (found := read(name))]
-    commits = sorted({run["commit"] for run in runs})
-    machines = sorted({run["cpu"] for run in runs})
-    files = ", ".join(
-        f"[{name}](experiments/results/images_{name}.json)" for name in names
-    )
-    return (
-        f"By {COMMAND} at commit {', '.join(commits)}, {min(r['date'] for r in runs)} "
-        f"to {max(r['date'] for r in runs)}, on {', '.join(machines)}: {files}."
-    )
-
-
-def table(titles: Sequence[str], rows: dict[str, Sequence[str]]) -> str:
-    """The rows by the job that each is of; what it says where there are none."""
-    if not rows:
-        return f"Not run yet: {COMMAND}."
-    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
-    lines += [f"| {' | '.join(cells)} |" for cells in rows.values()]
-    return "\n".join([*lines, "", notes([*rows])])
-
-
 def busi_tuned() -> str:
     """The encoder fine-tuned on BUSI, beside its own probe."""
     rows = {}
@@ -119,7 +98,7 @@ def busi_tuned() -> str:
             about = [against(found), sizes(found), minutes(found)]
             rows[name] = [words, *numbers, *about]
     titles = ["BUSI, by group", "macro AUROC", "accuracy", "macro F1"]
-    return table([*titles, "AUROC minus the probe's", "size", "minutes"], rows)
+    return JOBS.table([*titles, "AUROC minus the probe's", "size", "minutes"], rows)
 
 
 def pocus_tuned() -> str:
@@ -137,7 +116,7 @@ def pocus_tuned() -> str:
             numbers = [cell(tree[at], "macro_auroc") for at in ("clip", "video_mean")]
             rows[name] = [words, *numbers, against(found), sizes(found), minutes(found)]
     titles = ["POCUS, by patient", "macro AUROC, clips", "videos"]
-    return table([*titles, "clips, minus the probe's", "size", "minutes"], rows)
+    return JOBS.table([*titles, "clips, minus the probe's", "size", "minutes"], rows)
 
 
 def augmented() -> str:
@@ -155,7 +134,7 @@ def augmented() -> str:
                 rows[name] = [network, words, *numbers, dropped, *about]
     titles = ["network", "augmentation", "accuracy", "macro F1", "macro AUROC"]
     titles += ["accuracy without mixed groups", "AUROC minus no augmentation"]
-    return table([*titles, "size", "minutes"], rows)
+    return JOBS.table([*titles, "size", "minutes"], rows)
 
 
 def searched() -> str:
@@ -169,7 +148,7 @@ def searched() -> str:
             cells.append(minutes(read(f"search_{network}")))
             rows[f"table_{network}_fast"] = [network, *cells]
     titles = ["macro AUROC", "searched minus none", "random minus none"]
-    return table([*titles, "searched minus random", "minutes of the search"], rows)
+    return JOBS.table([*titles, "searched minus random", "minutes of the search"], rows)
 
 
 def by_image() -> str:
@@ -188,7 +167,7 @@ def by_image() -> str:
             rows[name] = [*cells, sizes(image)]
     titles = ["no augmentation", "accuracy, by group", "by image", "more"]
     titles += ["macro AUROC, by group", "by image", "more", "size"]
-    return table(titles, rows)
+    return JOBS.table(titles, rows)
 
 
 def judged_elsewhere() -> str:
@@ -204,17 +183,13 @@ def judged_elsewhere() -> str:
         run = found["job"]["sizes"]["run"]
         rows[name] = [run, found["dataset"], str(found["n"]["patients"]), here, spread]
     titles = ["run", "other set", "its patients", "macro AUROC at home"]
-    return table([*titles, "elsewhere, of the folds' networks"], rows)
+    return JOBS.table([*titles, "elsewhere, of the folds' networks"], rows)
 
 
-def published() -> str:
+def of_others() -> str:
     """What others have reached, by which kind of split."""
     known = json.loads((ROOT / "experiments/published.json").read_text())
-    lines = ["| published | value | split | from |", "|---|---|---|---|"]
-    for row in (*known["breasts"], *known["lungs"]):
-        cells = [row["what"], f"{row['value']:g}", row["split"], row["from"]]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return published([*known["breasts"], *known["lungs"]])
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -224,5 +199,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "images_search": searched,
     "images_by_image": by_image,
     "images_elsewhere": judged_elsewhere,
-    "images_published": published,
+    "images_published": of_others,
 }

@@ -9,6 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ultrasound_jax.study.job_tables import (
+    JobTables,
+    difference,
+    lines,
+    minutes,
+    published,
+)
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "experiments/results"
 COMMAND = "`python experiments/masks_study.py --manual_dir DIR --weights FILE`"
@@ -40,6 +48,9 @@ def read(name: str) -> Any:
     return json.loads(path.read_text()) if path.exists() else None
 
 
+JOBS = JobTables("masks_", COMMAND, read)
+
+
 def level_of(found: dict[str, Any]) -> dict[str, Any]:
     """The numbers by image, or by slice."""
     return found["out_of_fold"][found["out_of_fold"]["units"][0]]
@@ -69,51 +80,13 @@ def against(found: dict[str, Any]) -> str:
     known = found.get("against", ())
     if not known:
         return ""
-    return told(known[0]["differences"][0])
-
-
-def told(row: dict[str, Any]) -> str:
-    """A difference with its interval and the p of its test."""
-    if row["difference"] is None or not row["ci"]:
-        return "not defined"
-    low, high = row["ci"]
-    p = row["holm_p"]
-    shown = "" if p is None else f", p {p:.2f}" if p >= 0.01 else ", p < 0.01"
-    return f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}]{shown}"
+    return difference(known[0]["differences"][0])
 
 
 def sizes(found: dict[str, Any]) -> str:
     """Pixels, width and epochs of a job."""
     of = found["job"]["sizes"]
     return f"{of['network']}, {of['pixels']} px, {of['epochs']} epochs"
-
-
-def minutes(found: dict[str, Any]) -> str:
-    """What it took."""
-    return f"{found.get('minutes_trained', found['job']['minutes']):.1f}"
-
-
-def notes(names: Sequence[str]) -> str:
-    """By which commits, when and where the rows were made."""
-    runs = [found["run"] for name in names if (found := read(name))]
-    commits = sorted({run["commit"] for run in runs})
-    machines = sorted({run["cpu"] for run in runs})
-    files = ", ".join(
-        f"[{name}](experiments/results/masks_{name}.json)" for name in names
-    )
-    return (
-        f"By {COMMAND} at commit {', '.join(commits)}, {min(r['date'] for r in runs)} "
-        f"to {max(r['date'] for r in runs)}, on {', '.join(machines)}: {files}."
-    )
-
-
-def table(titles: Sequence[str], rows: dict[str, Sequence[str]]) -> str:
-    """The rows by the job that each is of; what it says where there are none."""
-    if not rows:
-        return f"Not run yet: {COMMAND}."
-    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
-    lines += [f"| {' | '.join(cells)} |" for cells in rows.values()]
-    return "\n".join([*lines, "", notes([*rows])])
 
 
 def compared(kind: str, networks: dict[str, str], titles: Sequence[str]) -> str:
@@ -126,7 +99,7 @@ def compared(kind: str, networks: dict[str, str], titles: Sequence[str]) -> str:
             numbers = [cell(level, start, digits) for start, digits in starts.items()]
             rows[name] = [words, *numbers, against(found), sizes(found), minutes(found)]
     heads = ["Dice", "IoU", "HD95, median", "NSD", "missed", "found where nothing is"]
-    return table([titles[0], *heads, titles[1], "size", "minutes"], rows)
+    return JOBS.table([titles[0], *heads, titles[1], "size", "minutes"], rows)
 
 
 def lesions() -> str:
@@ -152,49 +125,41 @@ def lungs_elsewhere() -> str:
             rows[name] = [words, found["dataset"], str(found["n"]["patients"])]
             rows[name] += [here, spread or "not defined"]
     titles = ["network", "other set", "its patients", "Dice at home"]
-    return table([*titles, "elsewhere, of the folds' networks"], rows)
+    return JOBS.table([*titles, "elsewhere, of the folds' networks"], rows)
 
 
 def stages() -> str:
     """Regions that a network found, classified, beside whole pictures."""
     found = read("stages")
     if not found:
-        return table([], {})
+        return JOBS.table([], {})
     rows = []
+    macro = {
+        row["model"]: difference(row)
+        for row in found["differences"]
+        if row["class"] == "macro"
+    }
     for name, one in found["variants"].items():
         level = level_of(one)
         kind = KINDS[one["kind"]]
         margin = f"{one['margin']} %" if "_m" in name else ""
         numbers = [cell(level, key, 3) for key in ("macro_auroc", "accuracy")]
-        rows.append([kind, margin, *numbers, difference(found["differences"], name)])
+        rows.append([kind, margin, *numbers, macro.get(name, "")])
     titles = ["benign or malignant, by group", "margin", "AUROC", "accuracy"]
     titles.append("AUROC minus the whole picture's")
-    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
-    lines += [f"| {' | '.join(cells)} |" for cells in rows]
     missed = found["found"]
     note = (
         f"Nothing was found on {missed['nothing_found']} of {missed['cases']} "
         "pictures: the whole picture stands in their place. "
-        f"{found['job']['minutes']:.1f} "
-        f"minutes. {notes(['stages'])}"
+        f"{minutes(found)} minutes. {JOBS.notes(['stages'])}"
     )
-    return "\n".join([*lines, "", note])
+    return "\n".join([*lines(titles, rows), "", note])
 
 
-def difference(rows: Sequence[dict[str, Any]], model: str) -> str:
-    """What a run has more than the reference, with its interval and p."""
-    known = [row for row in rows if (row["model"], row["class"]) == (model, "macro")]
-    return told(known[0]) if known else ""
-
-
-def published() -> str:
+def of_others() -> str:
     """What others have reached, by which kind of split."""
-    known = json.loads((ROOT / "experiments/published.json").read_text())["masks"]
-    lines = ["| published | value | split | from |", "|---|---|---|---|"]
-    for row in known:
-        cells = [row["what"], f"{row['value']:g}", row["split"], row["from"]]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    known = json.loads((ROOT / "experiments/published.json").read_text())
+    return published(known["masks"])
 
 
 TABLES: dict[str, Callable[[], str]] = {
@@ -202,5 +167,5 @@ TABLES: dict[str, Callable[[], str]] = {
     "masks_lungs": lungs,
     "masks_elsewhere": lungs_elsewhere,
     "masks_stages": stages,
-    "masks_published": published,
+    "masks_published": of_others,
 }
