@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import breast_segnet, fusionlungnet, mednext, unet
 from tests.conftest import ROOT
 from tests.opened import begin
 from ultrasound_jax import config as settings
@@ -12,15 +13,8 @@ from ultrasound_jax import experiment as experiments
 from ultrasound_jax.study import shipped
 from ultrasound_jax.training import sharding, steps
 
-VARIANTS = {
-    "unet": ("", "phantom", "busi", "busi_encoder", "pu2756"),
-    "mednext": ("", "phantom", "busi", "pu2756"),
-    "breast_segnet": ("", "phantom", "busi", "busi_published"),
-    "fusionlungnet": (
-        *("", "phantom_ct", "lungsegdb", "lungsegdb_v2", "lungsegdb_raw"),
-        *("v1_to_v2", "published"),
-    ),
-}
+FILES = (unet, mednext, breast_segnet, fusionlungnet)
+VARIANTS = {one.__name__.partition(".")[2]: (*one.VARIANTS,) for one in FILES}
 ALL = [f"{file}.py:{name}" for file, names in VARIANTS.items() for name in names]
 QUICK = ("unet.py:", "mednext.py:")  # the others compile for minutes in all
 EACH = [
